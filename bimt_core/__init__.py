@@ -1,0 +1,1 @@
+"""Brain-Inspired Modular Training: the method."""

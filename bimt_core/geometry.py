@@ -1,0 +1,67 @@
+"""Positions of neurons and the distances between them.
+
+A layer of neurons lives in the unit interval or the unit square. The layers' own order (depth) enters only as the
+constant layer distance of the connection cost, so positions here are in-layer positions.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def line(n: int) -> Tensor:
+    """Evenly spaced positions x_j = (2j + 1) / (2n) on the unit interval.
+
+    Args:
+        n: Number of neurons, at least 1.
+
+    Returns:
+        Positions, shape (n, 1), float64.
+
+    Raises:
+        ValueError: If n is below 1.
+    """
+    if n < 1:
+        raise ValueError(f"a line needs at least 1 neuron, got {n}")
+    return ((2 * torch.arange(n, dtype=torch.float64) + 1) / (2 * n)).unsqueeze(1)
+
+
+def grid(rows: int, columns: int) -> Tensor:
+    """Evenly spaced positions on the unit square, row by row, as in the paper's image networks.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+
+    Returns:
+        Positions (row, column), shape (rows * columns, 2), float64.
+    """
+    return torch.cartesian_prod(line(rows).squeeze(1), line(columns).squeeze(1))
+
+
+def ring(n: int, radius: float = 0.25) -> Tensor:
+    """Evenly spaced positions (row, column) on a circle centred at (0.5, 0.5), at the angles 2 pi (2j + 1) / (2n).
+
+    Args:
+        n: Number of neurons, at least 1.
+        radius: Radius of the circle; the paper's MNIST outputs use 0.25.
+
+    Returns:
+        Positions, shape (n, 2), float64.
+    """
+    angle = 2 * math.pi * line(n).squeeze(1)
+    return 0.5 + radius * torch.stack([angle.sin(), angle.cos()], dim=1)
+
+
+def manhattan(a: Tensor, b: Tensor) -> Tensor:
+    """Manhattan distance between every two positions, the paper's in-layer distance.
+
+    Args:
+        a: Positions, shape (n, dimensions).
+        b: Positions, shape (m, dimensions).
+
+    Returns:
+        Distances, shape (n, m).
+    """
+    return (a.unsqueeze(1) - b.unsqueeze(0)).abs().sum(-1)

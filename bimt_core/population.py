@@ -1,0 +1,182 @@
+"""Populations: networks of equal shapes, stacked along a leading dimension."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from bimt_core.networks import MLP
+from bimt_core.wiring import parameter_order
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Networks of one architecture with their parameters and where their inputs and outputs now sit.
+
+    Relocation moves input and output neurons too, so the labels remember which input (or output) of the task sits at
+    each place.
+
+    Args:
+        network: The architecture.
+        flat: Parameters, shape (networks, n_parameters).
+        input_labels: Which input sits at each place, int64, shape (networks, inputs).
+        output_labels: Which output sits at each place, int64, shape (networks, outputs).
+    """
+
+    network: MLP
+    flat: Tensor
+    input_labels: Tensor
+    output_labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Named views of the parameters, each with the leading dimension networks."""
+        return self.network.wiring.tensors(self.flat)
+
+    def select(self, networks: Sequence[int]) -> "Population":
+        """The networks with these indices, as a population of their own (a copy)."""
+        index = torch.as_tensor(networks, device=self.flat.device)
+        return Population(self.network, self.flat[index], self.input_labels[index], self.output_labels[index])
+
+    def arranged(self, order: Mapping[str, Tensor]) -> "Population":
+        """The same functions with neurons rearranged.
+
+        Args:
+            order: Which neuron goes to each place, for each set that moves; see `relocate`.
+        """
+        if not order:
+            return self
+        wiring, labels = self.network.wiring, {}
+        for name, old in ((wiring.inputs.name, self.input_labels), (wiring.outputs.name, self.output_labels)):
+            labels[name] = old.gather(1, order[name]) if name in order else old
+        flat = self.flat.gather(1, parameter_order(wiring, order))
+        return Population(self.network, flat, labels[wiring.inputs.name], labels[wiring.outputs.name])
+
+    def place_inputs(self, inputs: Tensor) -> Tensor:
+        """A task's inputs as each network's input neurons see them.
+
+        Args:
+            inputs: Shape (rows, inputs), or tokens of shape (rows, folds).
+
+        Returns:
+            Shape (networks, rows, inputs); tokens are returned as they are, since their embedding moves instead.
+        """
+        if self.network.vocabulary:
+            return inputs
+        return inputs[:, self.input_labels].movedim(1, 0).contiguous()
+
+    def place_targets(self, targets: Tensor) -> Tensor:
+        """A task's targets as each network's output neurons should give them.
+
+        Args:
+            targets: Values, shape (rows, outputs), or class numbers, int64, shape (rows,).
+
+        Returns:
+            Shape (networks, rows, outputs) or (networks, rows).
+        """
+        if targets.dtype == torch.int64:
+            return self.output_labels.argsort(1)[:, targets]
+        return targets[:, self.output_labels].movedim(1, 0).contiguous()
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Outputs in the task's own order.
+
+        Args:
+            inputs: Inputs in the task's own order, shape (rows, inputs), or tokens of shape (rows, folds).
+
+        Returns:
+            Shape (networks, rows, outputs).
+        """
+        values = self.network.forward(self.tensors, self.place_inputs(inputs))
+        places = self.output_labels.argsort(1).unsqueeze(1).expand_as(values)
+        return values.gather(2, places)
+
+    def to(self, device: torch.device | str) -> "Population":
+        """The same population on a device."""
+        return replace(
+            self,
+            flat=self.flat.to(device),
+            input_labels=self.input_labels.to(device),
+            output_labels=self.output_labels.to(device),
+        )
+
+
+def initialise(
+    network: MLP, seeds: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Population:
+    """Draws one network a seed, always on the CPU, so that a seed means the same weights on every device.
+
+    Args:
+        network: The architecture.
+        seeds: One seed a network. The published seed gives the published initial weights.
+        dtype: Of the parameters.
+        device: Where the population goes.
+    """
+    flat = torch.stack([network.initial(torch.Generator().manual_seed(seed), dtype) for seed in seeds])
+    inputs, outputs = (
+        torch.arange(len(n)).repeat(len(seeds), 1) for n in (network.wiring.inputs, network.wiring.outputs)
+    )
+    return Population(network, flat, inputs, outputs).to(device)
+
+
+def concatenate(populations: Sequence[Population]) -> Population:
+    """One population of all networks of several populations of equal architecture.
+
+    Raises:
+        ValueError: If the architectures differ.
+    """
+    network = populations[0].network
+    if any(other.network != network for other in populations):
+        raise ValueError("populations of different architectures cannot be put together")
+    return Population(
+        network,
+        torch.cat([p.flat for p in populations]),
+        torch.cat([p.input_labels for p in populations]),
+        torch.cat([p.output_labels for p in populations]),
+    )
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: to a neighbour first, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def to_bytes(population: Population) -> bytes:
+    """The population as a safetensors file whose header holds the architecture as JSON."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in population.tensors.items()}
+    labels = {"input_labels": population.input_labels.cpu(), "output_labels": population.output_labels.cpu()}
+    return save(tensors | labels, metadata={"network": json.dumps(population.network.as_dict())})
+
+
+def save_population(population: Population, path: Path) -> None:
+    """Writes `to_bytes` to a file, whole or not at all."""
+    write_atomically(path, to_bytes(population))
+
+
+def load_population(path: Path) -> Population:
+    """Reads a population that `save_population` wrote; nothing is unpickled.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a population.
+    """
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if "network" not in metadata:
+            raise ValueError(f"{path} holds no population: its header has no network")
+        network = MLP.from_dict(json.loads(metadata["network"]))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    inputs, outputs = tensors.pop("input_labels"), tensors.pop("output_labels")
+    return Population(network, network.wiring.flatten(tensors), inputs, outputs)
