@@ -50,14 +50,14 @@ def relocate(wiring: Wiring, flat: Tensor, method: Method, *, top_k: int = 5) ->
         raise ValueError(f"relocation must be one of {', '.join(METHODS)}, got {method!r}")
     if method == "none":
         return {}
-    finite = torch.nan_to_num(flat.detach(), nan=0.0, posinf=0.0, neginf=0.0)
-    finite = finite.masked_fill(~flat.isfinite().all(1, keepdim=True), 0.0)
-    strength = _strengths(wiring, finite)
+    finite = flat.isfinite().all(1, keepdim=True)
+    strength = _strengths(wiring, flat.detach().where(finite, 0.0))
     arrange: Arrange = _assignment if method == "assignment" else partial(_greedy, top_k=top_k)
     order = {}
     for neurons in wiring.neurons:
         if neurons.movable:
-            order[neurons.name] = arrange(place_costs(wiring, strength, neurons), _scores(wiring, strength, neurons))
+            best = arrange(place_costs(wiring, strength, neurons), _scores(wiring, strength, neurons))
+            order[neurons.name] = best.where(finite, torch.arange(len(neurons), device=flat.device))
             strength = _move(wiring, strength, neurons.name, order[neurons.name])
     return order
 
