@@ -1,0 +1,313 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.population import initialise
+from bimt_core.relocate import relocate
+from bimt_core.tasks import TASKS, task
+from bimt_core.train import Snapshot, start, train
+from bimt_core.wiring import ConnectionCost, connection_cost, parameter_order
+
+THREE = (Knobs(), Knobs(1e-2, 2.0, 0.3, 1e-2), Knobs(0.0, 0.0, 0.0, 5e-4))
+
+
+def in_float64(name):
+    """A task whose numbers leave room to tell an error from rounding."""
+    t = task(name)
+    if t.network.vocabulary:
+        return t
+    values = {n: d.double() for n, d in vars(t).items() if isinstance(d, torch.Tensor) and d.is_floating_point()}
+    return replace(t, **values)
+
+
+def run(t, knobs, schedule, report_at, seeds=None, begin=None):
+    """Snapshots by step, from the start or from an earlier one."""
+    begin = begin or start(initialise(t.network, seeds or range(len(knobs)), dtype=t.dtype))
+    return {snapshot.step: snapshot for snapshot in train(begin, t, knobs, schedule, report_at)}
+
+
+def same(one, other):
+    """Whether two snapshots are equal to the last bit."""
+    pairs = [
+        (one.population.flat, other.population.flat),
+        (one.population.input_labels, other.population.input_labels),
+        (one.population.output_labels, other.population.output_labels),
+        (one.moments.first, other.moments.first),
+        (one.moments.second, other.moments.second),
+    ]
+    return one.step == other.step and all(torch.equal(a, b) for a, b in pairs)
+
+
+def member(snapshot, networks):
+    moments = replace(
+        snapshot.moments, first=snapshot.moments.first[networks], second=snapshot.moments.second[networks]
+    )
+    return Snapshot(snapshot.step, snapshot.population.select(networks), moments)
+
+
+# The published code
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_published_mode_follows_the_published_code(name, reference):
+    facts, arrays = reference("training")
+    t, record = task(name), facts[name]
+    steps = [row["step"] for row in record["trace"]]
+    snapshots = {0: start(initialise(t.network, [t.model_seed], dtype=t.dtype))}
+    for snapshot in train(snapshots[0], t, [t.knobs], t.schedule, {*steps, steps[-1] + 1}):
+        snapshots[snapshot.step] = snapshot
+        if snapshot.step > steps[-1]:
+            break
+    cost = ConnectionCost.of(t.network.wiring)
+    factor, distance = (torch.tensor([v], dtype=t.dtype) for v in (t.knobs.weight_factor, t.knobs.layer_distance))
+    for row in record["trace"]:
+        step, population = row["step"], snapshots[row["step"]].population
+        unit = cost.coefficients(factor, distance, penalise_bias=t.schedule.penalises_bias(step))
+        loss = t.loss(population.predict(t.inputs), t.targets).item()
+        tolerance = 1e-4 if step <= 200 else 5e-3  # rounding grows from there on: training is chaotic
+        assert loss == pytest.approx(row["train_loss"], rel=tolerance)
+        assert connection_cost(population.flat, unit).item() == pytest.approx(row["connection_cost"], rel=tolerance)
+    last = snapshots[steps[-1] + 1].population
+    assert last.input_labels.tolist() == [record["in_perm"]]
+    assert last.output_labels.tolist() == [record["out_perm"]]
+    for tensor, values in last.tensors.items():
+        key = f"{name}.step1001." + tensor.replace("weight", "W").replace("bias", "b")
+        published = torch.from_numpy(arrays[key])
+        if tensor == "embedding":  # ours moves with the inputs; there, what it gives is permuted
+            published = published[:, last.input_labels[0]]
+        if not tensor.startswith("bias"):  # biases swing about 0 by a step
+            assert (values[0] - published).abs().mean() < 0.02 * published.abs().mean()
+
+
+# An ordinary loop
+
+
+def plain_run(t, knobs, schedule, seed):
+    """One network trained with torch's own modules, optimiser and differentiation; its parameters after each step."""
+    torch.manual_seed(seed)
+    layers = [nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(t.network.shape)]
+    parameters = [p for layer in layers for p in layer.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=knobs.learning_rate, weight_decay=0.0)
+    for step in range(schedule.steps):
+        fraction = step / schedule.steps
+        cost_weight = knobs.cost_weight * (1 if fraction < 0.25 else 10 if fraction < 0.75 else 2)
+        values, cost = t.inputs, 0.0
+        for number, layer in enumerate(layers):
+            n_out, n_in = layer.weight.shape
+            out, into = ((2 * torch.arange(n, dtype=torch.float64) + 1) / (2 * n) for n in (n_out, n_in))
+            local = schedule.local_last or number < len(layers) - 1
+            distance = (out.unsqueeze(1) - into).abs() * (knobs.weight_factor if local else 0.0)
+            cost = cost + (layer.weight.abs() * (distance + knobs.layer_distance)).sum()
+            if fraction >= 0.5:
+                cost = cost + (layer.bias.abs() * knobs.layer_distance).sum()
+            values = layer(values)
+            if number < len(layers) - 1:
+                values = nn.functional.silu(values)
+        if t.loss_name == "mse":
+            loss = nn.functional.mse_loss(values, t.targets)
+        else:
+            loss = nn.functional.cross_entropy(values, t.targets)
+        optimizer.zero_grad()
+        (loss + cost_weight * cost).backward()
+        optimizer.step()
+        yield torch.cat([p.detach().flatten() for p in parameters])
+
+
+@pytest.mark.parametrize("name", ["independence", "two_moons"])
+@pytest.mark.parametrize("local_last", [True, False])
+def test_every_network_trains_as_in_an_ordinary_loop(name, local_last):
+    t = in_float64(name)
+    schedule = Schedule(
+        40, ((0.0, 1.0), (0.25, 10.0), (0.75, 2.0)), bias_from=0.5, relocation="none", local_last=local_last
+    )
+    begin = start(initialise(t.network, [5, 6, 7], dtype=torch.float64))
+    snapshots = run(t, THREE, schedule, range(41), begin=begin)
+    for network, (knobs, seed) in enumerate(zip(THREE, (5, 6, 7), strict=True)):
+        for step, expected in enumerate(plain_run(t, knobs, schedule, seed), start=1):
+            torch.testing.assert_close(snapshots[step].population.flat[network], expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["independence", "permutation_s4"])
+@pytest.mark.parametrize("method", ["greedy", "assignment"])
+@pytest.mark.parametrize("move_moments", [True, False])
+def test_relocation_moves_weights_and_moments(name, method, move_moments):
+    t, knobs = task(name), (task(name).knobs,) * 3
+    schedule = Schedule(50, relocation=method, relocate_every=10, move_moments=move_moments)
+    still = run(t, knobs, replace(schedule, relocation="none"), {10})[10]
+    moved = run(t, knobs, schedule, {10})[10]
+    wiring = t.network.wiring
+    order = relocate(wiring, still.population.flat, method)
+    everything = parameter_order(wiring, order)
+    along = everything
+    if not move_moments:  # an embedding keeps its own, whatever happens to the rest
+        along = torch.arange(wiring.n_parameters).repeat(3, 1)
+        if t.network.vocabulary:
+            along[:, -wiring.sizes[-1] :] = everything[:, -wiring.sizes[-1] :]
+    expected = Snapshot(
+        10,
+        still.population.arranged(order),
+        replace(
+            still.moments,
+            first=still.moments.first.gather(1, along),
+            second=still.moments.second.gather(1, along),
+        ),
+    )
+    assert not torch.equal(still.population.flat, moved.population.flat)
+    assert same(moved, expected)
+    outputs = [snapshot.population.predict(t.test_inputs) for snapshot in (still, moved)]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["greedy", "assignment"])
+def test_training_goes_on_with_inputs_and_targets_in_their_new_places(method):
+    """With the moments moved and a cost that does not see distance, relocation changes nothing but the places."""
+    t = in_float64("independence")
+    knobs = [replace(t.knobs, weight_factor=0.0)] * 2
+    schedule = Schedule(60, relocation=method, relocate_every=20)
+    still = run(t, knobs, replace(schedule, relocation="none"), {60})[60].population
+    moved = run(t, knobs, schedule, {60})[60].population
+    assert not torch.equal(moved.input_labels, still.input_labels)
+    torch.testing.assert_close(moved.predict(t.test_inputs), still.predict(t.test_inputs), rtol=1e-8, atol=1e-8)
+
+
+def test_relocation_happens_every_so_many_steps():
+    t = task("two_moons")
+    schedule = Schedule(40, relocation="assignment", relocate_every=15)
+    still = run(t, [t.knobs], replace(schedule, relocation="none"), range(41))
+    moved = run(t, [t.knobs], schedule, range(41))
+    assert [step for step in range(1, 41) if same(still[step], moved[step])] == list(range(1, 15))
+
+
+# Populations
+
+
+@pytest.mark.parametrize("name", ["independence", "two_moons", "permutation_s4"])
+def test_a_population_of_n_equals_n_populations_of_one(name):
+    """Within rounding: how elementwise arithmetic is vectorised depends on where a network lies in memory."""
+    t = in_float64(name)
+    knobs = [
+        replace(t.knobs, cost_weight=t.knobs.cost_weight * (1 + i), learning_rate=1e-3 * (1 + i)) for i in range(4)
+    ]
+    schedule = replace(t.schedule, steps=80, relocation="assignment", relocate_every=30, move_moments=True)
+    together = run(t, knobs, schedule, {1, 80}, seeds=[3, 1, 4, 1])
+    for network, seed in enumerate([3, 1, 4, 1]):
+        alone = run(t, [knobs[network]], schedule, {1, 80}, seeds=[seed])
+        for step in (1, 80):
+            expected = member(together[step], [network])
+            torch.testing.assert_close(alone[step].population.flat, expected.population.flat, rtol=1e-9, atol=1e-10)
+            assert torch.equal(alone[step].population.input_labels, expected.population.input_labels)
+            assert torch.equal(alone[step].population.output_labels, expected.population.output_labels)
+
+
+@pytest.mark.parametrize("method", ["greedy", "assignment"])
+@pytest.mark.parametrize("name", ["independence", "permutation_s4"])
+def test_the_same_seed_gives_the_same_bits(name, method):
+    t = task(name)
+    schedule = replace(t.schedule, steps=80, relocation=method, relocate_every=30)
+    first, second = (run(t, [t.knobs] * 3, schedule, {80}, seeds=[1, 2, 3])[80] for _ in range(2))
+    assert same(first, second)
+    assert not torch.equal(first.population.flat[0], first.population.flat[1])
+
+
+@pytest.mark.parametrize("method", ["greedy", "assignment"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_network_that_diverges_leaves_its_neighbours_as_they_are(method, at_once):
+    t = task("independence")
+    schedule = Schedule(100, relocation=method, relocate_every=10)
+    begin = start(initialise(t.network, range(4), dtype=t.dtype))
+    healthy = run(t, [t.knobs] * 4, schedule, {100}, begin=begin)[100]
+    knobs = [t.knobs] * 4
+    if at_once:
+        flat = begin.population.flat.clone()
+        flat[1, 7] = torch.nan
+        begin = replace(begin, population=replace(begin.population, flat=flat))
+    else:
+        knobs[1] = replace(t.knobs, learning_rate=1e30)
+    broken = run(t, knobs, schedule, {100}, begin=begin)[100]
+    assert not broken.population.flat[1].isfinite().all()
+    assert same(member(broken, [0, 2, 3]), member(healthy, [0, 2, 3]))
+
+
+# Snapshots
+
+
+@pytest.mark.parametrize("name", ["independence", "permutation_s4"])
+@pytest.mark.parametrize("at", [1, 29, 30, 31, 45, 59])
+def test_resuming_equals_going_straight_through(name, at):
+    t = task(name)
+    schedule = Schedule(60, ((0.0, 1.0), (0.5, 10.0)), bias_from=0.75, relocate_every=15)
+    straight = run(t, [t.knobs] * 2, schedule, {at, 60})
+    resumed = run(t, [t.knobs] * 2, schedule, {60}, begin=straight[at])
+    assert same(resumed[60], straight[60])
+
+
+def test_snapshots_are_never_changed_afterwards():
+    t = task("two_moons")
+    schedule = Schedule(30, relocate_every=10)
+    begin = start(initialise(t.network, [0, 1]))
+    kept, copies = [begin], [member(begin, [0, 1])]
+    for snapshot in train(begin, t, [t.knobs] * 2, schedule, range(31)):
+        kept.append(snapshot)
+        copies.append(member(snapshot, [0, 1]))
+    assert len(kept) == 31
+    assert all(same(a, b) for a, b in zip(kept, copies, strict=True))
+
+
+def test_what_a_caller_does_to_a_snapshot_does_not_reach_training():
+    t = task("two_moons")
+    schedule = Schedule(30, relocate_every=10)
+    expected = run(t, [t.knobs] * 2, schedule, {30})[30]
+    for snapshot in train(start(initialise(t.network, [0, 1])), t, [t.knobs] * 2, schedule, range(31)):
+        if snapshot.step < 30:
+            snapshot.population.flat.zero_()
+            snapshot.moments.first.zero_()
+            snapshot.moments.second.zero_()
+    assert same(snapshot, expected)
+
+
+def test_reports_come_in_order_and_only_when_asked_for():
+    t = task("two_moons")
+    snapshots = train(start(initialise(t.network, [0])), t, [t.knobs], Schedule(10), (7, 3, 10, 11, 0))
+    assert [snapshot.step for snapshot in snapshots] == [3, 7, 10]
+
+
+def test_nothing_is_left_to_do_at_the_end():
+    t = task("two_moons")
+    last = run(t, [t.knobs], Schedule(5), {5})[5]
+    assert list(train(last, t, [t.knobs], Schedule(5), {5})) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_knobs_are_one_a_network(n):
+    t = task("two_moons")
+    with pytest.raises(ValueError, match=f"knobs must be one a network: 2 networks, got {n}"):
+        next(train(start(initialise(t.network, [0, 1])), t, [t.knobs] * n, Schedule(5), {5}))
+
+
+# The full published runs
+
+
+def published_run(name, dtype=None):
+    t = task(name)
+    begin = start(initialise(t.network, [t.model_seed], dtype=dtype or t.dtype))
+    return t, next(train(begin, t, [t.knobs], t.schedule, {t.schedule.steps})).population
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "published"), [("independence", 7.4e-3), ("feature_sharing", 8.5e-5), ("compositionality", 1.3e-3)]
+)
+def test_a_full_run_ends_at_the_published_test_loss(name, published):
+    t, population = published_run(name)
+    loss = t.loss(population.predict(t.test_inputs), t.test_targets).item()
+    assert loss == pytest.approx(published, rel=0.25)
+
+
+@pytest.mark.slow
+def test_a_full_run_ends_at_the_published_accuracy():
+    t, population = published_run("two_moons")
+    assert t.score(population.predict(t.test_inputs), t.test_targets).item() == pytest.approx(0.99, abs=0.01)
