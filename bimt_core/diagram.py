@@ -37,16 +37,17 @@ from bimt_core.tasks import Task
 POSITIVE, NEGATIVE = "#1f6fb4", "#dc4a2a"
 INK, MUTED, INACTIVE, OTHER = "#1c2430", "#6b7480", "#d3d8de", "#3f4854"
 COMMUNITY = ("#16a085", "#e9a800", "#8e5bb5", "#93c01f", "#e377b4", "#8c6239", "#5ec8e5", "#b8a9d9")
-MINUS = "\N{MINUS SIGN}"
+MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 FONT = "DejaVu Sans"  # comes with matplotlib, so pictures are the same everywhere
 
 # Lengths, in points.
 WIDTH, MARGIN, ROW_NAMES = 504.0, 12.0, 52.0
 LAYER_GAP, PAD = 84.0, 8.0  # between layers of a single diagram; from a neuron to its label
 FOLD_GAP, FOLD_SHIFT = 0.36, 0.34  # between folds, up (of a layer gap) and sideways (of the room a neuron has)
-LARGEST_TEXT, SMALLEST_TEXT, LEGEND_TEXT, LINE = 9.0, 5.5, 7.5, 1.3  # font sizes; line height in font sizes
-LARGE_TITLE, SMALL_TITLE = 11.0, 8.0
-WIDEST_LINE, LARGEST_NEURON = 3.4, 9.0
+LARGE_TITLE, SMALL_TITLE, LEGEND_TEXT, SMALLEST_TEXT = 11.0, 8.0, 7.5, 6.0  # font sizes
+LINE, LABEL = 1.3, 0.82  # line height in font sizes; labels as a part of the title's size
+WIDEST_LINE, FAINTEST = 3.4, 0.06  # no line is thinner than this part of the widest, so that it can be seen
+LARGEST_NEURON = 9.0
 
 MOST_COLUMNS = 6
 MANY_WEIGHTS = 1500  # from here on lines are pixels in an SVG too, and one Louvain run must do
@@ -68,8 +69,8 @@ def connectivity(
     """The paper's connectivity diagram of one network.
 
     Neurons stand in rows by their positions, inputs at the bottom (one row a token where there are several). Every
-    active weight is a line: blue positive, red negative, its width |w| / the largest |w| of its layer. Neurons of one
-    community share a colour; neurons without an active weight are small and grey.
+    active weight is a line: blue positive, red negative, its width |w| / the largest |w| of its layer (but always
+    enough to be seen). Neurons of one community share a colour; those without an active weight are small and grey.
 
     Args:
         population: Networks trained on the task.
@@ -156,38 +157,48 @@ class _Canvas:
 
 
 @lru_cache(maxsize=4096)
-def _text_width(text: str, size: float) -> float:
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(FONT, size=size), ismath=False)
-    return 1.04 * float(width)  # hinting to pixels may widen it
+def _ems(text: str) -> float:
+    """Width of a text in font sizes."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(family=FONT, size=100), False)
+    return 0.0104 * float(width)  # rounding to pixels may widen it
 
 
 @dataclass(frozen=True)
 class _Labels:
     """Labels of a row of neurons, by what they name; size 0 where they are left out."""
 
-    texts: tuple[str, ...]
+    texts: list[str]
     size: float
     upright: bool = False
 
     @staticmethod
-    def fitting(texts: Sequence[str], spacing: float) -> "_Labels":
+    def fitting(texts: list[str], spacing: float, largest: float) -> "_Labels":
         """Side by side if they fit when shrunk, else (short ones) on end, else none."""
-        widest = max(_text_width(text, 1.0) for text in texts)
-        for upright, size in ((False, 0.94 * spacing / widest), (True, spacing / LINE)):
+        widest = max(map(_ems, texts))
+        for upright, size in ((False, 0.94 * spacing / widest), (True, spacing / 1.08)):
             if size >= SMALLEST_TEXT and (not upright or widest < 4):
-                return _Labels(tuple(texts), min(size, LARGEST_TEXT), upright)
-        return _Labels(tuple(texts), 0.0)
+                return _Labels(texts, min(size, largest), upright)
+        return _Labels(texts, 0.0)
+
+    @staticmethod
+    def abbreviated(texts: list[str], spacing: float, largest: float) -> tuple["_Labels", list[str]]:
+        """The same, but a few texts that do not fit become y1, y2, ...; also the lines that explain those."""
+        labels = _Labels.fitting(texts, spacing, largest)
+        if labels.size or len(texts) > len(COMMUNITY):
+            return labels, []
+        short = [_readable(f"y{i + 1}") for i in range(len(texts))]
+        key = [f"{y} = {text}".replace(" ", NO_BREAK) for y, text in zip(short, texts, strict=True)]
+        lines = textwrap.wrap(f"{3 * NO_BREAK} ".join(key), int(WIDTH / (0.65 * LEGEND_TEXT)))
+        return _Labels.fitting(short, spacing, largest), lines
 
     @property
     def height(self) -> float:
-        if not self.size:
-            return 0.0
-        return self.size * (max(_text_width(text, 1.0) for text in self.texts) if self.upright else LINE)
+        return self.size * (max(map(_ems, self.texts)) if self.upright else LINE)
 
 
 def _readable(name: str) -> str:
     """Plain-text formulas in print: "x1^2" as "x₁²"; no mathtext, which is slow."""
-    name = re.sub(r"(?<=\b[a-z])\d+\b", lambda index: index[0].translate(_SUBSCRIPTS), name)
+    name = re.sub(r"(?<=\b[xy])\d+\b", lambda index: index[0].translate(_SUBSCRIPTS), name)
     name = re.sub(r"\^(\d)", lambda power: "⁰¹²³⁴⁵⁶⁷⁸⁹"[int(power[1])], name)
     return re.sub(r"\bpi\b", "π", re.sub(r"\bsqrt\b", "√", name)).replace("-", MINUS)
 
@@ -204,13 +215,14 @@ def _compose(
     rows, single = math.ceil(n / columns), columns == 1
     left = MARGIN + (ROW_NAMES if single else 0)
     width = (WIDTH - left) / columns - MARGIN
-    inputs = _Labels.fitting([_readable(name) for name in task.input_names], width / network.shape[0])
-    outputs, key = _output_labels(task, width / network.shape[-1])
     heights = _row_heights(network, LAYER_GAP if single else max(16.0, 0.2 * width))
-
     title_size = LARGE_TITLE if single else SMALL_TITLE
+    input_names, output_names = (list(map(_readable, names)) for names in (task.input_names, task.output_names))
+    inputs = _Labels.fitting(input_names, width / network.shape[0], LABEL * title_size)
+    outputs, key = _Labels.abbreviated(output_names, width / network.shape[-1], LABEL * title_size)
+
     title_height = LINE * title_size * max(len(title.splitlines()) for title in titles)
-    below, above = inputs.height + 2 * PAD, outputs.height + 2 * PAD + title_height
+    below, above = inputs.height + 2.5 * PAD, outputs.height + 1.5 * PAD + title_height
     panel_height = below + heights[-1] + above
     footer = MARGIN + 1.6 * LEGEND_TEXT * (1 + len(key))
     canvas = _Canvas.of(WIDTH, footer + rows * panel_height + MARGIN / 2)
@@ -227,17 +239,6 @@ def _compose(
             panel.name_rows(network)
     _legend(canvas, key, n_communities if n == 1 else None)
     return canvas.figure
-
-
-def _output_labels(task: Task, spacing: float) -> tuple[_Labels, list[str]]:
-    """The labels, and lines that explain them if they are abbreviated."""
-    names = [_readable(name) for name in task.output_names]
-    labels = _Labels.fitting(names, spacing)
-    if labels.size or len(names) > 8:
-        return labels, []
-    short = [_readable(f"y{i + 1}") for i in range(len(names))]
-    key = "      ".join(f"{y} = {name}" for y, name in zip(short, names, strict=True))
-    return _Labels.fitting(short, spacing), textwrap.wrap(key, int(WIDTH / (0.65 * LEGEND_TEXT)))
 
 
 def _row_heights(network: MLP, gap: float) -> list[float]:
@@ -278,7 +279,7 @@ class _Panel:
         for neurons, there in places.items():
             self._draw_neurons(neurons, there, used[neurons], communities, f"{name}.{neurons}")
         if not any(there.any() for there in used.values()):
-            self._say("no active weight" if finite else "diverged: not all weights are finite")
+            self._say("no active weight" if finite else "weights not finite")
         return communities
 
     def label(self, which: Tensor, labels: _Labels, height: float) -> None:
@@ -323,7 +324,7 @@ class _Panel:
         widest = WIDEST_LINE * self.scale * min(1.0, math.sqrt(60 / len(values)))
         colours = to_rgba_array([NEGATIVE, POSITIVE], alpha=0.9)[(values > 0).astype(int)]
         order = strength.argsort(kind="stable")  # the strongest on top
-        self.canvas.lines(ends[order], widest * strength[order], colours[order], name)
+        self.canvas.lines(ends[order], widest * np.maximum(strength[order], FAINTEST), colours[order], name)
 
     def _draw_neurons(self, neurons: str, centres: Floats, used: Bools, communities: Communities, name: str) -> None:
         colour: dict[Node, str] = {}
@@ -336,7 +337,7 @@ class _Panel:
 
     def _say(self, message: str) -> None:
         x, y = self.left + self.width / 2, self.bottom + self.heights[-1] / 2
-        text, size = _shortened(message, LARGEST_TEXT, self.width)
+        text, size = _shortened(message, LARGE_TITLE * LABEL, self.width)
         self.canvas.text(x, y, text, size, MUTED, bbox={"facecolor": "white", "edgecolor": INACTIVE})
 
 
@@ -354,9 +355,9 @@ def _communities(network: MLP, tensors: Mapping[str, Tensor]) -> Communities:
 
 def _shortened(text: str, size: float, room: float) -> tuple[str, float]:
     """The text and a font size with which it fits: smaller if that does, else also cut."""
-    size = max(SMALLEST_TEXT, min(size, room / max(_text_width(text, 1.0), 1e-9)))
-    if _text_width(text, size) > room:
-        while text and _text_width(text + "…", size) > room:
+    size = max(SMALLEST_TEXT, min(size, room / max(_ems(text), 1e-9)))
+    if size * _ems(text) > room * (1 + 1e-9):
+        while text and size * _ems(text + "…") > room:
             text = text[:-1]
         text += "…"
     return text, size
@@ -367,26 +368,29 @@ def _legend(canvas: _Canvas, key: list[str], n_communities: int | None) -> None:
     step = 1.6 * LEGEND_TEXT
     for line, text in enumerate(reversed(key)):
         canvas.text(WIDTH / 2, MARGIN + (line + 1) * step, text, LEGEND_TEXT)
-    items: list[tuple[str, tuple[str, ...], str]]
-    items = [("line", (POSITIVE,), "positive weight"), ("line", (NEGATIVE,), "negative weight")]
-    items += [("dots", *_community_key(n_communities)), ("dots", (INACTIVE,), "unconnected neuron")]
+    items: list[tuple[str, Sequence[str], str]] = [
+        ("line", [POSITIVE], "positive weight"),
+        ("line", [NEGATIVE], "negative weight"),
+        ("dots", *_community_key(n_communities)),
+        ("dots", [INACTIVE], "unconnected neuron"),
+    ]
     items = [item for item in items if item[1]]
-    lengths = [len(colours) * 7 + 9 + _text_width(text, LEGEND_TEXT) + 14 for _, colours, text in items]
+    lengths = [7 * len(colours) + LEGEND_TEXT * _ems(text) + 23 for _, colours, text in items]
     x = (WIDTH - sum(lengths) + 14) / 2
     for (shape, colours, text), length in zip(items, lengths, strict=True):
         centres = np.array([(x + 3.5 + 7 * i, MARGIN) for i in range(len(colours))])
         if shape == "line":
             ends = centres[:, None] + np.array([(-4.0, 0.0), (6.0, 0.0)])
-            canvas.lines(ends, np.array([2.4]), to_rgba_array(colours), "legend")
+            canvas.lines(ends, np.array([2.4]), to_rgba_array(colours), f"legend.{text.split()[0]}")
         else:
-            canvas.circles(centres, np.full(len(colours), 6.0), colours, "legend")
+            canvas.circles(centres, np.full(len(colours), 6.0), colours, f"legend.{text.split()[-1]}")
         canvas.text(x + 7 * len(colours) + 5, MARGIN, text, LEGEND_TEXT, MUTED, ha="left")
         x += length
 
 
-def _community_key(n_communities: int | None) -> tuple[tuple[str, ...], str]:
+def _community_key(n_communities: int | None) -> tuple[Sequence[str], str]:
     """Colours and what they mean; None stands for several networks, each with its own communities."""
     if n_communities is None:
-        return COMMUNITY[:3], "communities of each network"
+        return COMMUNITY[:3], "each network's communities"
     colours = (*COMMUNITY, OTHER)[:n_communities]
     return colours, f"{n_communities} {'community' if n_communities == 1 else 'communities'}"

@@ -1,0 +1,326 @@
+"""Diagrams are read back from the figure's own artists: what is drawn, where it is and what it says."""
+
+import io
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import CircleCollection, Collection, LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from bimt_core import diagram
+from bimt_core.diagram import connectivity, contact_sheet, to_png, to_svg
+from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
+from bimt_core.networks import MLP
+from bimt_core.population import Population, initialise
+from bimt_core.tasks import TASKS, Task, task
+from bimt_core.wiring import Wiring
+
+PRINTED = str.maketrans({"₁": "1", "₂": "2", "₃": "3", "₄": "4"})
+
+
+def pruned(of: Task, n: int = 1, kept: float = 0.05) -> Population:
+    """Initial networks with a random part of their parameters left."""
+    population = initialise(of.network, list(range(n)), dtype=of.dtype)
+    keep = torch.rand(population.flat.shape, generator=torch.Generator().manual_seed(7)) < kept
+    return replace(population, flat=population.flat * keep)
+
+
+def by_hand(shape: tuple[int, ...], weights: dict[tuple[str, int, int], float]) -> Population:
+    """One network, zero but for the weights at (tensor, row, column)."""
+    population = initialise(MLP(shape), [0])
+    flat = torch.zeros_like(population.flat)
+    tensors = population.network.wiring.tensors(flat)
+    for (tensor, row, column), value in weights.items():
+        tensors[tensor][0, row, column] = value
+    return replace(population, flat=flat)
+
+
+def reversed_ends(population: Population) -> Population:
+    """The same functions with the input and output rows the other way round."""
+    wiring: Wiring = population.network.wiring
+    return population.arranged(
+        {n.name: torch.arange(len(n)).flip(0).repeat(len(population), 1) for n in (wiring.inputs, wiring.outputs)}
+    )
+
+
+def collections(figure: Figure, kind: type[Collection]) -> dict[str, Collection]:
+    """Drawn collections by name, without the legend's."""
+    found = {str(a.get_gid()): a for a in figure.artists if isinstance(a, kind)}
+    return {name: artist for name, artist in found.items() if not name.startswith("legend")}
+
+
+def segments(figure: Figure, name: str) -> np.ndarray:
+    lines = collections(figure, LineCollection)[name]
+    assert isinstance(lines, LineCollection)
+    return np.stack(lines.get_segments())
+
+
+def centres(figure: Figure, name: str) -> np.ndarray:
+    return np.asarray(collections(figure, CircleCollection)[name].get_offsets())
+
+
+def words(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+def row_of_labels(figure: Figure, names: tuple[str, ...]) -> list[str]:
+    """Those of the names that are written, from left to right."""
+    written = {text.get_text().translate(PRINTED): text.get_position()[0] for text in figure.texts}
+    return sorted((name for name in names if name in written), key=written.__getitem__)
+
+
+def extents(figure: Figure) -> list[tuple[Text, Bbox]]:
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    return [(text, text.get_window_extent(renderer)) for text in figure.texts if text.get_text()]
+
+
+def assert_legible(figure: Figure) -> None:
+    """All text lies within the figure, off other text and off neurons, and is not tiny."""
+    boxes = extents(figure)
+    for text, box in boxes:
+        assert text.get_fontsize() >= 6, text
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text
+    for (a, first), (b, second) in combinations(boxes, 2):
+        apart = first.x1 <= second.x0 or second.x1 <= first.x0 or first.y1 <= second.y0 or second.y1 <= first.y0
+        assert apart, (a, b)
+    for circles in collections(figure, CircleCollection).values():
+        points = np.asarray(circles.get_offsets()) * figure.dpi / 72
+        for text, box in boxes:
+            assert not any(box.contains(x, y) for x, y in points), text
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_active_weight_is_a_line_between_its_neurons(name: str) -> None:
+    population = pruned(task(name), kept=0.3)
+    figure = connectivity(population, task(name))
+    for wire in population.network.wiring.weights:
+        target, source = wire.ends
+        rows, columns = (population.tensors[wire.tensor][0].abs() > ACTIVE).nonzero(as_tuple=True)
+        drawn = segments(figure, f"network0.{wire.tensor}")
+        assert len(drawn) == len(rows) > 0
+        below, above = centres(figure, f"network0.{source.neurons}"), centres(figure, f"network0.{target.neurons}")
+        expected = np.concatenate([below[columns], above[rows]], axis=1)
+        assert {tuple(ends) for ends in drawn.reshape(-1, 4)} == {tuple(ends) for ends in expected}
+
+
+def test_weights_at_the_threshold_are_not_drawn() -> None:
+    at, above = float(np.float32(ACTIVE)), 1.01 * ACTIVE
+    population = by_hand((2, 3, 2), {("weight0", 0, 0): at, ("weight0", 1, 1): above, ("weight1", 0, 0): -above})
+    figure = connectivity(population, task("two_moons"))
+    assert len(segments(figure, "network0.weight0")) == len(segments(figure, "network0.weight1")) == 1
+
+
+def test_width_is_the_share_of_the_layers_largest_and_colour_the_sign() -> None:
+    weights = {("weight0", 0, 0): 2.0, ("weight0", 1, 1): -1.0, ("weight0", 2, 0): 0.002, ("weight1", 0, 1): -30.0}
+    lines = collections(connectivity(by_hand((2, 3, 2), weights), task("two_moons")), LineCollection)
+    first, second = lines["network0.weight0"], lines["network0.weight1"]
+    widths = np.asarray(first.get_linewidth())
+    np.testing.assert_allclose(widths / widths.max(), [diagram.FAINTEST, 0.5, 1.0])  # strongest last, on top
+    assert [to_hex(c) for c in first.get_colors()] == [diagram.POSITIVE, diagram.NEGATIVE, diagram.POSITIVE]
+    assert second.get_linewidth() == [widths.max()]
+
+
+def test_rows_stand_input_first_and_neurons_by_their_positions() -> None:
+    figure = connectivity(pruned(task("independence")), task("independence"))
+    rows = [centres(figure, f"network0.{name}") for name in ("input", "hidden1", "hidden2", "output")]
+    heights = [np.unique(row[:, 1]) for row in rows]
+    assert all(len(height) == 1 for height in heights)
+    assert np.all(np.diff(np.concatenate(heights)) > 0)
+    left, right = rows[1][0, 0] - np.diff(rows[1][:2, 0]) / 2, rows[1][-1, 0] + np.diff(rows[1][:2, 0]) / 2
+    for row in rows:
+        n = len(row)
+        np.testing.assert_allclose((row[:, 0] - left) / (right - left), (2 * np.arange(n) + 1) / (2 * n))
+
+
+def test_folds_are_stacked_rows_of_which_none_hides_another() -> None:
+    figure = connectivity(pruned(task("permutation_s4")), task("permutation_s4"))
+    first, second = centres(figure, "network0.input").reshape(2, 32, 2)
+    assert np.all(first[:, 1] < second[:, 1])
+    assert np.all(second[:, 1] < centres(figure, "network0.hidden1")[:, 1].min())
+    assert np.all(first[:, 0] != second[:, 0])
+    assert {"token 1", "token 2", "hidden 1", "hidden 2", "outputs"} <= set(words(figure))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_labels_move_with_the_neurons(name: str) -> None:
+    of = task(name)
+    before = pruned(of)
+    after = reversed_ends(before)
+    drawn, mirrored = connectivity(before, of), connectivity(after, of)
+    for plain in (of.input_names, of.output_names):
+        names = tuple(diagram._readable(name).translate(PRINTED) for name in plain)
+        assert row_of_labels(drawn, names) == list(names)
+        assert row_of_labels(mirrored, names) == list(names)[::-1]
+
+
+def test_label_stands_at_the_neuron_it_names() -> None:
+    of = task("independence")
+    population = reversed_ends(by_hand((4, 20, 20, 2), {("weight0", 5, 0): 1.0}))  # x1 alone is connected
+    figure = connectivity(population, of)
+    (end,) = {tuple(line[0]) for line in segments(figure, "network0.weight0")}
+    label = next(text for text in figure.texts if text.get_text() == "x₁")
+    assert label.get_position()[0] == pytest.approx(end[0])
+    assert label.get_position()[1] < end[1]
+
+
+def test_formulas_are_printed_readably() -> None:
+    names = [name for of in ("independence", "compositionality") for name in task(of).output_names]
+    assert list(map(diagram._readable, names)) == [
+        "(x₁ + x₃)³",
+        "x₂² + sin(π x₄)",
+        "√((x₁\N{MINUS SIGN}x₂)² + (x₃\N{MINUS SIGN}x₄)²)",
+    ]
+    assert [diagram._readable(name) for name in ("upper moon", "0231", "e12")] == ["upper moon", "0231", "e12"]
+
+
+def test_communities_are_found_as_the_metric_finds_them() -> None:
+    of = task("independence")
+    population = pruned(of)
+    found = louvain(weight_graph(of.network.wiring, {k: v[0] for k, v in population.tensors.items()}, "layer_max"))
+    figure = connectivity(population, of)
+    assert to_png(figure) == to_png(connectivity(population, of, communities=found))
+    assert any(word.startswith(f"{len(found)} communit") for word in words(figure))
+
+
+def test_neurons_take_the_colour_of_their_community() -> None:
+    population = by_hand((2, 3, 2), {("weight0", 0, 0): 1.0, ("weight1", 1, 2): 1.0})
+    given = Communities(0.5, (frozenset({("hidden1", 2), ("output", 1)}), frozenset({("input", 0), ("hidden1", 0)})))
+    figure = connectivity(population, task("two_moons"), communities=given)
+    hidden = collections(figure, CircleCollection)["network0.hidden1"]
+    colours = [to_hex(c) for c in hidden.get_facecolor()]
+    assert colours == [diagram.COMMUNITY[1], diagram.INACTIVE, diagram.COMMUNITY[0]]
+    areas = hidden.get_sizes()
+    assert areas[1] < areas[0] == areas[2]
+    assert "2 communities" in words(figure)
+
+
+def test_more_communities_than_colours_share_the_last() -> None:
+    n = len(diagram.COMMUNITY) + 2
+    of = replace(task("two_moons"), input_names=("x",) * n, output_names=("y",) * n)
+    population = by_hand((n, n), {("weight0", i, i): 1.0 for i in range(n)})
+    given = Communities(0.8, tuple(frozenset({("input", i), ("output", i)}) for i in range(n)))
+    figure = connectivity(population, of, communities=given)
+    colours = [to_hex(c) for c in collections(figure, CircleCollection)["network0.input"].get_facecolor()]
+    assert colours == [*diagram.COMMUNITY, diagram.OTHER, diagram.OTHER]
+    assert_legible(figure)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(0.0, "no active weight"), (np.nan, "not finite"), (np.inf, "not finite")]
+)
+@pytest.mark.parametrize("name", ["independence", "modular_addition"])
+def test_a_network_that_cannot_be_drawn_says_so(name: str, value: float, message: str) -> None:
+    healthy = pruned(task(name))
+    flat = torch.zeros_like(healthy.flat) if value == 0 else healthy.flat.clone()
+    flat[0, 3] = value
+    figure = connectivity(replace(healthy, flat=flat), task(name), title="broken")
+    assert not collections(figure, LineCollection)
+    assert any(message in word for word in words(figure))
+    assert not any(message in word for word in words(connectivity(healthy, task(name))))
+    to_png(figure), to_svg(figure)
+
+
+def test_a_broken_network_leaves_its_neighbours_on_a_sheet() -> None:
+    of = task("two_moons")
+    population = pruned(of, 32, kept=0.3)
+    population.flat[1], population.flat[2] = torch.nan, 0.0
+    figure = contact_sheet(population, of, ["a title"] * 32)
+    drawn = {name.split(".")[0] for name in collections(figure, LineCollection)}
+    assert drawn == {f"network{i}" for i in range(32)} - {"network1", "network2"}
+    assert words(figure).count("weights not finite") == words(figure).count("no active weight") == 1
+    to_png(figure)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 9, 32])
+@pytest.mark.parametrize("name", TASKS)
+def test_text_is_legible(name: str, n: int) -> None:
+    of, title = task(name), "trial 17: score 0.990\ncost 8.4  Q 0.38"
+    population = pruned(of, n, kept=0.02)
+    assert_legible(connectivity(population, of, n - 1, title=title))
+    sheet = contact_sheet(population, of, [title] * n)
+    assert_legible(sheet)
+    assert len(collections(sheet, CircleCollection)) == n * len(of.network.shape)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_single_diagram_leaves_no_label_out(name: str) -> None:
+    of = task(name)
+    written = words(connectivity(pruned(of), of))
+    assert set(map(diagram._readable, of.input_names + of.output_names)) <= set(written)
+
+
+def test_output_names_that_do_not_fit_are_abbreviated_and_explained() -> None:
+    of = task("independence")
+    assert not any("=" in word for word in words(contact_sheet(pruned(of, 4), of, [""] * 4)))
+    written = words(contact_sheet(pruned(of, 32), of, [""] * 32))
+    assert written.count("y₁") == written.count("y₂") == 32
+    (key,) = (word.replace("\N{NO-BREAK SPACE}", " ") for word in written if "=" in word)
+    assert key.split("   ")[0].strip() == "y₁ = (x₁ + x₃)³"
+
+
+def test_titles_are_plain_text_that_fits() -> None:
+    of, title = task("two_moons"), "$5 and $6 " + 40 * "very long "
+    figure = contact_sheet(pruned(of, 9), of, [title] * 9)
+    assert_legible(figure)
+    assert sum(word.startswith("$5 and $6 very") and word.endswith("…") for word in words(figure)) == 9
+    assert "exact" in words(connectivity(pruned(of), of, title="exact"))
+
+
+def test_a_title_a_network_is_needed() -> None:
+    of = task("two_moons")
+    with pytest.raises(ValueError, match="2 networks, got 1"):
+        contact_sheet(pruned(of, 2), of, ["one"])
+
+
+def test_network_is_chosen() -> None:
+    of = task("two_moons")
+    population = pruned(of, 3)
+    assert to_png(connectivity(population, of, 2)) == to_png(connectivity(population.select([2]), of))
+    assert to_png(connectivity(population, of, 2)) != to_png(connectivity(population, of, 1))
+
+
+def test_bytes_are_the_same_every_time_and_in_threads() -> None:
+    of = task("independence")
+    population = pruned(of)
+
+    def draw(_: int) -> tuple[bytes, bytes]:
+        figure = connectivity(population, of, title="a title")
+        return to_png(figure), to_svg(figure)
+
+    with ThreadPoolExecutor(4) as threads:
+        drawn = {*threads.map(draw, range(8)), draw(0)}
+    assert len(drawn) == 1
+
+
+def test_files_are_what_they_are_called() -> None:
+    of = task("two_moons")
+    figure = connectivity(pruned(of), of)
+    png, svg = to_png(figure, dpi=100), to_svg(figure)
+    assert imread(io.BytesIO(png)).shape[1] == 700
+    assert b"<svg" in svg and svg.rstrip().endswith(b"</svg>")
+    assert b"<dc:date>" not in svg and b"matplotlib" not in png
+    assert to_png(figure, dpi=100) == png  # drawing leaves the figure as it was
+
+
+def test_drawing_needs_no_pyplot() -> None:
+    code = """
+import sys
+from bimt_core.diagram import connectivity, to_png
+from bimt_core.population import initialise
+from bimt_core.tasks import task
+of = task("two_moons")
+to_png(connectivity(initialise(of.network, [0]), of))
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
