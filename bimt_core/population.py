@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from bimt_core.networks import MLP
@@ -166,17 +166,30 @@ def save_population(population: Population, path: Path) -> None:
 
 
 def load_population(path: Path) -> Population:
-    """Reads a population that `save_population` wrote; nothing is unpickled.
+    """Reads a population that `save_population` wrote; see `from_bytes`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a population.
     """
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if "network" not in metadata:
-            raise ValueError(f"{path} holds no population: its header has no network")
-        network = MLP.from_dict(json.loads(metadata["network"]))
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    inputs, outputs = tensors.pop("input_labels"), tensors.pop("output_labels")
-    return Population(network, network.wiring.flatten(tensors), inputs, outputs)
+    return from_bytes(path.read_bytes(), source=str(path))
+
+
+def from_bytes(data: bytes, *, source: str = "the data") -> Population:
+    """The population that `to_bytes` wrote; nothing is unpickled.
+
+    Args:
+        data: A safetensors file.
+        source: What an error calls it.
+
+    Raises:
+        ValueError: If it is not a population.
+    """
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        network = MLP.from_dict(json.loads(header["__metadata__"]["network"]))
+        flat = network.wiring.flatten(tensors)
+        return Population(network, flat, tensors["input_labels"], tensors["output_labels"])
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{source} holds no population: {error}") from error

@@ -1,0 +1,140 @@
+import networkx as nx
+import pytest
+import torch
+
+from bimt_core.modularity import ACTIVE, TRANSFORMS, louvain, weight_graph
+from bimt_core.networks import MLP
+
+
+def newman(graph, members):
+    """Q = sum over communities of [W_c / m - (k_c / 2m)^2], edge by edge."""
+    total = sum(w for _, _, w in graph.edges(data="weight", default=1))
+    q = 0.0
+    for community in members:
+        inside = sum(w for a, b, w in graph.edges(data="weight", default=1) if a in community and b in community)
+        degree = sum(w * ((a in community) + (b in community)) for a, b, w in graph.edges(data="weight", default=1))
+        q += inside / total - (degree / (2 * total)) ** 2
+    return q
+
+
+def one_network(shape=(4, 6, 5, 3), **options):
+    network = MLP(shape, **options)
+    return network.wiring, network.wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float64))
+
+
+def edges(graph):
+    return {tuple(sorted((a, b))): weight for a, b, weight in graph.edges(data="weight")}
+
+
+def by_name(graph):
+    """The graph with nodes as weight graphs have them."""
+    return nx.relabel_nodes(graph, lambda node: ("neurons", node))
+
+
+def test_karate_club_reaches_its_known_maximum():
+    graph = by_name(nx.karate_club_graph())
+    nx.set_edge_attributes(graph, 1, "weight")
+    found = louvain(graph)
+    assert found.modularity == pytest.approx(0.4198, abs=1e-3)  # the optimum, Brandes et al. 2008
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(("cliques", "size"), [(4, 5), (6, 4), (10, 5)])
+def test_a_ring_of_cliques_falls_into_its_cliques(cliques, size):
+    graph = by_name(nx.ring_of_cliques(cliques, size))
+    found = louvain(graph)
+    inside = size * (size - 1) / 2
+    assert found.modularity == pytest.approx(inside / (inside + 1) - 1 / cliques)
+    assert [len(community) for community in found.members] == [size] * cliques
+    assert [min(community) for community in found.members] == [("neurons", size * i) for i in range(cliques)]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_q_is_newmans_for_the_communities_given(transform):
+    graph = weight_graph(*one_network(), transform)
+    found = louvain(graph)
+    assert found.modularity == pytest.approx(newman(graph, found.members))
+    assert sorted(node for community in found.members for node in community) == sorted(graph.nodes)
+    assert [len(c) for c in found.members] == sorted((len(c) for c in found.members), reverse=True)
+
+
+def test_more_seeds_are_never_worse():
+    graph = weight_graph(*one_network((10, 20, 20, 10)))
+    found = [louvain(graph, seeds=n).modularity for n in (1, 3, 10)]
+    assert found == sorted(found)
+    assert louvain(graph) == louvain(graph)
+
+
+def test_nothing_connected_is_nothing_found():
+    for empty in (nx.Graph(), nx.empty_graph(5)):
+        found = louvain(empty)
+        assert (found.modularity, found.members, len(found)) == (0.0, (), 0)
+
+
+def test_a_single_connection_is_one_community():
+    graph = nx.Graph()
+    graph.add_edge(("input", 0), ("output", 0), weight=0.3)
+    found = louvain(graph)
+    assert found.modularity == pytest.approx(0.0)
+    assert found.members == (frozenset(graph.nodes),)
+
+
+def test_raw_edges_are_the_sizes_of_active_weights():
+    wiring, tensors = one_network((3, 2))
+    tensors["weight0"][:] = torch.tensor([[0.5, -ACTIVE, 2.0], [-3.0, 1.01 * ACTIVE, 0.0]], dtype=torch.float64)
+    assert edges(weight_graph(wiring, tensors, "raw")) == {
+        (("input", 0), ("output", 0)): 0.5,
+        (("input", 2), ("output", 0)): 2.0,
+        (("input", 0), ("output", 1)): 3.0,
+        (("input", 1), ("output", 1)): 1.01 * ACTIVE,
+    }
+
+
+def test_layer_max_divides_each_tensor_by_its_largest_weight():
+    wiring, tensors = one_network()
+    raw, scaled = (weight_graph(wiring, tensors, transform) for transform in ("raw", "layer_max"))
+    assert set(raw.edges) == set(scaled.edges)
+    for layer, target in enumerate(("hidden1", "hidden2", "output")):
+        largest = tensors[f"weight{layer}"].abs().max().item()
+        sized = [
+            (raw[a][b]["weight"], scaled[a][b]["weight"])
+            for a, b in raw.edges
+            if {a[0], b[0]} == {target, wiring.neurons[layer].name}
+        ]
+        assert sized
+        assert all(after == pytest.approx(before / largest) for before, after in sized)
+        assert max(after for _, after in sized) == pytest.approx(1.0)
+
+
+def test_layer_max_is_the_default():
+    wiring, tensors = one_network()
+    graphs = weight_graph(wiring, tensors), weight_graph(wiring, tensors, "layer_max")
+    assert nx.utils.graphs_equal(*graphs)
+
+
+def test_folds_add_up():
+    wiring, tensors = one_network((2, 3), folds=2, vocabulary=4)
+    tensors["weight0"][:] = torch.tensor([[1.0, 0, -2, 3], [0, 0, 0, 4], [0, 0, 0, 0]])
+    assert edges(weight_graph(wiring, tensors, "raw")) == {
+        (("input", 0), ("output", 0)): 3.0,
+        (("input", 1), ("output", 0)): 3.0,
+        (("input", 1), ("output", 1)): 4.0,
+    }
+    scaled = weight_graph(wiring, tensors)
+    assert scaled["output", 0]["input", 0]["weight"] == 0.75
+
+
+def test_dead_layers_and_isolated_neurons_are_left_out():
+    wiring, tensors = one_network((2, 3, 2))
+    tensors["weight0"].zero_()
+    tensors["weight1"].zero_()
+    assert len(weight_graph(wiring, tensors)) == 0
+    tensors["weight1"][1, 2] = -0.25
+    graph = weight_graph(wiring, tensors)
+    assert set(graph.nodes) == {("output", 1), ("hidden1", 2)}
+    assert graph["output", 1]["hidden1", 2]["weight"] == 1.0
+
+
+def test_an_unknown_transform_is_refused():
+    with pytest.raises(ValueError, match="transform must be one of layer_max, raw, got 'square'"):
+        weight_graph(*one_network(), "square")
