@@ -1,0 +1,94 @@
+"""One network written as the paper describes its own: the yardstick of both benchmarks."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from bimt_core.population import Population
+from bimt_core.tasks import Task
+
+
+class Network(nn.Module):
+    """An ordinary module that computes its connection cost from positions, connection by connection.
+
+    Args:
+        task: Gives shape, folds, embedding and the cost's constants.
+        population: Gives the weights.
+        member: Which network of the population.
+    """
+
+    def __init__(self, task: Task, population: Population, member: int = 0) -> None:
+        super().__init__()
+        first, *rest = task.network.shape
+        self.folds, self.mean = task.network.folds, task.network.reduction == "mean"
+        self.weight_factor, self.layer_distance = task.knobs.weight_factor, task.knobs.layer_distance
+        widths = pairwise([first * self.folds, *rest])
+        self.layers = nn.ModuleList(nn.Linear(n_in, n_out, dtype=task.dtype) for n_in, n_out in widths)
+        self.embedding = None
+        if task.network.vocabulary:
+            self.embedding = nn.Embedding(task.network.vocabulary, first, dtype=task.dtype)
+        self.activation = nn.SiLU()
+        tensors = population.tensors
+        with torch.no_grad():
+            for number, layer in enumerate(self.layers):
+                layer.weight.copy_(tensors[f"weight{number}"][member])
+                layer.bias.copy_(tensors[f"bias{number}"][member])
+            if self.embedding is not None:
+                self.embedding.weight.copy_(tensors["embedding"][member])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values of the output neurons, shape (rows, outputs)."""
+        if self.embedding is not None:
+            x = self.embedding(x).flatten(1)
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)
+
+    def cost(self) -> Tensor:
+        """The connection cost."""
+        total = torch.zeros(())
+        for number, layer in enumerate(self.layers):
+            n_out, n_in = layer.weight.shape
+            folds = self.folds if number == 0 else 1
+            source = _line(n_in // folds, layer.weight.dtype).repeat(folds)
+            distance = (_line(n_out, layer.weight.dtype).unsqueeze(1) - source).abs()
+            total = total + self._reduce(layer.weight.abs() * (self.weight_factor * distance + self.layer_distance))
+            total = total + self._reduce(layer.bias.abs() * self.layer_distance)
+        if self.embedding is not None:
+            total = total + self._reduce(self.embedding.weight.abs() * self.layer_distance)
+        return total
+
+    def _reduce(self, costs: Tensor) -> Tensor:
+        return costs.mean() if self.mean else costs.sum()
+
+    @torch.no_grad()
+    def exchange(self, row: int, one: int, other: int) -> None:
+        """Lets two neurons of a row (0: inputs) change places, in place."""
+        if row > 0:
+            before = self.layers[row - 1]
+            for tensor in (before.weight, before.bias):
+                tensor[[one, other]] = tensor[[other, one]]
+        if row < len(self.layers):
+            after, folds = self.layers[row].weight, self.folds if row == 0 else 1
+            n = after.shape[1] // folds
+            for fold in range(folds):
+                a, b = fold * n + one, fold * n + other
+                after[:, [a, b]] = after[:, [b, a]]
+        if row == 0 and self.embedding is not None:
+            self.embedding.weight[:, [one, other]] = self.embedding.weight[:, [other, one]]
+
+    @torch.no_grad()
+    def scores(self, row: int) -> Tensor:
+        """Sum of the sizes of each neuron's incoming and outgoing weights."""
+        score = torch.zeros(())
+        if row > 0:
+            score = score + self.layers[row - 1].weight.abs().sum(1)
+        if row < len(self.layers):
+            folds = self.folds if row == 0 else 1
+            score = score + self.layers[row].weight.abs().sum(0).view(folds, -1).sum(0)
+        return score
+
+
+def _line(n: int, dtype: torch.dtype) -> Tensor:
+    return (2 * torch.arange(n, dtype=dtype) + 1) / (2 * n)

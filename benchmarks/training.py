@@ -1,0 +1,59 @@
+"""Training throughput: one network in an ordinary torch loop against a population trained at once.
+
+Plain is written as the paper describes its notebooks: modules, torch.optim.AdamW, the connection cost through automatic
+differentiation with distances computed from positions, and the test loss at every step. Ours is `bimt_core.train`,
+which evaluates only when asked. Neither relocates. Network-steps per second on one core; higher is better.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from _plain import Network
+from _report import Row, report, seconds
+from torch.nn.functional import cross_entropy, mse_loss
+
+from bimt_core.hyperparameters import Schedule
+from bimt_core.population import initialise
+from bimt_core.tasks import Task, task
+from bimt_core.train import start, train
+
+CASES = {"independence": 300, "two_moons": 300, "modular_addition": 6}  # plain steps a repeat
+POPULATIONS = (1, 32, 128)
+REPEATS = 5
+
+
+def plain(t: Task, steps: int) -> None:
+    network = Network(t, initialise(t.network, [0], dtype=t.dtype))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=t.knobs.learning_rate, weight_decay=0.0)
+    loss_of = mse_loss if t.loss_name == "mse" else cross_entropy
+    for _ in range(steps):
+        optimizer.zero_grad()
+        with torch.no_grad():
+            loss_of(network(t.test_inputs), t.test_targets).item()
+        loss = loss_of(network(t.inputs), t.targets) + t.knobs.cost_weight * network.cost()
+        loss.backward()
+        optimizer.step()
+
+
+def ours(t: Task, steps: int, networks: int) -> None:
+    begin = start(initialise(t.network, range(networks), dtype=t.dtype))
+    schedule = Schedule(steps=steps, relocation="none")
+    next(train(begin, t, [t.knobs] * networks, schedule, {steps}))
+
+
+def rows() -> Iterator[Row]:
+    for name, steps in CASES.items():
+        t = task(name)
+        lengths = [max(steps // max(networks // 8, 1), 2) for networks in POPULATIONS]
+        contenders: list[Callable[[], None]] = [partial(plain, t, steps)]
+        contenders += [partial(ours, t, length, n) for length, n in zip(lengths, POPULATIONS, strict=True)]
+        seconds(contenders, 1)  # warm up
+        baseline, *times = seconds(contenders, REPEATS)
+        for networks, length, taken in zip(POPULATIONS, lengths, times, strict=True):
+            before, after = steps / baseline, networks * length / taken
+            yield Row(f"{name}, population of {networks}", "network-steps/s", before, after, after / before)
+
+
+if __name__ == "__main__":
+    report(__doc__, rows)
