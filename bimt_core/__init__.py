@@ -1,1 +1,57 @@
-"""Brain-Inspired Modular Training: the method."""
+"""Brain-Inspired Modular Training: the method (Liu, Gan, Tegmark, Entropy 2024, 26(1), 41)."""
+
+from bimt_core.diagram import connectivity, contact_sheet, to_png, to_svg
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.metrics import METRICS, Metric, measure
+from bimt_core.modularity import Communities, louvain, weight_graph
+from bimt_core.networks import MLP
+from bimt_core.population import (
+    Population,
+    concatenate,
+    from_bytes,
+    initialise,
+    load_population,
+    save_population,
+    to_bytes,
+)
+from bimt_core.relocate import relocate
+from bimt_core.tasks import TASKS, Task, task
+from bimt_core.train import Moments, Snapshot, start, train
+from bimt_core.wiring import Axis, ConnectionCost, Neurons, Wire, Wiring, connection_cost
+
+__all__ = [
+    "METRICS",
+    "MLP",
+    "TASKS",
+    "Axis",
+    "Communities",
+    "ConnectionCost",
+    "Knobs",
+    "Metric",
+    "Moments",
+    "Neurons",
+    "Population",
+    "Schedule",
+    "Snapshot",
+    "Task",
+    "Wire",
+    "Wiring",
+    "concatenate",
+    "connection_cost",
+    "connectivity",
+    "contact_sheet",
+    "from_bytes",
+    "initialise",
+    "load_population",
+    "louvain",
+    "measure",
+    "relocate",
+    "save_population",
+    "start",
+    "task",
+    "to_bytes",
+    "to_png",
+    "to_svg",
+    "train",
+    "weight_graph",
+]

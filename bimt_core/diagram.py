@@ -37,7 +37,8 @@ from bimt_core.tasks import Task
 POSITIVE, NEGATIVE = "#1f6fb4", "#dc4a2a"
 INK, MUTED, INACTIVE, OTHER = "#1c2430", "#6b7480", "#d3d8de", "#3f4854"
 COMMUNITY = ("#16a085", "#e9a800", "#8e5bb5", "#93c01f", "#e377b4", "#8c6239", "#5ec8e5", "#b8a9d9")
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+SUBSCRIPTS, SUPERSCRIPTS = (str.maketrans("0123456789", digits) for digits in ("₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+NO_BREAK = "\N{NO-BREAK SPACE}"
 FONT = "DejaVu Sans"  # comes with matplotlib, so pictures are the same everywhere
 
 # Lengths, in points.
@@ -46,7 +47,7 @@ LAYER_GAP, PAD = 84.0, 8.0  # between layers of a single diagram; from a neuron 
 FOLD_GAP, FOLD_SHIFT = 0.36, 0.34  # between folds, up (of a layer gap) and sideways (of the room a neuron has)
 LARGE_TITLE, SMALL_TITLE, LEGEND_TEXT, SMALLEST_TEXT = 11.0, 8.0, 7.5, 6.0  # font sizes
 LINE, LABEL = 1.3, 0.82  # line height in font sizes; labels as a part of the title's size
-WIDEST_LINE, FAINTEST = 3.4, 0.06  # no line is thinner than this part of the widest, so that it can be seen
+WIDEST_LINE, FAINTEST = 3.4, 0.04  # no line is thinner than this part of the widest, so that it can be seen
 LARGEST_NEURON = 9.0
 
 MOST_COLUMNS = 6
@@ -198,12 +199,9 @@ class _Labels:
 
 def _readable(name: str) -> str:
     """Plain-text formulas in print: "x1^2" as "x₁²"; no mathtext, which is slow."""
-    name = re.sub(r"(?<=\b[xy])\d+\b", lambda index: index[0].translate(_SUBSCRIPTS), name)
-    name = re.sub(r"\^(\d)", lambda power: "⁰¹²³⁴⁵⁶⁷⁸⁹"[int(power[1])], name)
-    return re.sub(r"\bpi\b", "π", re.sub(r"\bsqrt\b", "√", name)).replace("-", MINUS)
-
-
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    name = re.sub(r"(?<=\b[xy])\d+\b", lambda index: index[0].translate(SUBSCRIPTS), name)
+    name = re.sub(r"\^(\d+)", lambda power: power[1].translate(SUPERSCRIPTS), name)
+    return re.sub(r"\bpi\b", "π", re.sub(r"\bsqrt\b", "√", name))
 
 
 def _compose(
@@ -392,5 +390,6 @@ def _community_key(n_communities: int | None) -> tuple[Sequence[str], str]:
     """Colours and what they mean; None stands for several networks, each with its own communities."""
     if n_communities is None:
         return COMMUNITY[:3], "each network's communities"
-    colours = (*COMMUNITY, OTHER)[:n_communities]
-    return colours, f"{n_communities} {'community' if n_communities == 1 else 'communities'}"
+    return (*COMMUNITY, OTHER)[
+        :n_communities
+    ], f"{n_communities} {'community' if n_communities == 1 else 'communities'}"

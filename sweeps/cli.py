@@ -1,0 +1,292 @@
+"""`bimt`: launch sweeps, look at them, pull what is best."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.errors import BadInputError, SweepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeps.driver import Summary
+    from sweeps.spec import SweepSpec
+    from sweeps.store import Store
+
+app = typer.Typer(
+    help="Sweeps of Brain-Inspired Modular Training.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+out = Console()
+
+Spec = Annotated[str, typer.Argument(help="A sweep file, or the name of a preset.")]
+Name = Annotated[str, typer.Argument(help="Name of a sweep.")]
+Folder = Annotated[
+    Path | None, typer.Option("--store", help="Folder of the store. [env: BIMT_STORE; default: ./bimt-store]")
+]
+Storage = Annotated[
+    str | None, typer.Option(help="URL of the study storage. [env: BIMT_STORAGE; default: a journal file in the store]")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="URL of MLflow. [env: MLFLOW_TRACKING_URI; default: SQLite in the store]")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """List the tasks and their published set-ups."""
+    from bimt_core import TASKS, task
+
+    rows: list[dict[str, Any]] = []
+    for name in TASKS:
+        t = task(name)
+        row: dict[str, Any] = {
+            "task": name,
+            "description": t.description,
+            "network": "-".join(map(str, t.network.shape)),
+        }
+        row |= {"score": t.score_name, "steps": t.schedule.steps, "cost_weight": t.knobs.cost_weight}
+        rows.append(row)
+    _print_rows(rows, as_json)
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """List the ready sweeps."""
+    from sweeps.spec import preset_names, preset_path, read_spec
+
+    rows = []
+    for name in preset_names():
+        spec = read_spec(preset_path(name))
+        objectives = ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives)
+        rows.append({"preset": name, "trials": spec.trials, "replicates": spec.replicates, "objectives": objectives})
+    _print_rows(rows, as_json)
+
+
+@app.command()
+def validate(spec: Spec, as_json: Json = False) -> None:
+    """Check a sweep file; print it with all defaults filled in."""
+    import yaml
+
+    data = _spec(spec).model_dump(mode="json")
+    print(json.dumps(data, indent=2) if as_json else yaml.safe_dump(data, sort_keys=False).rstrip())
+
+
+@app.command()
+def launch(
+    spec: Spec,
+    name: Annotated[str | None, typer.Option(help="Another name for the sweep.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of completed trials asked for.")] = None,
+    store: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Run a sweep, or go on with it: the same name continues the same study."""
+    from sweeps.driver import launch as run_sweep
+    from sweeps.progress import watcher
+
+    checked = _spec(spec, name=name, trials=trials)
+    console = Console(stderr=True) if as_json else out
+    where = _store(store, storage, tracking_uri)
+    console.print(
+        f"Sweep {checked.name}: {checked.trials} trials x {checked.replicates} networks on {checked.task},"
+        f" kept in {where.folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    summary = run_sweep(checked, where, watch=watcher(console, checked))
+    _print_summary(summary, checked, where, as_json)
+    if summary.complete < summary.wanted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ls(store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
+    """List the sweeps of a store."""
+    from sweeps.results import list_sweeps
+
+    _print_frame(list_sweeps(_store(store, storage, None)), as_json)
+
+
+@app.command()
+def status(name: Name, store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
+    """Show how far a sweep is."""
+    from sweeps.results import open_sweep
+
+    sweep = open_sweep(name, _store(store, storage, None))
+    row = {"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()}
+    _print_rows([row | {"front": len(sweep.pareto())}], as_json)
+
+
+@app.command()
+def trials(name: Name, store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
+    """List all trials of a sweep."""
+    from sweeps.results import open_sweep
+
+    sweep = open_sweep(name, _store(store, storage, None))
+    _print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
+
+
+@app.command()
+def pareto(name: Name, store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
+    """List the Pareto front of a sweep."""
+    from sweeps.results import open_sweep
+
+    sweep = open_sweep(name, _store(store, storage, None))
+    _print_trials(sweep.pareto(), sweep.spec, as_json)
+
+
+@app.command()
+def best(
+    name: Name,
+    where: Annotated[str | None, typer.Option(help="Bounds, such as 'score >= 0.98'.")] = None,
+    by: Annotated[str | None, typer.Option(help="The metric to be best in; default: the first objective.")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 1,
+    store: Folder = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """List the best trials of a sweep."""
+    from sweeps.results import open_sweep
+
+    sweep = open_sweep(name, _store(store, storage, None))
+    _print_trials(sweep.best(where, by, n), sweep.spec, as_json)
+
+
+@app.command()
+def export(
+    name: Name,
+    trial: Annotated[int, typer.Argument(help="Number of a completed trial.")],
+    folder: Annotated[Path, typer.Argument(help="Where to.")],
+    store: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a trial's configuration, weights, figures and diagrams."""
+    from sweeps.results import open_sweep
+
+    written = open_sweep(name, _store(store, storage, tracking_uri)).export(trial, folder)
+    _print_rows([{"written": str(path)} for path in written], as_json)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    store: Folder = None,
+) -> None:
+    """Serve the store's MLflow on 127.0.0.1."""
+    from sweeps.tracking import serve
+
+    where = _store(store, None, None)
+    print(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    raise typer.Exit(serve(where.mlflow_uri, where.artifacts, port))
+
+
+def main() -> None:
+    """The console script: errors a person must act on are one clear line each."""
+    try:
+        app()
+    except SweepError as error:
+        for line in str(error).splitlines():
+            print(f"bimt: {line}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, BadInputError) else 1)
+
+
+def _spec(given: str, **changes: Any) -> "SweepSpec":
+    from sweeps.spec import preset_path, read_spec
+
+    path = Path(given)
+    return read_spec(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(given), **changes)
+
+
+def _store(folder: Path | None, storage: str | None, tracking_uri: str | None) -> "Store":
+    from sweeps.store import Store
+
+    return Store.at(folder, storage=storage, tracking_uri=tracking_uri)
+
+
+def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json: bool) -> None:
+    from sweeps.progress import duration, front_table
+
+    if as_json:
+        fields = {k: v for k, v in vars(summary).items() if k != "front"}
+        print(json.dumps(_plain(fields | {"front": [record.number for record in summary.front]})))
+        return
+    out.print(front_table(summary.front, spec, "Pareto front"))
+    failed = f", {summary.failed} failed" if summary.failed else ""
+    speed = summary.network_steps / summary.wall_s if summary.wall_s else 0.0
+    lines = [
+        f"{summary.complete} of {summary.wanted} trials complete{failed}"
+        f" in {duration(summary.wall_s)} on {summary.workers} workers, {speed:,.0f} network-steps/s",
+        "Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()),
+    ]
+    if summary.gave_up:
+        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: bimt trials {spec.name}")
+    if summary.unwritten:
+        lines.append(
+            f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
+        )
+    elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
+    browse = where.tracking_uri or f"bimt ui{elsewhere}"
+    lines += [
+        f"Browse:  {browse}",
+        f'Pull:    bimt best {spec.name}{elsewhere} --by modularity   (or sweeps.open_sweep("{spec.name}"))',
+    ]
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def _print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:
+    """All columns as JSON; in a terminal the objectives, modularity and the searched hyperparameters."""
+    from sweeps.progress import figure
+
+    if as_json:
+        _print_frame(frame, as_json)
+        return
+    names = dict.fromkeys([*(o.metric for o in spec.objectives), "modularity", "communities", "active_weights"])
+    shown = frame[[c for c in extra if c in frame and not frame[c].isna().all()]].copy()
+    for name in names:
+        shown[name] = [
+            figure(m, e) if not math.isnan(m) else "" for m, e in zip(frame[name], frame[f"{name}_stderr"], strict=True)
+        ]
+    for name in (name for name in spec.search if name not in spec.fixed):
+        shown[name] = frame[name]
+    _print_frame(shown, as_json)
+
+
+def _print_frame(frame: "pd.DataFrame", as_json: bool) -> None:
+    _print_rows(frame.reset_index().to_dict("records"), as_json)
+
+
+def _print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([_plain(row) for row in rows], indent=2))
+        return
+    if not rows:
+        print("none")
+        return
+    table = Table(header_style="bold")
+    for column in rows[0]:
+        table.add_column(str(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+    out.print(table)
+
+
+def _plain(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row with null for what is missing, and times as text."""
+
+    def value(v: Any) -> Any:
+        if v is None or (isinstance(v, float) and not math.isfinite(v)):
+            return None
+        return v.item() if hasattr(v, "item") else v if isinstance(v, str | int | float | dict | list) else str(v)
+
+    return {str(k): value(v) for k, v in row.items()}

@@ -1,0 +1,291 @@
+"""A cohort: the trials that one Ray Tune trial trains as one population.
+
+`run_cohort` does the work and knows nothing of Ray; `CohortTrainable` lends it to Ray Tune. Everything goes in and out
+as plain data, an exception too: a cohort that raises reports the traceback and ends, and the driver runs its members
+apart.
+"""
+
+import dataclasses
+import math
+import platform
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from ray import tune
+
+from bimt_core import (
+    METRICS,
+    Moments,
+    Population,
+    Snapshot,
+    Task,
+    connectivity,
+    contact_sheet,
+    from_bytes,
+    initialise,
+    measure,
+    start,
+    task,
+    to_bytes,
+    to_png,
+    to_svg,
+    train,
+)
+from bimt_core.population import write_atomically
+from sweeps.recipe import Recipe, recipe
+
+LOUVAIN_WHILE_TRAINING = 1  # runs a graph; the last report takes the best of 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One trial of a cohort: its number in the study and its hyperparameters."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class CohortSpec:
+    """All that a worker needs to train a cohort; plain data.
+
+    Args:
+        task: Name of the task.
+        data_seed: Seed of its data; None for the published one.
+        members: Trials with equal recipes but for the knobs.
+        seeds: One a replicate; every member trains a network a seed.
+        reports: Points along training at which to report.
+        gpu: Whether to train on CUDA.
+    """
+
+    task: str
+    data_seed: int | None
+    members: tuple[Member, ...]
+    seeds: tuple[int, ...]
+    reports: int
+    gpu: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "CohortSpec":
+        members = tuple(Member(**member) for member in data["members"])
+        return CohortSpec(**{**data, "members": members, "seeds": tuple(data["seeds"])})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """A cohort after some steps.
+
+    Args:
+        snapshot: What training goes on from.
+        figures: For each member, every metric's values over the replicates.
+        failures: Trial number to why it has failed.
+        files: Trial number to artifact path to content; at the last report only.
+        seconds: Time spent since the last report, by what it was spent on: "training", "measuring", "drawing".
+        last: Whether training has ended.
+    """
+
+    snapshot: Snapshot
+    figures: tuple[dict[str, list[float]], ...]
+    failures: dict[int, str]
+    files: dict[int, dict[str, bytes]]
+    seconds: dict[str, float]
+    last: bool
+
+
+def report_steps(steps: int, reports: int) -> list[int]:
+    """Evenly spread numbers of finished steps, the last one among them."""
+    return sorted({max(1, round(steps * (i + 1) / reports)) for i in range(reports)})
+
+
+def run_cohort(spec: CohortSpec, snapshot: Snapshot | None = None) -> Iterator[Report]:
+    """Trains a cohort.
+
+    Args:
+        spec: The cohort.
+        snapshot: Where an interrupted cohort goes on; None for the beginning.
+
+    Yields:
+        A report at each of its points.
+
+    Raises:
+        ValueError: If a member's hyperparameters break a rule of the method.
+    """
+    device = "cuda" if spec.gpu else "cpu"
+    the_task = task(spec.task, spec.data_seed).to(device)
+    recipes = [recipe(the_task, member.params) for member in spec.members]
+    first = recipes[0]
+    assert all(other.shape == first.shape for other in recipes), "a cohort's members share network and schedule"
+    if snapshot is None:
+        seeds = list(spec.seeds) * len(recipes)
+        snapshot = start(initialise(first.network, seeds, dtype=the_task.dtype, device=device))
+    knobs = [r.knobs for r in recipes for _ in spec.seeds]
+    points = report_steps(first.schedule.steps, spec.reports)
+
+    before = time.perf_counter()
+    trained_already = [snapshot] if snapshot.step >= points[-1] else []
+    for now in trained_already or train(snapshot, the_task, knobs, first.schedule, points):
+        trained = time.perf_counter()
+        last = now.step == points[-1]
+        values = measure(now.population, the_task, louvain_seeds=10 if last else LOUVAIN_WHILE_TRAINING)
+        figures = _by_member(values, len(spec.seeds))
+        failures = _failures(spec, figures, last=last)
+        measured = time.perf_counter()
+        files = _artifacts(spec, recipes, the_task, now.population, figures, failures) if last else {}
+        drawn = time.perf_counter()
+        seconds = {"training": trained - before, "measuring": measured - trained, "drawing": drawn - measured}
+        yield Report(now, figures, failures, files, seconds, last)
+        before = time.perf_counter()
+
+
+def failure(figures: Mapping[str, list[float]], *, last: bool) -> str | None:
+    """Why a member has no figures worth keeping: a replicate that is not finite, or that has no weight at the end."""
+    for replicate, (loss, active) in enumerate(zip(figures["test_loss"], figures["active_weights"], strict=True)):
+        if not math.isfinite(loss):
+            return f"replicate {replicate} diverged: its test loss is {loss}"
+        if last and active == 0:
+            return f"replicate {replicate} lost all its weights"
+    return None
+
+
+def _failures(spec: CohortSpec, figures: tuple[dict[str, list[float]], ...], *, last: bool) -> dict[int, str]:
+    told = {m.number: failure(f, last=last) for m, f in zip(spec.members, figures, strict=True)}
+    return {number: why for number, why in told.items() if why is not None}
+
+
+def _by_member(values: Mapping[str, torch.Tensor], replicates: int) -> tuple[dict[str, list[float]], ...]:
+    rows = {name: v.view(-1, replicates).tolist() for name, v in values.items()}
+    members = len(next(iter(rows.values())))
+    return tuple({name: rows[name][member] for name in METRICS} for member in range(members))
+
+
+def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:
+    """The replicates of lowest and of median test loss."""
+    order = sorted(range(len(figures["test_loss"])), key=lambda r: figures["test_loss"][r])
+    return order[0], order[(len(order) - 1) // 2]
+
+
+def _artifacts(
+    spec: CohortSpec,
+    recipes: list[Recipe],
+    the_task: Task,
+    population: Population,
+    figures: tuple[dict[str, list[float]], ...],
+    failures: Mapping[int, str],
+) -> dict[int, dict[str, bytes]]:
+    """Weights, configuration and pictures of every member; a failed one has weights and configuration only."""
+    cpu_task, population = the_task.to("cpu"), population.to("cpu")
+    files: dict[int, dict[str, bytes]] = {}
+    for index, (member, r) in enumerate(zip(spec.members, recipes, strict=True)):
+        first = index * len(spec.seeds)
+        networks = population.select(range(first, first + len(spec.seeds)))
+        files[member.number] = {
+            "weights.safetensors": to_bytes(networks),
+            "config.yaml": yaml.safe_dump(_configuration(spec, member, r), sort_keys=False).encode(),
+        }
+        if member.number not in failures:
+            files[member.number] |= _pictures(networks, cpu_task, figures[index], spec.seeds)
+    return files
+
+
+def _configuration(spec: CohortSpec, member: Member, r: Recipe) -> dict[str, Any]:
+    return {
+        "task": spec.task,
+        "data_seed": spec.data_seed,
+        "seeds": list(spec.seeds),
+        "network": r.network.as_dict(),
+        "knobs": dataclasses.asdict(r.knobs),
+        "schedule": dataclasses.asdict(r.schedule) | {"cost_phases": [list(p) for p in r.schedule.cost_phases]},
+        "searched": dict(member.params),
+    }
+
+
+def _pictures(
+    networks: Population, the_task: Task, figures: Mapping[str, list[float]], seeds: tuple[int, ...]
+) -> dict[str, bytes]:
+    def caption(replicate: int) -> str:
+        score, cost, q = (figures[name][replicate] for name in ("score", "connection_cost", "modularity"))
+        return f"{the_task.score_name} {score:.3f}   cost {cost:.2f}   Q {q:.2f}"
+
+    best, median = best_and_median(figures)
+    pictures: dict[str, bytes] = {}
+    for name, replicate in (("best", best), ("median", median)):
+        title = f"{the_task.name}, {name} replicate (seed {seeds[replicate]})\n{caption(replicate)}"
+        figure = connectivity(networks, the_task, replicate, title=title)
+        pictures |= {f"diagrams/{name}.png": to_png(figure), f"diagrams/{name}.svg": to_svg(figure)}
+    titles = [f"seed {seed}\n{caption(replicate)}" for replicate, seed in enumerate(seeds)]
+    return pictures | {"diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles))}
+
+
+class CohortTrainable(tune.Trainable):
+    """Ray Tune's view of a cohort: a step is a report."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Ray calls this when a worker process takes its first cohort."""
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Ray calls this when the process takes its next cohort; nothing is left of the one before."""
+        self._spec = CohortSpec.from_dict(new_config["cohort"])
+        self._snapshot: Snapshot | None = None
+        self._reports: Iterator[Report] | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains up to the next report; see `result_of`."""
+        try:
+            if self._reports is None:
+                self._reports = run_cohort(self._spec, self._snapshot)
+            report = next(self._reports)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told and decides)
+            reason = f"{type(error).__name__}: {error}"
+            return {"error": reason, "traceback": traceback.format_exc(), "done": True}
+        self._snapshot = report.snapshot
+        return result_of(report)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Writes the last snapshot."""
+        if self._snapshot is not None:
+            write_snapshot(self._snapshot, Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder
+        """Goes on from a snapshot that `save_checkpoint` wrote, in this process or another."""
+        device = "cuda" if self._spec.gpu else "cpu"
+        self._snapshot, self._reports = read_snapshot(Path(checkpoint), device), None
+
+
+def result_of(report: Report) -> dict[str, Any]:
+    """A report as the plain data that travels to the driver."""
+    return {
+        "step": report.snapshot.step,
+        "figures": list(report.figures),
+        "failures": list(report.failures.items()),
+        "files": list(report.files.items()),
+        "seconds": list(report.seconds.items()),
+        "host": platform.node(),
+        "device": str(report.snapshot.population.flat.device.type),
+        "done": report.last,
+    }
+
+
+def write_snapshot(snapshot: Snapshot, folder: Path) -> None:
+    """Writes a snapshot as two populations, the weights and the moments side by side, and the step."""
+    p, moments = snapshot.population, snapshot.moments
+    for name, flat in (("weights", p.flat), ("first", moments.first), ("second", moments.second)):
+        write_atomically(folder / f"{name}.safetensors", to_bytes(dataclasses.replace(p, flat=flat)))
+    write_atomically(folder / "step.txt", str(snapshot.step).encode())
+
+
+def read_snapshot(folder: Path, device: str = "cpu") -> Snapshot:
+    """The snapshot that `write_snapshot` wrote."""
+    weights, first, second = (
+        from_bytes((folder / f"{name}.safetensors").read_bytes()).to(device) for name in ("weights", "first", "second")
+    )
+    return Snapshot(int((folder / "step.txt").read_text()), weights, Moments(first.flat, second.flat))

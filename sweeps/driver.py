@@ -1,0 +1,271 @@
+"""The driver: one process that runs a sweep, from the ledger through Ray Tune to MLflow."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from bimt_core import task
+from sweeps import runs
+from sweeps.errors import BadInputError
+from sweeps.recipe import Recipe, recipe
+from sweeps.search import CohortSearch, Status
+from sweeps.spec import Choices, Range, SweepSpec
+from sweeps.store import Store
+from sweeps.study import Ledger, TrialRecord
+from sweeps.tracking import Tracker
+
+Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
+
+NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a launch ended.
+
+    Args:
+        name: The sweep.
+        complete: Trials with figures, earlier launches included.
+        wanted: Trials asked for.
+        failed: Trials that failed in this launch.
+        network_steps: Optimiser steps x networks trained in this launch.
+        wall_s: Seconds from the start of Ray Tune to its end.
+        workers: Cohorts at once.
+        worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
+            waiting".
+        front: The Pareto front.
+        unwritten: Records that MLflow does not have; the next launch writes them.
+        tracking_problem: Why.
+        gave_up: Whether the launch ended because too many trials failed.
+    """
+
+    name: str
+    complete: int
+    wanted: int
+    failed: int
+    network_steps: int
+    wall_s: float
+    workers: int
+    worker_time: dict[str, float]
+    front: tuple[TrialRecord, ...]
+    unwritten: int
+    tracking_problem: str | None
+    gave_up: bool
+
+
+def unwatched(status: Callable[[], Status]) -> AbstractContextManager[None]:
+    """Shows nothing."""
+    return nullcontext()
+
+
+def launch(spec: SweepSpec, store: Store | None = None, *, watch: Watcher = unwatched) -> Summary:
+    """Runs a sweep until the asked number of trials is complete, or goes on with it.
+
+    Args:
+        spec: The sweep. Launching again under the same name continues; `trials` may be raised, nothing else changed.
+        store: Where it is kept; None for `Store.at()`.
+        watch: Shows progress while the context it returns is open.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        BadInputError: Before anything starts, if the spec asks for something that cannot be.
+        StoreError: If the study's storage does not open.
+    """
+    store = store or Store.at()
+    workers = _workers(spec)
+    _check_memory(spec, workers)
+    store.prepare(spec.name)
+    with store.only_driver(spec.name):
+        ledger = Ledger.launch(store, spec)
+        artifacts = None if store.tracking_uri else store.artifacts
+        spool = store.work(spec.name) / "spool"
+        tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
+        try:
+            return _run(spec, store, ledger, tracker, workers, watch)
+        finally:
+            tracker.close(NO_ANSWER_PATIENCE_S)
+
+
+def _run(spec: SweepSpec, store: Store, ledger: Ledger, tracker: Tracker, workers: int, watch: Watcher) -> Summary:
+    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
+    _interrupt_running(ledger, tracker, "its driver died")
+    search = CohortSearch(ledger, tracker)
+    started = time.monotonic()
+    try:
+        if ledger.count("COMPLETE") < spec.trials:
+            with watch(search.status), _ray():
+                started = time.monotonic()
+                _fit(spec, store, search, workers)
+    finally:
+        wall_s = time.monotonic() - started
+        _interrupt_running(ledger, tracker, "the sweep was stopped")
+        status = search.status()
+        worker_time = _shares(search.clock.seconds, workers * wall_s)
+        complete = status.complete >= spec.trials
+        _record_front(ledger, tracker)
+        tracker.record(runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, complete=complete))
+    unwritten = tracker.close(NO_ANSWER_PATIENCE_S)
+    return Summary(
+        name=spec.name,
+        complete=status.complete,
+        wanted=spec.trials,
+        failed=status.failed,
+        network_steps=status.network_steps,
+        wall_s=wall_s,
+        workers=workers,
+        worker_time=worker_time,
+        front=status.front,
+        unwritten=unwritten,
+        tracking_problem=tracker.problem,
+        gave_up=search.gave_up and not complete,
+    )
+
+
+def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int) -> None:
+    from ray import tune
+
+    from sweeps.cohort import CohortTrainable
+
+    folder = store.work(spec.name) / "ray"
+    shutil.rmtree(folder, ignore_errors=True)
+    trainable = tune.with_resources(CohortTrainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus})
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=search,
+            num_samples=-1,
+            max_concurrent_trials=workers,
+            reuse_actors=True,
+            time_budget_s=spec.time_budget_s,
+            trial_name_creator=_cohort_name,
+            trial_dirname_creator=_cohort_name,
+        ),
+        run_config=tune.RunConfig(
+            name="cohorts",
+            storage_path=str(folder),
+            failure_config=tune.FailureConfig(max_failures=1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cohort_name(trial: Any) -> str:
+    """Names Tune's folders; by default they carry all hyperparameters."""
+    return f"cohort_{trial.trial_id}"
+
+
+@contextmanager
+def _ray() -> Iterator[None]:
+    """A Ray that is quiet: the running one, the cluster that RAY_ADDRESS names, or one on this machine."""
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": _cores(), "include_dashboard": False}
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    ray.init(logging_level=logging.CRITICAL, log_to_driver=False, configure_logging=True, **local)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _workers(spec: SweepSpec) -> int:
+    """How many cohorts train at once.
+
+    Raises:
+        BadInputError: If this machine cannot train even one. A cluster is asked by Ray instead.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        return spec.concurrent_cohorts or 64
+    if spec.resources.cpus > _cores():
+        raise BadInputError(
+            f"resources.cpus must be at most this machine's {_cores()} cores, got {spec.resources.cpus}"
+        )
+    room = _cores() // spec.resources.cpus
+    if spec.resources.gpus > 0:
+        import torch
+
+        if spec.resources.gpus > torch.cuda.device_count():
+            n = torch.cuda.device_count()
+            raise BadInputError(f"resources.gpus must be at most this machine's {n} GPUs, got {spec.resources.gpus:g}")
+        room = min(room, int(torch.cuda.device_count() / spec.resources.gpus))
+    return min(room, spec.concurrent_cohorts or room)
+
+
+def _check_memory(spec: SweepSpec, workers: int) -> None:
+    """Refuses cohorts that do not fit into memory beside each other.
+
+    Raises:
+        BadInputError: With the largest cohort that fits.
+    """
+    network_bytes = _largest_network_bytes(spec)
+    available = psutil.virtual_memory().available
+    fits = int(0.8 * available / workers / (network_bytes * spec.replicates))
+    if spec.cohort_size > fits and not os.environ.get("RAY_ADDRESS"):
+        raise BadInputError(
+            f"cohort_size must be at most {fits} to fit {workers} cohorts at once into {available / 2**30:.1f} GiB"
+            f" of free memory ({network_bytes * spec.replicates / 2**20:.1f} MiB a trial), got {spec.cohort_size}"
+        )
+
+
+def _largest_network_bytes(spec: SweepSpec) -> int:
+    """Memory of one network while it trains: about eight copies of its parameters, and its activations twice."""
+    the_task = task(spec.task, spec.data_seed)
+    r = _largest(spec)
+    rows = len(the_task.inputs) + len(the_task.test_inputs)
+    numbers = 8 * r.network.wiring.n_parameters + 2 * r.network.activation_values(rows)
+    return int(numbers * (8 if r.network.vocabulary else 4))
+
+
+def _largest(spec: SweepSpec) -> Recipe:
+    """The recipe with the largest network of the search space."""
+    params = {name: value for name, value in spec.fixed.items() if name.startswith("hidden_")}
+    for name in ("hidden_width", "hidden_layers"):
+        parameter = spec.search.get(name)
+        if isinstance(parameter, Range):
+            params[name] = int(parameter.high)
+        elif isinstance(parameter, Choices):
+            params[name] = max(parameter.choices)
+    return recipe(task(spec.task, spec.data_seed), params)
+
+
+def _interrupt_running(ledger: Ledger, tracker: Tracker, reason: str) -> None:
+    for record in ledger.records():
+        if record.state == "RUNNING":
+            tracker.record(runs.trial_interrupted(ledger.sweep_id, record.number, reason))
+            ledger.interrupt(record.number, reason)
+
+
+def _record_front(ledger: Ledger, tracker: Tracker) -> None:
+    front = set(ledger.front())
+    for record in ledger.records():
+        if record.state == "COMPLETE":
+            tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in front))
+
+
+def _shares(seconds: dict[str, float], total: float) -> dict[str, float]:
+    shares = {name: spent / total if total else 0.0 for name, spent in seconds.items()}
+    return shares | {"starting and waiting": 1.0 - sum(shares.values())}

@@ -1,0 +1,120 @@
+"""Progress of a running sweep: a live display in a terminal, plain lines elsewhere."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.driver import Watcher
+from sweeps.search import Status
+from sweeps.spec import SweepSpec
+from sweeps.study import TrialRecord
+
+PLAIN_EVERY_S = 10.0
+ROWS = 12
+
+
+def watcher(console: Console, spec: SweepSpec) -> Watcher:
+    """What `launch` calls to show progress on a console."""
+
+    @contextmanager
+    def live(status: Callable[[], Status]) -> Iterator[None]:
+        with Live(
+            get_renderable=lambda: _display(status(), spec), console=console, refresh_per_second=2, transient=True
+        ):
+            yield
+
+    @contextmanager
+    def plain(status: Callable[[], Status]) -> Iterator[None]:
+        ended = threading.Event()
+        thread = threading.Thread(target=_print_lines, args=(console, status, ended), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    return live if console.is_terminal else plain
+
+
+def front_table(front: Sequence[TrialRecord], spec: SweepSpec, title: str) -> Table:
+    """A Pareto front: mean and standard error of the objectives and of modularity, and the searched hyperparameters."""
+    first = spec.objectives[0]
+    metrics = list(
+        dict.fromkeys([*(objective.metric for objective in spec.objectives), "modularity", "active_weights"])
+    )
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table.add_column("trial", justify="right")
+    for name in metrics:
+        table.add_column(name, justify="right")
+    searched = [name for name in spec.search if name not in spec.fixed]
+    for name in searched:
+        table.add_column(name, justify="right", style="dim")
+    ordered = sorted(front, key=lambda r: r.mean[first.metric], reverse=first.direction == "maximize")
+    for record in ordered:
+        figures = [figure(record.mean[m], record.stderr[m]) for m in metrics]
+        table.add_row(str(record.number), *figures, *(_short(record.params[name]) for name in searched))
+    return table
+
+
+def figure(mean: float, stderr: float) -> str:
+    """A mean and its standard error, as "8.41 +- 0.03"; the mean alone for one replicate."""
+    return f"{mean:.4g}" if math.isnan(stderr) else f"{mean:.4g} +- {stderr:.1g}"
+
+
+def line(status: Status) -> str:
+    """A status in one line."""
+    parts = [
+        f"{status.complete} of {status.wanted} trials complete",
+        f"{status.failed} failed" if status.failed else "",
+        f"{status.running} running",
+        f"{_speed(status):,.0f} network-steps/s",
+        f"{_time_left(status)} left",
+        f"{len(status.front)} on the front",
+        f"MLflow cannot be written: {status.tracking_problem}" if status.tracking_problem else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "1:02:03" or "2:03"."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+
+
+def _display(status: Status, spec: SweepSpec) -> RenderableType:
+    total = status.network_steps + status.network_steps_left
+    parts: list[RenderableType] = [
+        Text.assemble((spec.name, "bold"), f"  {duration(status.elapsed_s)}  {line(status)}"),
+        ProgressBar(total=max(total, 1), completed=status.network_steps),
+    ]
+    if status.front:
+        parts.append(front_table(status.front[:ROWS], spec, "Pareto front so far"))
+    return Group(*parts)
+
+
+def _print_lines(console: Console, status: Callable[[], Status], ended: threading.Event) -> None:
+    while not ended.wait(PLAIN_EVERY_S):
+        now = status()
+        console.print(f"{duration(now.elapsed_s)}  {line(now)}", highlight=False, soft_wrap=True)
+
+
+def _speed(status: Status) -> float:
+    return status.network_steps / status.elapsed_s if status.elapsed_s else 0.0
+
+
+def _time_left(status: Status) -> str:
+    speed = _speed(status)
+    return duration(status.network_steps_left / speed) if speed else "?"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,240 @@
+"""What came out: frames of trials, the Pareto front, the best configurations and the trained networks themselves."""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from bimt_core import METRICS, Population, Task, connectivity, from_bytes, task
+from sweeps.errors import BadInputError, StoreError
+from sweeps.runs import trial_key
+from sweeps.spec import Constraint, SweepSpec, parse_constraint
+from sweeps.store import Store
+from sweeps.study import Ledger, TrialRecord, sweep_names
+from sweeps.tracking import client, find_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ARTIFACTS_TO_EXPORT = ("config.yaml", "weights.safetensors", "replicates.json", "diagrams")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """One network of a trial.
+
+    Args:
+        population: The network, as a population of one.
+        task: The task it was trained on.
+        seed: Its replicate's seed.
+    """
+
+    population: Population
+    task: Task
+    seed: int
+
+    def predict(self, inputs: torch.Tensor | npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Outputs for inputs in the task's order.
+
+        Args:
+            inputs: Shape (rows, inputs), or tokens of shape (rows, folds).
+
+        Returns:
+            Shape (rows, outputs).
+        """
+        given = torch.as_tensor(np.asarray(inputs)).to(self.task.inputs.dtype)
+        outputs: npt.NDArray[np.float64] = self.population.predict(given)[0].double().numpy()
+        return outputs
+
+    def score(self) -> float:
+        """Accuracy or R^2 on the task's test rows, as the sweep logged it."""
+        outputs = self.population.predict(self.task.test_inputs)
+        return self.task.score(outputs, self.task.test_targets).item()
+
+    def diagram(self) -> "Figure":
+        """Its connectivity diagram."""
+        return connectivity(self.population, self.task)
+
+
+class Sweep:
+    """A finished or running sweep, to read."""
+
+    def __init__(self, ledger: Ledger, store: Store) -> None:
+        self._ledger, self._store = ledger, store
+
+    @property
+    def spec(self) -> SweepSpec:
+        """What was launched."""
+        return self._ledger.spec
+
+    def trials(self) -> pd.DataFrame:
+        """Every trial, in order: state, hyperparameters, each metric's mean and standard error over the replicates.
+
+        Returns:
+            A frame indexed by trial number. A retry is a row of its own; `retry_of` names the trial it repeats.
+        """
+        return self._frame(self._ledger.records())
+
+    def pareto(self) -> pd.DataFrame:
+        """The feasible trials that no other beats in all objectives, ordered by the first objective."""
+        records = self._ledger.records()
+        front = self._frame([records[number] for number in self._ledger.front()])
+        first = self.spec.objectives[0]
+        return front.sort_values(first.metric, ascending=first.direction == "minimize") if len(front) else front
+
+    def best(self, where: str | None = None, by: str | None = None, n: int = 1) -> pd.DataFrame:
+        """The best completed trials.
+
+        Args:
+            where: Bounds on metrics, such as "score >= 0.98" or "score >= 0.98 and connection_cost <= 10"; None for the
+                sweep's own constraints.
+            by: The metric to be best in, in its own direction (`bimt_core.METRICS`); None for the first objective.
+            n: How many.
+
+        Returns:
+            A frame like that of `trials`, the best first; empty if none keeps the bounds.
+
+        Raises:
+            BadInputError: If a bound or metric does not exist.
+        """
+        bounds = self.spec.constraints if where is None else _bounds(where)
+        metric = by or self.spec.objectives[0].metric
+        frame = self.trials()
+        frame = frame[frame["state"] == "COMPLETE"]
+        for bound in bounds:
+            frame = frame[frame[bound.metric].map(bound.violation) <= 0]
+        return frame.sort_values(metric, ascending=self._direction(metric) == "minimize", kind="stable").head(n)
+
+    def network(self, trial: int, replicate: int = 0) -> TrainedNetwork:
+        """A trained network.
+
+        Args:
+            trial: A completed trial's number.
+            replicate: Which of its networks, from 0.
+
+        Raises:
+            BadInputError: If there is no such trial or replicate.
+            StoreError: If its weights are not (yet) in MLflow.
+        """
+        self._completed(trial)
+        replicates = len(self.spec.seeds)
+        if not 0 <= replicate < replicates:
+            raise BadInputError(f"replicate must be between 0 and {replicates - 1}, got {replicate}")
+        population = from_bytes(self._artifact(trial, "weights.safetensors").read_bytes())
+        the_task = task(self.spec.task, self.spec.data_seed)
+        return TrainedNetwork(population.select([replicate]), the_task, self.spec.seeds[replicate])
+
+    def export(self, trial: int, folder: Path) -> list[Path]:
+        """Copies a trial's configuration, weights, figures and diagrams out of the store.
+
+        Args:
+            trial: A completed trial's number.
+            folder: Where to; made if it is not there.
+
+        Returns:
+            What was written.
+
+        Raises:
+            BadInputError: If there is no such completed trial, or the folder cannot be written.
+            StoreError: If its artifacts are not (yet) in MLflow.
+        """
+        self._completed(trial)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInputError(f"folder must be writable, got {folder}: {error.strerror}") from error
+        return [self._artifact(trial, name, folder) for name in ARTIFACTS_TO_EXPORT]
+
+    def counts(self) -> dict[str, int]:
+        """Number of trials by state."""
+        return {s.lower(): self._ledger.count(s) for s in ("COMPLETE", "FAIL", "RUNNING", "WAITING")}
+
+    def _frame(self, records: list[TrialRecord]) -> pd.DataFrame:
+        rows = [self._row(record) for record in records]
+        return pd.DataFrame(rows, columns=self._columns()).set_index("trial")
+
+    def _columns(self) -> list[str]:
+        figures = [column for name in METRICS for column in (name, f"{name}_stderr")]
+        return [
+            "trial",
+            "state",
+            "attempt",
+            "retry_of",
+            *self.spec.search,
+            *figures,
+            "feasible",
+            "reason",
+            "started",
+            "ended",
+        ]
+
+    def _row(self, r: TrialRecord) -> list[Any]:
+        figures = [value for name in METRICS for value in (r.mean.get(name, math.nan), r.stderr.get(name, math.nan))]
+        params = [r.params.get(name) for name in self.spec.search]
+        return [r.number, r.state, r.attempt, r.retry_of, *params, *figures, r.feasible, r.reason, r.started, r.ended]
+
+    def _direction(self, metric: str) -> str:
+        if metric not in METRICS:
+            raise BadInputError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
+        own = {objective.metric: objective.direction for objective in self.spec.objectives}
+        return own.get(metric, METRICS[metric].direction)
+
+    def _completed(self, trial: int) -> None:
+        states = {record.number: record.state for record in self._ledger.records()}
+        if trial not in states:
+            raise BadInputError(f"trial must be between 0 and {len(states) - 1}, got {trial}")
+        if states[trial] != "COMPLETE":
+            raise BadInputError(f"trial must be complete, got trial {trial}, which is {states[trial]}")
+
+    def _artifact(self, trial: int, path: str, folder: Path | None = None) -> Path:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            mlflow_client = client(self._store.mlflow_uri)
+            experiment = mlflow_client.get_experiment_by_name(self.spec.name)
+            key = trial_key(self._ledger.sweep_id, trial)
+            run = find_run(mlflow_client, experiment.experiment_id, key) if experiment else None
+            if run is None:
+                raise StoreError(f"MLflow has no run of trial {trial} yet; launch the sweep again to write what waits")
+            return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None))
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"cannot read {path} of trial {trial}: {' '.join(str(error).split())}") from error
+
+
+def open_sweep(name: str, store: Store | None = None) -> Sweep:
+    """A sweep that was launched before.
+
+    Args:
+        name: Its name.
+        store: Where it is kept; None for `Store.at()`.
+
+    Raises:
+        BadInputError: If there is none of that name.
+    """
+    store = store or Store.at()
+    return Sweep(Ledger.open(store, name), store)
+
+
+def list_sweeps(store: Store | None = None) -> pd.DataFrame:
+    """All sweeps of a store: task and number of trials by state, indexed by name."""
+    store = store or Store.at()
+    rows = []
+    for name in sweep_names(store):
+        sweep = open_sweep(name, store)
+        rows.append({"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()})
+    columns = ["name", "task", "trials", "complete", "fail", "running", "waiting"]
+    return pd.DataFrame(rows, columns=columns).set_index("name")
+
+
+def _bounds(where: str) -> list[Constraint]:
+    try:
+        return [Constraint.model_validate(parse_constraint(part)) for part in re.split(r",|\band\b", where)]
+    except ValueError as error:
+        message = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error)
+        raise BadInputError(f"where: {message.removeprefix('Value error, ')}") from None

@@ -1,0 +1,221 @@
+"""The Ray Tune searcher: asks the ledger for trials, hands them out in cohorts, and tells how they ended."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from bimt_core import task
+from sweeps import runs
+from sweeps.cohort import CohortSpec, Member
+from sweeps.recipe import recipe
+from sweeps.study import Attempt, Ledger, TrialRecord
+from sweeps.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running sweep at a glance.
+
+    Args:
+        complete: Trials that ended with figures, earlier launches included.
+        wanted: Trials asked for.
+        failed: Trials that failed in this launch.
+        running: Trials in cohorts now.
+        network_steps: Optimiser steps x networks done in this launch.
+        network_steps_left: An estimate of those to go.
+        elapsed_s: Since the launch.
+        front: The Pareto front so far.
+        tracking_problem: Why MLflow cannot be written to at the moment.
+    """
+
+    complete: int
+    wanted: int
+    failed: int
+    running: int
+    network_steps: int
+    network_steps_left: int
+    elapsed_s: float
+    front: tuple[TrialRecord, ...]
+    tracking_problem: str | None
+
+
+@dataclass
+class _Cohort:
+    """A cohort that Ray Tune has: what it trains and how far it is."""
+
+    spec: CohortSpec
+    steps: int
+    step: int = 0
+
+    @property
+    def networks(self) -> int:
+        return len(self.spec.members) * len(self.spec.seeds)
+
+
+@dataclass
+class _Clock:
+    """Seconds of worker time by what it was spent on."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "measuring": 0.0, "drawing": 0.0})
+
+    def add(self, spent: list[tuple[str, float]]) -> None:
+        for name, seconds in spent:
+            self.seconds[name] += seconds
+
+
+class CohortSearch(Searcher):
+    """Ray Tune's searcher over a ledger. A Tune trial is a cohort of the ledger's trials.
+
+    Args:
+        ledger: The sweep's study.
+        tracker: Where runs are recorded.
+    """
+
+    def __init__(self, ledger: Ledger, tracker: Tracker) -> None:
+        super().__init__()
+        self.clock = _Clock()
+        self._ledger, self._tracker, self._spec = ledger, tracker, ledger.spec
+        self._task = task(ledger.spec.task, ledger.spec.data_seed)
+        self._ready: list[_Cohort] = []
+        self._out: dict[str, _Cohort] = {}
+        self._complete, self._failed = ledger.count("COMPLETE"), 0
+        self._network_steps = 0
+        self._front: tuple[TrialRecord, ...] = self._read_front()
+        self._started = time.monotonic()
+
+    # What Ray Tune calls
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is text
+        """The next cohort; None while there is none yet, FINISHED when there will be none."""
+        if not self._ready:
+            self._ask()
+        if self._ready:
+            self._out[trial_id] = cohort = self._ready.pop(0)
+            return {"cohort": cohort.spec.as_dict()}
+        return None if self._out else Searcher.FINISHED
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A cohort's report along the way. A report that was there before (after a restart) is not recorded again."""
+        cohort = self._out[trial_id]
+        if self._advance(cohort, result):
+            for member, figures in zip(cohort.spec.members, result["figures"], strict=True):
+                self._tracker.record(runs.trial_reported(self._ledger.sweep_id, member.number, figures, result["step"]))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A cohort's end: trained, raised, lost with its worker, or stopped before its time."""
+        cohort = self._out.pop(trial_id)
+        if error or result is None:
+            self._lost(cohort, "its worker process died", "")
+        elif "error" in result:
+            self._lost(cohort, result["error"], result["traceback"])
+        elif result.get("done"):
+            self._advance(cohort, result)
+            self._ended(cohort, result)
+        # else: stopped; the driver interrupts what still runs
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is saved: the ledger is the state, and a sweep resumes by being launched again."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing is restored; see `save`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its searcher into the experiment's folder; nothing of ours goes there."""
+        return {}
+
+    # What the driver asks
+
+    def status(self) -> Status:
+        """Safe to call from another thread."""
+        out = list(self._out.values())
+        left = max(self._spec.trials - self._complete, 0) * self._spec.replicates * self._typical_steps()
+        done_of_running = sum(c.step * c.networks for c in out)
+        return Status(
+            complete=self._complete,
+            wanted=self._spec.trials,
+            failed=self._failed,
+            running=sum(len(c.spec.members) for c in out),
+            network_steps=self._network_steps,
+            network_steps_left=max(left - done_of_running, 0),
+            elapsed_s=time.monotonic() - self._started,
+            front=self._front,
+            tracking_problem=self._tracker.problem,
+        )
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether too many trials failed."""
+        return self._failed >= (self._spec.max_failed or self._spec.trials)
+
+    # Asking
+
+    def _ask(self) -> None:
+        """Asks for a cohort's worth of trials and sorts them by the shape of their networks and schedules."""
+        outstanding = sum(len(c.spec.members) for c in self._out.values())
+        wanted = min(self._spec.cohort_size, self._spec.trials - self._complete - outstanding)
+        groups: dict[Any, list[Attempt]] = {}
+        while wanted > 0 and not self.gave_up:
+            attempt = self._ledger.ask()
+            self._tracker.record(runs.trial_started(self._spec, self._ledger.sweep_id, attempt))
+            try:
+                shape = recipe(self._task, attempt.params).shape
+            except ValueError as error:
+                self._fail(attempt.number, str(error), {})
+                continue
+            groups.setdefault(shape, []).append(attempt)
+            wanted -= 1
+        for (_, schedule), attempts in groups.items():
+            members = tuple(Member(a.number, a.params) for a in attempts)
+            self._ready.append(self._cohort(members, schedule.steps))
+
+    def _cohort(self, members: tuple[Member, ...], steps: int) -> _Cohort:
+        spec, gpu = self._spec, self._spec.resources.gpus > 0
+        return _Cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.reports, gpu), steps)
+
+    # Telling
+
+    def _advance(self, cohort: _Cohort, result: Mapping[str, Any]) -> bool:
+        self.clock.add(result["seconds"])
+        if result["step"] <= cohort.step:
+            return False
+        self._network_steps += (result["step"] - cohort.step) * cohort.networks
+        cohort.step = result["step"]
+        return True
+
+    def _ended(self, cohort: _Cohort, result: dict[str, Any]) -> None:
+        failures, files = dict(result["failures"]), dict(result["files"])
+        for member, figures in zip(cohort.spec.members, result["figures"], strict=True):
+            number = member.number
+            if number in failures:
+                self._fail(number, failures[number], files[number])
+                continue
+            self._tracker.record(
+                runs.trial_completed(self._spec, self._ledger.sweep_id, number, figures, result, files[number])
+            )
+            self._ledger.complete(number, *runs.summarise(figures))
+            self._complete += 1
+        result["files"].clear()  # Tune keeps the last result of every trial
+        self._front = self._read_front()
+
+    def _lost(self, cohort: _Cohort, reason: str, trace: str) -> None:
+        """A member that was alone has failed; of several, each is tried alone, so that only the culprit fails."""
+        members = cohort.spec.members
+        if len(members) == 1:
+            self._fail(members[0].number, reason, {"error.txt": (trace or reason).encode()})
+            return
+        self._ready += [self._cohort((member,), cohort.steps) for member in members]
+
+    def _fail(self, number: int, reason: str, files: Mapping[str, bytes]) -> None:
+        self._tracker.record(runs.trial_failed(self._ledger.sweep_id, number, reason, files))
+        self._ledger.fail(number, reason)
+        self._failed += 1
+
+    def _read_front(self) -> tuple[TrialRecord, ...]:
+        records = self._ledger.records()
+        return tuple(records[number] for number in self._ledger.front())
+
+    def _typical_steps(self) -> int:
+        return max((c.steps for c in self._out.values()), default=self._task.schedule.steps)

@@ -1,0 +1,98 @@
+"""Where a sweep's study, tracking data and working files are.
+
+The embedded default is one folder:
+
+    bimt-store/
+      studies/NAME.journal    the Optuna study of a sweep: its ledger
+      mlflow.db, artifacts/   MLflow's store
+      sweeps/NAME/            lock of the driver, spool of the MLflow writer, Ray Tune's folder
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sweeps.errors import BadInputError
+
+DEFAULT_FOLDER = "bimt-store"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Locations of everything a sweep leaves behind.
+
+    Args:
+        folder: Working files, and the embedded study and tracking data.
+        storage: URL of an Optuna storage (sqlite:///..., postgresql://...); None for a journal file a sweep.
+        tracking_uri: URL of an MLflow server or store; None for SQLite and artifacts in the folder.
+    """
+
+    folder: Path
+    storage: str | None = None
+    tracking_uri: str | None = None
+
+    @staticmethod
+    def at(folder: str | Path | None = None, *, storage: str | None = None, tracking_uri: str | None = None) -> "Store":
+        """The store of these arguments, else of BIMT_STORE, BIMT_STORAGE and MLFLOW_TRACKING_URI, else the default."""
+        chosen = Path(folder or os.environ.get("BIMT_STORE") or DEFAULT_FOLDER).absolute()
+        return Store(
+            chosen,
+            storage or os.environ.get("BIMT_STORAGE") or None,
+            tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,
+        )
+
+    @property
+    def mlflow_uri(self) -> str:
+        """What MLflow is told."""
+        return self.tracking_uri or f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Root of the embedded MLflow artifacts."""
+        return self.folder / "artifacts"
+
+    def study_file(self, name: str) -> Path:
+        """Journal file of a sweep's study."""
+        return self.folder / "studies" / f"{name}.journal"
+
+    def work(self, name: str) -> Path:
+        """Working folder of a sweep."""
+        return self.folder / "sweeps" / name
+
+    def prepare(self, name: str) -> None:
+        """Makes the folders a sweep needs.
+
+        Raises:
+            BadInputError: If they cannot be written.
+        """
+        try:
+            for folder in (self.study_file(name).parent, self.artifacts, self.work(name)):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.work(name) / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise BadInputError(f"store folder must be writable, got {self.folder}: {error.strerror}") from error
+
+    @contextmanager
+    def only_driver(self, name: str) -> Iterator[None]:
+        """Holds the sweep's lock; the system frees it when the process ends, however it ends.
+
+        Raises:
+            BadInputError: If another driver runs the sweep.
+        """
+        lock = FileLock(self.work(name) / "driver.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BadInputError(
+                f"sweep {name!r} is already running from this store; watch it with: bimt status {name}"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,253 @@
+"""The ledger of a sweep: an Optuna study that knows which trials were asked, by which attempt, and how they ended."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.errors import BadInputError, StoreError
+from sweeps.recipe import INTEGERS
+from sweeps.spec import Choices, Fixed, Parameter, Range, SweepSpec
+from sweeps.store import Store
+
+MAX_ATTEMPTS = 3  # of one trial, when drivers or workers die under it
+
+Figures = dict[str, float]
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One asking of a trial: what to train, fixed hyperparameters included."""
+
+    number: int
+    params: dict[str, Any]
+    attempt: int
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What the ledger knows of one trial. A retry is a trial of its own that names the one it repeats.
+
+    Args:
+        number: The trial's number in the study.
+        state: "COMPLETE", "FAIL", "RUNNING" or "WAITING".
+        params: All hyperparameters of the sweep, fixed ones included.
+        attempt: 1, 2, ...
+        retry_of: Number of the trial this one repeats.
+        mean: Mean of each metric over the replicates; empty before the end.
+        stderr: Standard error of each mean; NaN for a single replicate.
+        feasible: Whether all constraints hold; None before the end.
+        reason: Why it failed.
+        started: When it was asked, local time.
+        ended: When it was told.
+    """
+
+    number: int
+    state: str
+    params: dict[str, Any]
+    attempt: int = 1
+    retry_of: int | None = None
+    mean: Figures = field(default_factory=dict)
+    stderr: Figures = field(default_factory=dict)
+    feasible: bool | None = None
+    reason: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+class Ledger:
+    """The study of one sweep. Only the sweep's driver writes to it."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self.spec = SweepSpec.model_validate(study.user_attrs["spec"])
+        self.sweep_id: str = study.user_attrs["sweep_id"]
+        self._distributions = {
+            name: _distribution(name, p) for name, p in self.spec.search.items() if not isinstance(p, Fixed)
+        }
+
+    @staticmethod
+    def open(store: Store, name: str) -> "Ledger":
+        """The ledger of a sweep that was launched before.
+
+        Raises:
+            BadInputError: If there is none of that name.
+            StoreError: If the storage cannot be read.
+        """
+        if store.storage is None and not store.study_file(name).exists():
+            raise BadInputError(f"no sweep {name!r} in {store.folder}; there are: {_listed(sweep_names(store))}")
+        try:
+            return Ledger(optuna.load_study(study_name=name, storage=_storage(store, name)))
+        except KeyError:
+            raise BadInputError(f"no sweep {name!r} in the storage; there are: {_listed(sweep_names(store))}") from None
+
+    @staticmethod
+    def launch(store: Store, spec: SweepSpec) -> "Ledger":
+        """The ledger of a sweep that is about to run: a new one, or the one of an earlier launch.
+
+        Raises:
+            BadInputError: If the sweep was launched with another spec; only `trials` may rise.
+            StoreError: If the storage cannot be written.
+        """
+        storage = _storage(store, spec.name)
+        if spec.name not in optuna.get_all_study_names(storage):
+            study = optuna.create_study(
+                study_name=spec.name, storage=storage, directions=[o.direction for o in spec.objectives]
+            )
+            study.set_user_attr("sweep_id", uuid.uuid4().hex[:12])
+            study.set_user_attr("spec", spec.model_dump(mode="json"))
+        study = optuna.load_study(study_name=spec.name, storage=storage, sampler=None)
+        _check_same_sweep(study, spec)
+        if study.user_attrs["spec"]["trials"] != spec.trials:
+            study.set_user_attr("spec", spec.model_dump(mode="json"))
+        study.sampler = _sampler(spec, seed=spec.seed + len(study.get_trials(deepcopy=False)))
+        return Ledger(study)
+
+    def ask(self) -> Attempt:
+        """The next trial: a retry that waits, else one the sampler suggests."""
+        trial = self._study.ask(self._distributions)
+        return Attempt(trial.number, self._params(trial.params), trial.user_attrs.get("attempt", 1))
+
+    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> None:
+        """Ends a trial with its figures, means over the replicates."""
+        trial = self._trial(number)
+        trial.set_user_attr("mean", dict(mean))
+        trial.set_user_attr("stderr", dict(stderr))
+        for constraint in self.spec.constraints:
+            trial.set_constraint(str(constraint), constraint.violation(mean[constraint.metric]))
+        self._study.tell(number, [mean[objective.metric] for objective in self.spec.objectives])
+
+    def fail(self, number: int, reason: str) -> None:
+        """Ends a trial that gave no figures."""
+        self._trial(number).set_user_attr("reason", reason)
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def interrupt(self, number: int, reason: str) -> None:
+        """Ends a trial that was cut off, and puts it up for another attempt while it has any left."""
+        frozen = self._frozen(number)
+        attempt = frozen.user_attrs.get("attempt", 1)
+        repeated = any(t.user_attrs.get("retry_of") == number for t in self._study.get_trials(deepcopy=False))
+        if attempt < MAX_ATTEMPTS and not repeated:
+            self._study.enqueue_trial(frozen.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
+        self.fail(number, reason)
+
+    def interrupt_running(self, reason: str) -> int:
+        """Ends every trial that still runs, for another attempt; returns how many there were."""
+        running = [t.number for t in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+        for number in running:
+            self.interrupt(number, reason)
+        return len(running)
+
+    def count(self, state: str) -> int:
+        """How many trials are in a state."""
+        return len(self._study.get_trials(deepcopy=False, states=(TrialState[state],)))
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial, in order of number."""
+        return [self._record(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def front(self) -> list[int]:
+        """Numbers of the feasible completed trials that no other beats in all objectives."""
+        if not self.count("COMPLETE"):
+            return []
+        return [trial.number for trial in self._study.best_trials if _feasible(trial)]
+
+    def _params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: searched.get(name, getattr(p, "value", None)) for name, p in self._filled(searched)}
+
+    def _filled(self, searched: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        return [(n, p) for n, p in self.spec.search.items() if n in searched or isinstance(p, Fixed)]
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+    def _trial(self, number: int) -> optuna.Trial:
+        return optuna.Trial(self._study, self._frozen(number)._trial_id)
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        attrs = trial.user_attrs
+        searched = trial.params or trial.system_attrs.get("fixed_params", {})
+        return TrialRecord(
+            trial.number,
+            trial.state.name,
+            self._params(searched),
+            attrs.get("attempt", 1),
+            attrs.get("retry_of"),
+            attrs.get("mean", {}) if trial.state == TrialState.COMPLETE else {},
+            attrs.get("stderr", {}) if trial.state == TrialState.COMPLETE else {},
+            _feasible(trial) if trial.state == TrialState.COMPLETE else None,
+            attrs.get("reason"),
+            trial.datetime_start,
+            trial.datetime_complete,
+        )
+
+
+def sweep_names(store: Store) -> list[str]:
+    """Names of the sweeps in a store."""
+    if store.storage is None:
+        return sorted(path.stem for path in store.study_file("").parent.glob("*.journal"))
+    return sorted(optuna.get_all_study_names(_storage(store, "")))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _storage(store: Store, name: str) -> BaseStorage:
+    if store.storage is None:
+        return JournalStorage(JournalFileBackend(str(store.study_file(name))))
+    try:
+        return RDBStorage(store.storage)
+    except ImportError as error:
+        raise BadInputError(f"the study storage needs a database driver that is not installed: {error}") from error
+    except Exception as error:
+        raise StoreError(f"the study storage does not open: {' '.join(str(error).split())}") from error
+
+
+def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
+    if spec.sampler == "nsga2":
+        return optuna.samplers.NSGAIISampler(seed=seed)
+    if spec.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _distribution(name: str, parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter, Choices):
+        return CategoricalDistribution(parameter.choices)
+    assert isinstance(parameter, Range)
+    if name in INTEGERS:
+        return IntDistribution(
+            int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1)
+        )
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+
+
+def _feasible(trial: FrozenTrial) -> bool:
+    return all(violation <= 0 for violation in trial.constraints.values())
+
+
+def _check_same_sweep(study: optuna.Study, spec: SweepSpec) -> None:
+    before, now = study.user_attrs["spec"], spec.model_dump(mode="json")
+    if now["trials"] < before["trials"]:
+        raise BadInputError(
+            f"sweep {spec.name!r} exists: trials may only rise, from {before['trials']}, got {now['trials']}"
+        )
+    different = [key for key in now if key != "trials" and now[key] != before.get(key)]
+    if different:
+        told = [f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in different]
+        raise BadInputError(f"sweep {spec.name!r} exists with another spec: {'; '.join(told)}; use another name")

@@ -1,0 +1,297 @@
+"""MLflow: one thread writes a sweep's runs, from a spool on disk.
+
+Whatever is to be recorded is first a file in the spool, written whole or not at all, and is deleted only when MLflow
+has it. So the sweep never waits for MLflow and never fails with it, and what a dead driver or an unreachable server
+left behind is written by the next launch. Writing a record twice does no harm: runs are found by their key, metrics
+keep their timestamps, artifacts are overwritten.
+"""
+
+import dataclasses
+import io
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bimt_core.population import write_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY_TAG = "bimt.key"
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+PAUSE_S = 2.0  # between two rounds of writing, so that small records gather
+MAX_BACKOFF_S = 30.0
+BATCH = 1000  # metrics a call, MLflow's limit
+
+Point = tuple[str, float, int, int]  # metric, value, step, milliseconds since 1970
+
+
+@dataclass(frozen=True)
+class Record:
+    """Something to add to one run; the run is made when its first record arrives.
+
+    Args:
+        key: What the run is found by again.
+        name: Name shown in the UI.
+        parent: Key of the run it is nested under; that run's record comes first.
+        start_ms: Start, in milliseconds since 1970.
+        params: Hyperparameters.
+        tags: Tags; `mlflow.note.content` is the description.
+        points: Metric values.
+        table: Artifact name to a table {"columns": [...], "data": [[...], ...]} that the UI shows as one.
+        status: "FINISHED", "FAILED" or "KILLED" ends the run.
+        end_ms: End, in milliseconds since 1970.
+        image: Name among `files` of the PNG that is the run's picture in the charts.
+        files: Artifact path to content.
+    """
+
+    key: str
+    name: str
+    parent: str | None = None
+    start_ms: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    table: Mapping[str, Any] = field(default_factory=dict)
+    status: str | None = None
+    end_ms: int | None = None
+    image: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Spool:
+    """Records on disk, in order of their numbers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._number = max((int(path.stem) for path in self.pending()), default=0)
+
+    def add(self, record: Record) -> None:
+        """Writes a record: its files first, then the record itself, which makes it count."""
+        self._number += 1
+        entry = self.folder / f"{self._number:09d}.json"
+        for name, content in record.files.items():
+            path = entry.with_suffix(".files") / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.name != "files"}
+        write_atomically(entry, json.dumps(fields).encode())
+
+    def pending(self) -> list[Path]:
+        """Entries that wait, oldest first."""
+        return sorted(self.folder.glob("[0-9]*.json"))
+
+    def read(self, entry: Path) -> Record:
+        """The record of an entry, without the content of its files."""
+        data = json.loads(entry.read_text())
+        return Record(**data | {"points": tuple(tuple(point) for point in data["points"])})
+
+    def files(self, entry: Path) -> Path:
+        """Folder of an entry's files; it may not exist."""
+        return entry.with_suffix(".files")
+
+    def done(self, entry: Path) -> None:
+        """Forgets an entry."""
+        entry.unlink()
+        shutil.rmtree(self.files(entry), ignore_errors=True)
+
+
+class Tracker:
+    """Writes records to one MLflow experiment from its own thread.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: Name of the experiment, made when needed.
+        artifacts: Where a new experiment's artifacts go; None leaves it to the server.
+        note: The experiment's description.
+        spool: The spool's folder.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path | None, note: str, spool: Path) -> None:
+        self.problem: str | None = None
+        self.seconds = 0.0
+        self._target = (uri, experiment, artifacts, note)
+        self._spool = Spool(spool)
+        self._writer: _Writer | None = None
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._deadline = float("inf")
+        self._thread = threading.Thread(target=self._run, name="mlflow-writer", daemon=True)
+        self._thread.start()
+
+    def record(self, record: Record) -> None:
+        """Puts a record into the spool; MLflow has it a little later."""
+        self._spool.add(record)
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Records that MLflow does not have yet."""
+        return len(self._spool.pending())
+
+    def close(self, patience_s: float = 60.0) -> int:
+        """Writes what waits and ends the thread.
+
+        Args:
+            patience_s: How long an MLflow that does not answer is asked again.
+
+        Returns:
+            Number of records that stay in the spool for the next launch.
+        """
+        self._deadline = time.monotonic() + patience_s
+        self._closing.set()
+        self._wake.set()
+        self._thread.join()
+        return self.waiting
+
+    def _run(self) -> None:
+        import requests
+        from mlflow.exceptions import MlflowException
+
+        backoff = 1.0
+        while True:
+            self._wake.clear()
+            try:
+                start = time.thread_time()
+                self._write(self._spool.pending())
+                self.seconds += time.thread_time() - start
+                self.problem, backoff = None, 1.0
+                if self._closing.is_set() and not self.waiting:
+                    return
+                if not self.waiting:
+                    self._wake.wait()
+                self._closing.wait(PAUSE_S)
+            except (MlflowException, requests.RequestException, OSError) as error:
+                self.problem = " ".join(str(error).split())[:300]
+                if time.monotonic() + backoff > self._deadline:
+                    return
+                self._closing.wait(backoff) if not self._closing.is_set() else time.sleep(backoff)
+                backoff = min(2 * backoff, MAX_BACKOFF_S)
+
+    def _write(self, entries: Iterable[Path]) -> None:
+        """Writes entries run by run; an entry is forgotten when all of its run's are written."""
+        of_run: dict[str, list[Path]] = {}
+        for entry in entries:
+            of_run.setdefault(self._spool.read(entry).key, []).append(entry)
+        if of_run and self._writer is None:
+            self._writer = _Writer(*self._target)
+        for waiting in of_run.values():
+            assert self._writer is not None
+            self._writer.write([(self._spool.read(entry), self._spool.files(entry)) for entry in waiting])
+            for entry in waiting:
+                self._spool.done(entry)
+
+
+class _Writer:
+    """The MLflow calls."""
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path | None, note: str) -> None:
+        self._client = client(uri)
+        self._runs: dict[str, str] = {}
+        found = self._client.get_experiment_by_name(experiment)
+        if found is None:
+            location = None if artifacts is None else (artifacts / experiment).as_uri()
+            tags = {NOTE_TAG: note, "mlflow.experimentKind": "custom_model_development"}
+            self._experiment = self._client.create_experiment(experiment, artifact_location=location, tags=tags)
+        else:
+            self._experiment = found.experiment_id
+
+    def write(self, records: list[tuple[Record, Path]]) -> None:
+        """Adds records of one run, each with the folder of its files."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        run = self._run_id(records[0][0])
+        points = [point for record, _ in records for point in record.points]
+        params = {name: value for record, _ in records for name, value in record.params.items()}
+        tags = {name: value for record, _ in records for name, value in record.tags.items()}
+        tables = {name: table for record, _ in records for name, table in record.table.items()}
+        if tables:
+            tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in tables])
+        metrics = [Metric(name, value, ms, step) for name, value, step, ms in points]
+        self._client.log_batch(
+            run,
+            metrics=metrics[:BATCH],
+            params=[Param(name, str(value)) for name, value in params.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+        for start in range(BATCH, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
+        self._log_tables(run, tables)
+        for record, files in records:
+            if files.is_dir():
+                self._client.log_artifacts(run, str(files))
+            if record.image is not None:
+                self._log_image(run, record, files / record.image)
+            if record.status is not None:
+                self._client.set_terminated(run, record.status, record.end_ms)
+
+    def _run_id(self, record: Record) -> str:
+        if record.key not in self._runs:
+            known = find_run(self._client, self._experiment, record.key)
+            self._runs[record.key] = known or self._create(record)
+        return self._runs[record.key]
+
+    def _create(self, record: Record) -> str:
+        tags = {KEY_TAG: record.key}
+        if record.parent is not None:
+            parent = self._runs.get(record.parent) or find_run(self._client, self._experiment, record.parent)
+            tags |= {PARENT_TAG: parent} if parent else {}
+        run = self._client.create_run(self._experiment, record.start_ms, tags, run_name=record.name)
+        return str(run.info.run_id)
+
+    def _log_tables(self, run: str, tables: Mapping[str, Any]) -> None:
+        """As MLflow's log_table writes them, but whole, so that writing again does not append."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, table in tables.items():
+                path = Path(folder) / name
+                path.write_text(json.dumps(table))
+                self._client.log_artifact(run, str(path))
+
+    def _log_image(self, run: str, record: Record, path: Path) -> None:
+        from PIL import Image
+
+        image = Image.open(io.BytesIO(path.read_bytes()))
+        step = max((step for _, _, step, _ in record.points), default=0)
+        self._client.log_image(run, image, key=path.stem, step=step, timestamp=record.end_ms)
+
+
+def client(uri: str) -> "MlflowClient":
+    """An MLflow client that tells of a dead server soon, writes no progress and calls nobody."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def find_run(mlflow_client: "MlflowClient", experiment_id: str, key: str) -> str | None:
+    """Id of the run with a key, if there is one."""
+    found = mlflow_client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def serve(uri: str, artifacts: Path, port: int) -> int:
+    """Runs an MLflow server over an embedded store on 127.0.0.1 until it is ended; returns its exit code."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.as_uri()]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    try:
+        return subprocess.run(command, env=os.environ | quiet, check=False).returncode
+    except KeyboardInterrupt:
+        return 0
