@@ -1,11 +1,32 @@
 """The sweep service: launch BIMT sweeps, and pull what came out of them."""
 
-from bimt_core import METRICS
-from sweeps.driver import Summary, launch
-from sweeps.errors import BadInputError, StoreError, SweepError
-from sweeps.results import Sweep, TrainedNetwork, list_sweeps, open_sweep
-from sweeps.spec import SweepSpec, parse_spec, read_spec
-from sweeps.store import Store
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bimt_core import METRICS
+    from sweeps.driver import Summary, launch
+    from sweeps.errors import BadInputError, StoreError, SweepError
+    from sweeps.results import Sweep, TrainedNetwork, list_sweeps, open_sweep
+    from sweeps.spec import SweepSpec, parse_spec, read_spec
+    from sweeps.store import Store
+
+_HOME = {
+    "METRICS": "bimt_core",
+    "BadInputError": "sweeps.errors",
+    "Store": "sweeps.store",
+    "StoreError": "sweeps.errors",
+    "Summary": "sweeps.driver",
+    "Sweep": "sweeps.results",
+    "SweepError": "sweeps.errors",
+    "SweepSpec": "sweeps.spec",
+    "TrainedNetwork": "sweeps.results",
+    "launch": "sweeps.driver",
+    "list_sweeps": "sweeps.results",
+    "open_sweep": "sweeps.results",
+    "parse_spec": "sweeps.spec",
+    "read_spec": "sweeps.spec",
+}
 
 __all__ = [
     "METRICS",
@@ -23,3 +44,10 @@ __all__ = [
     "parse_spec",
     "read_spec",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: torch and ray take seconds, most commands need one or none."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'sweeps' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

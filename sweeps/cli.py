@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Sweeps of Brain-Inspired Modular Training.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
-out = Console()
+PIPE_COLUMNS = 140  # where there is no terminal to ask
+out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 Spec = Annotated[str, typer.Argument(help="A sweep file, or the name of a preset.")]
 Name = Annotated[str, typer.Argument(help="Name of a sweep.")]
@@ -273,9 +275,11 @@ def _print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
     if not rows:
         print("none")
         return
-    table = Table(header_style="bold")
+    from sweeps.progress import heading
+
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
     for column in rows[0]:
-        table.add_column(str(column), overflow="fold")
+        table.add_column(heading(str(column)), overflow="fold")
     for row in rows:
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     out.print(table)

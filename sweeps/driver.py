@@ -4,8 +4,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,21 @@ import psutil
 from bimt_core import task
 from sweeps import runs
 from sweeps.errors import BadInputError
+from sweeps.progress import Watcher
 from sweeps.recipe import Recipe, recipe
-from sweeps.search import CohortSearch, Status
+from sweeps.search import CohortSearch
 from sweeps.spec import Choices, Range, SweepSpec
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord
 from sweeps.tracking import Tracker
 
-Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
-
+QUIET_RAY = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # three files a cohort that nobody reads
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table whatever the verbosity
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
 
 
@@ -60,12 +66,7 @@ class Summary:
     gave_up: bool
 
 
-def unwatched(status: Callable[[], Status]) -> AbstractContextManager[None]:
-    """Shows nothing."""
-    return nullcontext()
-
-
-def launch(spec: SweepSpec, store: Store | None = None, *, watch: Watcher = unwatched) -> Summary:
+def launch(spec: SweepSpec, store: Store | None = None, *, watch: Watcher = lambda _: nullcontext()) -> Summary:
     """Runs a sweep until the asked number of trials is complete, or goes on with it.
 
     Args:
@@ -169,10 +170,8 @@ def _cohort_name(trial: Any) -> str:
 @contextmanager
 def _ray() -> Iterator[None]:
     """A Ray that is quiet: the running one, the cluster that RAY_ADDRESS names, or one on this machine."""
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in QUIET_RAY.items():
+        os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():

@@ -3,21 +3,51 @@
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.driver import Watcher
-from sweeps.search import Status
 from sweeps.spec import SweepSpec
 from sweeps.study import TrialRecord
 
 PLAIN_EVERY_S = 10.0
 ROWS = 12
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running sweep at a glance.
+
+    Args:
+        complete: Trials that ended with figures, earlier launches included.
+        wanted: Trials asked for.
+        failed: Trials that failed in this launch.
+        running: Trials in cohorts now.
+        network_steps: Optimiser steps x networks done in this launch.
+        network_steps_left: An estimate of those to go.
+        elapsed_s: Since the launch.
+        front: The Pareto front so far.
+        tracking_problem: Why MLflow cannot be written to at the moment.
+    """
+
+    complete: int
+    wanted: int
+    failed: int
+    running: int
+    network_steps: int
+    network_steps_left: int
+    elapsed_s: float
+    front: tuple[TrialRecord, ...]
+    tracking_problem: str | None
+
+
+Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
 
 
 def watcher(console: Console, spec: SweepSpec) -> Watcher:
@@ -50,13 +80,10 @@ def front_table(front: Sequence[TrialRecord], spec: SweepSpec, title: str) -> Ta
     metrics = list(
         dict.fromkeys([*(objective.metric for objective in spec.objectives), "modularity", "active_weights"])
     )
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    table.add_column("trial", justify="right")
-    for name in metrics:
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
     searched = [name for name in spec.search if name not in spec.fixed]
-    for name in searched:
-        table.add_column(name, justify="right", style="dim")
+    for name in ("trial", *metrics, *searched):
+        table.add_column(heading(name), justify="right", style="dim" if name in searched else "", no_wrap=False)
     ordered = sorted(front, key=lambda r: r.mean[first.metric], reverse=first.direction == "maximize")
     for record in ordered:
         figures = [figure(record.mean[m], record.stderr[m]) for m in metrics]
@@ -64,9 +91,14 @@ def front_table(front: Sequence[TrialRecord], spec: SweepSpec, title: str) -> Ta
     return table
 
 
+def heading(name: str) -> str:
+    """A column's name, broken where it may be."""
+    return name.replace("_", " ")
+
+
 def figure(mean: float, stderr: float) -> str:
-    """A mean and its standard error, as "8.41 +- 0.03"; the mean alone for one replicate."""
-    return f"{mean:.4g}" if math.isnan(stderr) else f"{mean:.4g} +- {stderr:.1g}"
+    """A mean and its standard error, as "8.41 ±0.03"; the mean alone for one replicate."""
+    return f"{mean:.4g}" if math.isnan(stderr) else f"{mean:.4g} ±{stderr:.1g}"
 
 
 def line(status: Status) -> str:

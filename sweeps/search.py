@@ -10,36 +10,10 @@ from ray.tune.search import Searcher
 from bimt_core import task
 from sweeps import runs
 from sweeps.cohort import CohortSpec, Member
+from sweeps.progress import Status
 from sweeps.recipe import recipe
 from sweeps.study import Attempt, Ledger, TrialRecord
 from sweeps.tracking import Tracker
-
-
-@dataclass(frozen=True)
-class Status:
-    """A running sweep at a glance.
-
-    Args:
-        complete: Trials that ended with figures, earlier launches included.
-        wanted: Trials asked for.
-        failed: Trials that failed in this launch.
-        running: Trials in cohorts now.
-        network_steps: Optimiser steps x networks done in this launch.
-        network_steps_left: An estimate of those to go.
-        elapsed_s: Since the launch.
-        front: The Pareto front so far.
-        tracking_problem: Why MLflow cannot be written to at the moment.
-    """
-
-    complete: int
-    wanted: int
-    failed: int
-    running: int
-    network_steps: int
-    network_steps_left: int
-    elapsed_s: float
-    front: tuple[TrialRecord, ...]
-    tracking_problem: str | None
 
 
 @dataclass
