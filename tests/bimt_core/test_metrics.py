@@ -35,7 +35,7 @@ def sparse(t, networks=3):
     """Networks with most weights near 0, some of them exactly."""
     population = initialise(t.network, range(networks), dtype=t.dtype)
     size = torch.rand_like(population.flat)
-    population.flat.mul_(torch.where(size < 0.9, torch.where(size < 0.5, 0.0, 1e-3), 1.0))
+    population.flat.mul_(torch.where(size < 0.97, torch.where(size < 0.5, 0.0, 1e-3), 1.0))
     return population
 
 

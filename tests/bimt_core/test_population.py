@@ -24,7 +24,7 @@ VALUES = MLP((5, 6, 4))
 def disordered(network=VALUES, networks=3, dtype=torch.float64):
     """A population whose inputs and outputs have moved."""
     population = initialise(network, range(networks), dtype=dtype)
-    inputs, outputs = (torch.stack([torch.randperm(n) for _ in range(networks)]) for n in (5, 4))
+    inputs, outputs = (torch.stack([torch.arange(n).roll(i + 1) for i in range(networks)]) for n in (5, 4))
     return replace(population, input_labels=inputs, output_labels=outputs)
 
 
