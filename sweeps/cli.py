@@ -185,10 +185,17 @@ def ui(
     store: Folder = None,
 ) -> None:
     """Serve the store's MLflow on 127.0.0.1."""
-    from sweeps.tracking import serve
+    from sweeps.study import sweep_names
+    from sweeps.tracking import front_link, serve
 
     where = _store(store, None, None)
-    print(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    if not where.folder.is_dir():
+        raise BadInputError(f"no store at {where.folder}; launch a sweep first, or name its folder with --store")
+    server = f"http://127.0.0.1:{port}"
+    print(f"MLflow at {server} (Ctrl-C ends it)")
+    for name in sweep_names(where):
+        if link := front_link(server, where.mlflow_uri, name):
+            print(f"  front of {name}: {link}", flush=True)
     raise typer.Exit(serve(where.mlflow_uri, where.artifacts, port))
 
 

@@ -1,5 +1,6 @@
 """What a sweep's MLflow runs say: one parent run for the sweep, one nested run a trial."""
 
+import getpass
 import math
 import platform
 import subprocess
@@ -18,7 +19,8 @@ from sweeps.study import Attempt, Figures, TrialRecord
 from sweeps.tracking import NOTE_TAG, Point, Record
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
-STDERR = "stderr/"  # MLflow groups charts by what stands before the slash
+MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
+CURVES = ("train_loss", "test_loss", "score", "connection_cost", "modularity", "active_weights")  # while training
 
 
 def now_ms() -> int:
@@ -47,7 +49,8 @@ def summarise(figures: Mapping[str, Sequence[float]]) -> tuple[Figures, Figures]
 def points(figures: Mapping[str, Sequence[float]], step: int, at_ms: int) -> tuple[Point, ...]:
     """The metric values of a report, every mean and standard error that is finite."""
     means, errors = summarise(figures)
-    named = means | {STDERR + name: error for name, error in errors.items()}
+    named = {MEAN + name: mean for name, mean in means.items()}
+    named |= {STDERR + name: error for name, error in errors.items()}
     return tuple((name, value, step, at_ms) for name, value in named.items() if math.isfinite(value))
 
 
@@ -66,9 +69,9 @@ def sweep_note(spec: SweepSpec) -> str:
     objectives = ", ".join(f"{o.direction} **{o.metric}**" for o in spec.objectives)
     rows = "\n".join(f"- `{name}`: {METRICS[name].description}" for name in METRICS)
     return (
-        f"{spec.description or 'A sweep of Brain-Inspired Modular Training.'}\n\n"
-        f"Task `{spec.task}`: {task(spec.task).description}. Objectives: {objectives}."
-        f" {spec.replicates} networks a trial; every figure is their mean, `{STDERR}...` its standard error.\n\n"
+        f"{spec.description or 'A sweep of Brain-Inspired Modular Training.'}"
+        f" Task `{spec.task}`: {task(spec.task).description}. Objectives: {objectives}. Each trial is"
+        f" {spec.replicates} networks: `{MEAN}...` is their mean, `{STDERR}...` its standard error.\n\n"
         "**To find the best networks**: search runs with `tags.\"bimt.front\" = 'yes'`, open one and look at"
         " *Artifacts / diagrams*. The run named after the sweep lists the front. From Python:"
         f' `sweeps.open_sweep("{spec.name}").pareto()`.\n\n{rows}\n'
@@ -112,8 +115,9 @@ def trial_started(spec: SweepSpec, sweep_id: str, attempt: Attempt) -> Record:
 
 
 def trial_reported(sweep_id: str, number: int, figures: Mapping[str, list[float]], step: int) -> Record:
-    """A trial's figures along the way."""
-    return _of_trial(sweep_id, number, points=points(figures, step, now_ms()))
+    """A trial's figures along the way: those of `CURVES`; the last report has all."""
+    curves = {name: figures[name] for name in CURVES}
+    return _of_trial(sweep_id, number, points=points(curves, step, now_ms()))
 
 
 def trial_completed(
@@ -171,7 +175,7 @@ def sweep_ended(
     searched = list(front[0].params) if front else []
     rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params[p] for p in searched)] for r in front]
     at = now_ms()
-    note = sweep_note(spec) + "\n**Pareto front**\n\n" + _markdown(["trial", *names, *searched], rows)
+    note = "**Pareto front**\n\n" + _markdown(["trial", *names, *searched], rows) + "\n" + sweep_note(spec)
     return Record(
         sweep_key(sweep_id),
         f"{spec.name} (sweep)",
@@ -186,8 +190,14 @@ def sweep_ended(
 @cache
 def provenance() -> dict[str, str]:
     """Where the figures come from: package versions, host and the commit of the code, as tags."""
-    tags = {f"version.{name}": version(name) for name in PACKAGES}
-    tags |= {"version.python": platform.python_version(), "bimt.driver_host": platform.node()}
+    versions = [f"{name} {version(name)}" for name in PACKAGES]
+    tags = {
+        "bimt.versions": ", ".join([*versions, f"python {platform.python_version()}"]),
+        "bimt.driver_host": platform.node(),
+        "mlflow.source.name": "bimt launch",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": getpass.getuser(),
+    }
     where = Path(__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=False)
     if git.returncode == 0:

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -295,3 +296,17 @@ def serve(uri: str, artifacts: Path, port: int) -> int:
         return subprocess.run(command, env=os.environ | quiet, check=False).returncode
     except KeyboardInterrupt:
         return 0
+
+
+def front_link(server: str, uri: str, name: str) -> str | None:
+    """Where an MLflow server shows charts of a sweep's Pareto front; None if it has no such sweep."""
+    found = client(uri).get_experiment_by_name(name)
+    if found is None:
+        return None
+    query = {
+        "workflowType": "machine_learning",
+        "compareRunsMode": "CHART",
+        "searchFilter": "tags.\"bimt.front\" = 'yes'",
+    }
+    encoded = urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
+    return f"{server}/#/experiments/{found.experiment_id}/runs?{encoded}"
