@@ -11,6 +11,7 @@ SCHEDULE = tuple(field.name for field in dataclasses.fields(Schedule))
 ARCHITECTURE = ("hidden_width", "hidden_layers")
 HYPERPARAMETERS = (*KNOBS, *SCHEDULE, *ARCHITECTURE)
 INTEGERS = frozenset({"steps", "relocate_every", "relocate_top_k", *ARCHITECTURE})
+SWITCHES = frozenset({"local_last", "move_moments"})
 
 Value = float | int | bool | str
 Params = Mapping[str, Any]
@@ -54,8 +55,9 @@ def _network(published: MLP, params: Params) -> MLP:
     """`hidden_width` neurons in each of `hidden_layers` hidden layers; the published shape where neither is given."""
     first, *hidden, last = published.shape
     width, layers = params.get("hidden_width"), params.get("hidden_layers", len(hidden))
-    if layers < 1 or (width is not None and width < 1):
-        raise ValueError(f"hidden_width and hidden_layers must be at least 1, got {width} and {layers}")
+    for name in ARCHITECTURE:
+        if params.get(name, 1) < 1:
+            raise ValueError(f"{name} must be at least 1, got {params[name]}")
     if width is not None:
         hidden = [width] * layers
     elif layers != len(hidden):

@@ -1,21 +1,41 @@
 """SweepSpec: what a sweep file says, checked whole before anything starts."""
 
+import math
 import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from bimt_core import METRICS, TASKS, task
 from sweeps.errors import BadInputError
-from sweeps.recipe import HYPERPARAMETERS, INTEGERS, Value, recipe
+from sweeps.recipe import HYPERPARAMETERS, INTEGERS, SWITCHES, Value, recipe
 
 PRESETS = Path(__file__).parent / "presets"
 
 
+def _number(given: Any) -> Any:
+    """A finite number; as text too, since YAML takes 1e-4, which has no point, for text."""
+    try:
+        number = float(given) if isinstance(given, str) else given
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
+            return number
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"must be a finite number, got {given!r}")
+
+
+Number = Annotated[int | float, BeforeValidator(_number)]
+NumberOrNone = Annotated[int | float | None, BeforeValidator(lambda given: None if given is None else _number(given))]
+Whole = Annotated[int, Field(strict=True)]
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Range(_Part):
@@ -25,13 +45,13 @@ class Range(_Part):
         low: Lower end.
         high: Upper end, above `low`.
         log: Sample the logarithm; `low` must then be above 0.
-        step: Distance between neighbouring values; integers have 1.
+        step: Distance between neighbouring values; `high` is one of them. None for any value, or whole numbers.
     """
 
-    low: int | float
-    high: int | float
+    low: Number
+    high: Number
     log: bool = False
-    step: int | float | None = Field(default=None, gt=0)
+    step: NumberOrNone = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
@@ -41,6 +61,11 @@ class Range(_Part):
             raise ValueError(f"low must be above 0 where log is true, got {self.low:g}")
         if self.log and self.step is not None:
             raise ValueError(f"step cannot be used where log is true, got {self.step:g}")
+        if self.step is not None and not self.step > 0:
+            raise ValueError(f"step must be above 0, got {self.step:g}")
+        if self.step is not None and (Decimal(str(self.high)) - Decimal(str(self.low))) % Decimal(str(self.step)):
+            ends = f"low={self.low:g}, high={self.high:g}"
+            raise ValueError(f"high - low must be a multiple of step, got {ends}, step={self.step:g}")
         return self
 
 
@@ -63,18 +88,61 @@ class Fixed(_Part):
     value: Value | tuple[tuple[float, float], ...]
 
 
-def _parameter(value: Any) -> Any:
-    """A plain value in a sweep file is a fixed one; a mapping says by its keys what it is."""
-    if isinstance(value, _Part):
+Parameter = Range | Choices | Fixed
+
+
+def _parameter(name: str, given: Any) -> Parameter:
+    """One entry of a search space: a mapping says by its keys what it is, a plain value is a fixed one."""
+    if name not in HYPERPARAMETERS:
+        raise ValueError(f"unknown hyperparameter, allowed are {', '.join(HYPERPARAMETERS)}")
+    data = given.model_dump() if isinstance(given, _Part) else given if isinstance(given, dict) else {"value": given}
+    kind = _kind(data)
+    if kind is not Fixed and name == "cost_phases":
+        raise ValueError(f"takes one value, a list of [fraction, factor], got {given!r}")
+    if kind is Range and (name in SWITCHES or name == "relocation"):
+        raise ValueError(f"takes choices or one value, not a range, got {given!r}")
+    if kind is Fixed:
+        data = data | {"value": _typed(name, data["value"])}
+    if kind is Choices and isinstance(data["choices"], list | tuple):
+        data = data | {"choices": [_typed(name, value) for value in data["choices"]]}
+    parameter = kind.model_validate(data)
+    for value in _values(name, parameter):
+        recipe(task("two_moons"), {name: value})  # the method's rules are the same for every task
+    return parameter
+
+
+def _kind(data: Mapping[str, Any]) -> type[Range | Choices | Fixed]:
+    return Choices if "choices" in data else Fixed if "value" in data else Range
+
+
+def _values(name: str, parameter: Parameter) -> Iterable[Any]:
+    """The values that stand for all that a parameter may take."""
+    if isinstance(parameter, Range):
+        whole = (parameter.low, parameter.high, parameter.step or 1)
+        return [_typed(name, value) for value in whole][:2]
+    return parameter.choices if isinstance(parameter, Choices) else (parameter.value,)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A hyperparameter's value in its own type."""
+    if name == "cost_phases":
+        return _phases(value)
+    if name in SWITCHES or name == "relocation":
+        kind, told = (bool, "true or false") if name in SWITCHES else (str, "a word")
+        if not isinstance(value, kind):
+            raise ValueError(f"must be {told}, got {value!r}")
         return value
-    if not isinstance(value, dict):
-        return Fixed(value=value)
-    if "choices" in value:
-        return Choices.model_validate(value)
-    return Fixed.model_validate(value) if "value" in value else Range.model_validate(value)
+    number = _number(value)
+    if name in INTEGERS and not isinstance(number, int):
+        raise ValueError(f"must be a whole number, got {value!r}")
+    return number if name in INTEGERS else float(number)
 
 
-Parameter = Annotated[Range | Choices | Fixed, BeforeValidator(_parameter)]
+def _phases(value: Any) -> tuple[tuple[float, float], ...]:
+    try:
+        return tuple((float(_number(fraction)), float(_number(factor))) for fraction, factor in value)
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a list of [fraction, factor], got {value!r}") from None
 
 
 class Objective(_Part):
@@ -94,7 +162,7 @@ class Constraint(_Part):
 
     metric: str
     relation: Literal["<=", ">="]
-    bound: float
+    bound: Number
 
     @field_validator("metric")
     @classmethod
@@ -110,10 +178,10 @@ class Constraint(_Part):
 
 
 def parse_constraint(text: Any) -> Any:
-    """Reads "METRIC >= NUMBER" or "METRIC <= NUMBER"; anything but text is left to the model."""
-    if not isinstance(text, str):
+    """Reads "METRIC >= NUMBER" or "METRIC <= NUMBER"; what has been read already is left to the model."""
+    if isinstance(text, dict | Constraint):
         return text
-    match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([-+.\deE]+)\s*", text)
+    match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([-+.\deE]+)\s*", text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"must read like 'score >= 0.9', got {text!r}")
     metric, relation, bound = match.groups()
@@ -128,8 +196,8 @@ class Resources(_Part):
         gpus: GPUs or a fraction of one; above 0 the cohort trains on CUDA.
     """
 
-    cpus: int = Field(default=1, ge=1)
-    gpus: float = Field(default=0.0, ge=0)
+    cpus: Whole = Field(default=1, ge=1)
+    gpus: Number = Field(default=0.0, ge=0)
 
 
 class SweepSpec(_Part):
@@ -160,20 +228,20 @@ class SweepSpec(_Part):
     name: str
     description: str = ""
     task: str
-    data_seed: int | None = Field(default=None, ge=0)
+    data_seed: Whole | None = Field(default=None, ge=0, lt=2**32)
     search: dict[str, Parameter] = Field(default_factory=dict)
     objectives: tuple[Objective, ...] = Field(min_length=1)
     constraints: tuple[Annotated[Constraint, BeforeValidator(parse_constraint)], ...] = ()
-    trials: int = Field(ge=1)
-    replicates: int = Field(default=4, ge=1)
-    cohort_size: int = Field(default=8, ge=1)
-    concurrent_cohorts: int | None = Field(default=None, ge=1)
+    trials: Whole = Field(ge=1)
+    replicates: Whole = Field(default=4, ge=1)
+    cohort_size: Whole = Field(default=8, ge=1)
+    concurrent_cohorts: Whole | None = Field(default=None, ge=1)
     resources: Resources = Resources()
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    reports: int = Field(default=20, ge=1)
-    time_budget_s: float | None = Field(default=None, gt=0)
-    max_failed: int | None = Field(default=None, ge=1)
+    seed: Whole = Field(default=0, ge=0, lt=2**31)
+    reports: Whole = Field(default=20, ge=1)
+    time_budget_s: NumberOrNone = Field(default=None, gt=0)
+    max_failed: Whole | None = Field(default=None, ge=1)
 
     @field_validator("name")
     @classmethod
@@ -191,13 +259,24 @@ class SweepSpec(_Part):
             raise ValueError(f"must be one of {', '.join(TASKS)}, got {name!r}")
         return name
 
-    @field_validator("search")
+    @field_validator("search", mode="before")
     @classmethod
-    def _known_hyperparameters(cls, search: dict[str, Parameter]) -> dict[str, Parameter]:
-        problems = [_problem_of(name, parameter) for name, parameter in search.items()]
-        if told := [problem for problem in problems if problem]:
-            raise ValueError("; ".join(told))
-        return search
+    def _by_name(cls, search: Any) -> Any:
+        """Reads every entry, so that the problems of all are told, not only the first one's."""
+        if not isinstance(search, dict):
+            return search
+        read: dict[str, Parameter] = {}
+        problems: list[InitErrorDetails] = []
+        for name, given in search.items():
+            try:
+                read[name] = _parameter(name, given)
+            except ValidationError as error:
+                problems += [_placed(problem, name) for problem in error.errors()]
+            except ValueError as error:
+                problems.append({"type": "value_error", "loc": (name,), "input": given, "ctx": {"error": error}})
+        if problems:
+            raise ValidationError.from_exception_data("search", problems)
+        return read
 
     @field_validator("objectives")
     @classmethod
@@ -224,25 +303,10 @@ def _metric(name: str) -> str:
     return name
 
 
-def _problem_of(name: str, parameter: Parameter) -> str | None:
-    """What is wrong with a hyperparameter of the search space: its name, its type, or a value the method rejects."""
-    if name not in HYPERPARAMETERS:
-        return f"unknown hyperparameter {name!r}, allowed are {', '.join(HYPERPARAMETERS)}"
-    if isinstance(parameter, Range):
-        values: tuple[Any, ...] = (parameter.low, parameter.high)
-    else:
-        values = parameter.choices if isinstance(parameter, Choices) else (parameter.value,)
-    if isinstance(parameter, Range) and name in ("relocation", "local_last", "move_moments", "cost_phases"):
-        return f"{name} takes choices or one value, not a range"
-    whole = (*values, parameter.step) if isinstance(parameter, Range) and parameter.step is not None else values
-    if name in INTEGERS and any(isinstance(v, bool) or not isinstance(v, int) for v in whole):
-        return f"{name} takes whole numbers, got {', '.join(map(str, whole))}"
-    for value in values:
-        try:
-            recipe(task("two_moons"), {name: value})
-        except (ValueError, TypeError) as error:
-            return str(error) if isinstance(error, ValueError) else f"{name} cannot be {value!r}"
-    return None
+def _placed(problem: ErrorDetails, name: str) -> InitErrorDetails:
+    """A problem of an entry, for the mapping that holds the entry."""
+    where = (name, *problem["loc"])
+    return {"type": problem["type"], "loc": where, "input": problem["input"], "ctx": problem.get("ctx", {})}
 
 
 def read_spec(path: Path, **changes: Any) -> SweepSpec:
@@ -257,8 +321,10 @@ def read_spec(path: Path, **changes: Any) -> SweepSpec:
     """
     try:
         data = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is not YAML: it is not text in UTF-8") from error
     except yaml.YAMLError as error:
         raise BadInputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
@@ -279,33 +345,54 @@ def parse_spec(data: dict[str, Any], *, source: str = "spec") -> SweepSpec:
     try:
         return SweepSpec.model_validate(data)
     except ValidationError as error:
-        raise BadInputError(*(f"{source}: {_told(problem)}" for problem in error.errors())) from None
+        told = [_told(problem, data) for problem in error.errors() if not _follows(problem)]
+        raise BadInputError(*(f"{source}: {line}" for line in told)) from None
 
 
-def _told(problem: Any) -> str:
-    """One pydantic problem as a line: where, the rule, the value."""
-    where = [str(part) for part in problem["loc"] if part not in ("Range", "Choices", "Fixed")]
-    place = ".".join(part for part in where if "function-before" not in part and "[" not in part)
-    if problem["type"] == "extra_forbidden":
-        allowed = _allowed_keys(where[:-1])
-        return f"unknown key {place!r}, allowed are {', '.join(allowed)}"
-    if problem["type"] == "missing":
+RULES = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping of names to values",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be a whole number",
+    "less_than": "must be below {lt}",
+    "literal_error": "must be {expected}",
+    "string_type": "must be text",
+    "too_short": "must have at least {min_length} entry",
+    "tuple_type": "must be a list",
+}
+
+
+def _told(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
+    """One problem as a line: where, the rule, the value."""
+    where = [str(part) for part in problem["loc"]]
+    place, kind, got = ".".join(where), problem["type"], problem["input"]
+    if kind in ("extra_forbidden", "invalid_key"):
+        return f"unknown key {place!r}, allowed are {', '.join(_keys(where[:-1], data))}"
+    if kind == "missing":
         return f"{place} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{place}: {message}"
-    return f"{place}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    if kind == "value_error":
+        return f"{place}: {str(problem['ctx']['error']).removeprefix(where[-1] + ' ')}"
+    if kind in ("model_type", "model_attributes_type"):
+        return f"{place}: must be a mapping with the keys {', '.join(_keys(where, data))}, got {got!r}"
+    rule = RULES[kind].format(**problem.get("ctx", {})) if kind in RULES else problem["msg"]
+    return f"{place}: {rule}, got {got!r}"
 
 
-def _allowed_keys(parents: list[str]) -> list[str]:
-    parts: dict[str, type[_Part]] = {
-        "objectives": Objective,
-        "resources": Resources,
-        "search": Range,
-        "constraints": Constraint,
-    }
-    part = parts[parents[0]] if parents else SweepSpec
-    return list(part.model_fields)
+def _follows(problem: ErrorDetails) -> bool:
+    """Whether a problem is only another one's consequence: a list counts as empty when none of its entries is right."""
+    return problem["type"] == "too_short" and len(problem["input"]) > 0
+
+
+def _keys(place: list[str], data: Mapping[str, Any]) -> list[str]:
+    """The keys that a mapping may have."""
+    if not place:
+        return list(SweepSpec.model_fields)
+    if place[0] == "search":
+        return list(_kind(data["search"][place[1]]).model_fields)
+    parts: dict[str, type[_Part]] = {"objectives": Objective, "constraints": Constraint, "resources": Resources}
+    return list(parts[place[0]].model_fields)
 
 
 def preset_path(name: str) -> Path:
