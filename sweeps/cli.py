@@ -185,8 +185,9 @@ def ui(
     store: Folder = None,
 ) -> None:
     """Serve the store's MLflow on 127.0.0.1."""
+    from sweeps.results import front_link
     from sweeps.study import sweep_names
-    from sweeps.tracking import front_link, serve
+    from sweeps.tracking import serve
 
     where = _store(store, None, None)
     if not where.folder.is_dir():
@@ -194,7 +195,7 @@ def ui(
     server = f"http://127.0.0.1:{port}"
     print(f"MLflow at {server} (Ctrl-C ends it)")
     for name in sweep_names(where):
-        if link := front_link(server, where.mlflow_uri, name):
+        if link := front_link(server, name, where):
             print(f"  front of {name}: {link}", flush=True)
     raise typer.Exit(serve(where.mlflow_uri, where.artifacts, port))
 

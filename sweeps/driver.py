@@ -42,7 +42,7 @@ class Summary:
         wanted: Trials asked for.
         failed: Trials that failed in this launch.
         network_steps: Optimiser steps x networks trained in this launch.
-        wall_s: Seconds from the start of Ray Tune to its end.
+        wall_s: Seconds from the start of Ray to its end.
         workers: Cohorts at once.
         worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
             waiting".
@@ -104,7 +104,6 @@ def _run(spec: SweepSpec, store: Store, ledger: Ledger, tracker: Tracker, worker
     try:
         if ledger.count("COMPLETE") < spec.trials:
             with watch(search.status), _ray():
-                started = time.monotonic()
                 _fit(spec, store, search, workers)
     finally:
         wall_s = time.monotonic() - started

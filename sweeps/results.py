@@ -13,11 +13,11 @@ import torch
 
 from bimt_core import METRICS, Population, Task, connectivity, from_bytes, task
 from sweeps.errors import BadInputError, StoreError
-from sweeps.runs import trial_key
+from sweeps.runs import MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord, sweep_names
-from sweeps.tracking import client, find_run
+from sweeps.tracking import client, find_run, runs_link
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -219,6 +219,25 @@ def open_sweep(name: str, store: Store | None = None) -> Sweep:
     """
     store = store or Store.at()
     return Sweep(Ledger.open(store, name), store)
+
+
+def front_link(server: str, name: str, store: Store) -> str | None:
+    """Where an MLflow server shows the charts of a sweep's Pareto front, best first; None if it has no such sweep.
+
+    Args:
+        server: Address of an MLflow server over the store.
+        name: The sweep.
+        store: The store.
+    """
+    first = open_sweep(name, store).spec.objectives[0]
+    return runs_link(
+        server,
+        store.mlflow_uri,
+        name,
+        where="tags.\"bimt.front\" = 'yes'",
+        order_by=MEAN + first.metric,
+        ascending=first.direction == "minimize",
+    )
 
 
 def list_sweeps(store: Store | None = None) -> pd.DataFrame:

@@ -1,9 +1,11 @@
 """The ledger of a sweep: an Optuna study that knows which trials were asked, by which attempt, and how they ended."""
 
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -16,6 +18,7 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import ArgumentError
 
 from sweeps.errors import BadInputError, StoreError
 from sweeps.recipe import INTEGERS
@@ -90,10 +93,12 @@ class Ledger:
         """
         if store.storage is None and not store.study_file(name).exists():
             raise BadInputError(f"no sweep {name!r} in {store.folder}; there are: {_listed(sweep_names(store))}")
-        try:
-            return Ledger(optuna.load_study(study_name=name, storage=_storage(store, name)))
-        except KeyError:
-            raise BadInputError(f"no sweep {name!r} in the storage; there are: {_listed(sweep_names(store))}") from None
+        storage = _storage(store, name)
+        if name in optuna.get_all_study_names(storage):
+            study = optuna.load_study(study_name=name, storage=storage)
+            if _is_sweep(study):
+                return Ledger(study)
+        raise BadInputError(f"no sweep {name!r} in the storage; there are: {_listed(sweep_names(store))}")
 
     @staticmethod
     def launch(store: Store, spec: SweepSpec) -> "Ledger":
@@ -103,14 +108,9 @@ class Ledger:
             BadInputError: If the sweep was launched with another spec; only `trials` may rise.
             StoreError: If the storage cannot be written.
         """
-        storage = _storage(store, spec.name)
-        if spec.name not in optuna.get_all_study_names(storage):
-            study = optuna.create_study(
-                study_name=spec.name, storage=storage, directions=[o.direction for o in spec.objectives]
-            )
-            study.set_user_attr("sweep_id", uuid.uuid4().hex[:12])
-            study.set_user_attr("spec", spec.model_dump(mode="json"))
-        study = optuna.load_study(study_name=spec.name, storage=storage, sampler=None)
+        if store.storage is None:
+            _drop_torn_line(store.study_file(spec.name))
+        study = _made_study(_storage(store, spec.name), spec)
         _check_same_sweep(study, spec)
         if study.user_attrs["spec"]["trials"] != spec.trials:
             study.set_user_attr("spec", spec.model_dump(mode="json"))
@@ -123,7 +123,14 @@ class Ledger:
         return Attempt(trial.number, self._params(trial.params), trial.user_attrs.get("attempt", 1))
 
     def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> None:
-        """Ends a trial with its figures, means over the replicates."""
+        """Ends a trial with its figures, means over the replicates.
+
+        Raises:
+            ValueError: If an objective or a constrained metric is not finite; the trial is still running then.
+        """
+        for name in [o.metric for o in self.spec.objectives] + [c.metric for c in self.spec.constraints]:
+            if not math.isfinite(mean[name]):
+                raise ValueError(f"{name} of a complete trial must be finite, got {mean[name]}")
         trial = self._trial(number)
         trial.set_user_attr("mean", dict(mean))
         trial.set_user_attr("stderr", dict(stderr))
@@ -144,13 +151,6 @@ class Ledger:
         if attempt < MAX_ATTEMPTS and not repeated:
             self._study.enqueue_trial(frozen.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
         self.fail(number, reason)
-
-    def interrupt_running(self, reason: str) -> int:
-        """Ends every trial that still runs, for another attempt; returns how many there were."""
-        running = [t.number for t in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
-        for number in running:
-            self.interrupt(number, reason)
-        return len(running)
 
     def count(self, state: str) -> int:
         """How many trials are in a state."""
@@ -199,23 +199,58 @@ class Ledger:
 def sweep_names(store: Store) -> list[str]:
     """Names of the sweeps in a store."""
     if store.storage is None:
-        return sorted(path.stem for path in store.study_file("").parent.glob("*.journal"))
-    return sorted(optuna.get_all_study_names(_storage(store, "")))
+        storages = [_storage(store, path.stem) for path in store.study_file("").parent.glob("*.journal")]
+    else:
+        storages = [_storage(store, "")]
+    studies = [s for storage in storages for s in optuna.get_all_study_summaries(storage, include_best_trial=False)]
+    return sorted(study.study_name for study in studies if _is_sweep(study))
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
 
 
+def _made_study(storage: BaseStorage, spec: SweepSpec) -> optuna.Study:
+    """The study of a sweep; made where there is none, and made again where a launch died while making it."""
+    if spec.name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=spec.name, storage=storage)
+        if _is_sweep(study):
+            return study
+        if study.get_trials(deepcopy=False):
+            raise BadInputError(f"the storage has a study {spec.name!r} that is no sweep; use another name")
+        optuna.delete_study(study_name=spec.name, storage=storage)
+    directions = [objective.direction for objective in spec.objectives]
+    study = optuna.create_study(study_name=spec.name, storage=storage, directions=directions)
+    study.set_user_attr("sweep_id", uuid.uuid4().hex[:12])
+    study.set_user_attr("spec", spec.model_dump(mode="json"))
+    return study
+
+
+def _is_sweep(study: optuna.Study | optuna.study.StudySummary) -> bool:
+    return "spec" in study.user_attrs  # what is written last when a study is made
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Cuts off a last line that was not written to its end (a full disk); Optuna would append to it."""
+    if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
+        with journal.open("rb+") as file:
+            file.truncate(written.rfind(b"\n") + 1)
+
+
 def _storage(store: Store, name: str) -> BaseStorage:
-    if store.storage is None:
-        return JournalStorage(JournalFileBackend(str(store.study_file(name))))
     try:
+        if store.storage is None:
+            return JournalStorage(JournalFileBackend(str(store.study_file(name))))
         return RDBStorage(store.storage)
     except ImportError as error:
-        raise BadInputError(f"the study storage needs a database driver that is not installed: {error}") from error
+        kind = str(store.storage).split(":", maxsplit=1)[0]
+        raise BadInputError(f"a study storage at {kind}:// needs a database driver that is not installed") from error
+    except ArgumentError as error:
+        raise BadInputError(f"the study storage must be a URL such as sqlite:///study.db: {error}") from error
     except Exception as error:
-        raise StoreError(f"the study storage does not open: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        where = f" in {store.study_file(name)}" if store.storage is None else ""
+        raise StoreError(f"the study storage does not open{where}: {reason}") from error
 
 
 def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:

@@ -298,15 +298,29 @@ def serve(uri: str, artifacts: Path, port: int) -> int:
         return 0
 
 
-def front_link(server: str, uri: str, name: str) -> str | None:
-    """Where an MLflow server shows charts of a sweep's Pareto front; None if it has no such sweep."""
-    found = client(uri).get_experiment_by_name(name)
+def runs_link(server: str, uri: str, experiment: str, *, where: str, order_by: str, ascending: bool) -> str | None:
+    """Where an MLflow server shows some runs and their charts.
+
+    Args:
+        server: Address of the server.
+        uri: Tracking URI of the same store.
+        experiment: Name of the experiment.
+        where: MLflow search filter.
+        order_by: Metric to order by; MLflow then lists nested runs by themselves, not folded under their parent.
+        ascending: Whether small values come first.
+
+    Returns:
+        The address; None if there is no such experiment.
+    """
+    found = client(uri).get_experiment_by_name(experiment)
     if found is None:
         return None
     query = {
         "workflowType": "machine_learning",
         "compareRunsMode": "CHART",
-        "searchFilter": "tags.\"bimt.front\" = 'yes'",
+        "searchFilter": where,
+        "orderByKey": f"metrics.`{order_by}`",
+        "orderByAsc": str(ascending).lower(),
     }
     encoded = urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
     return f"{server}/#/experiments/{found.experiment_id}/runs?{encoded}"
