@@ -147,9 +147,10 @@ def run_cohort(spec: CohortSpec, snapshot: Snapshot | None = None) -> Iterator[R
 
 def failure(figures: Mapping[str, list[float]], *, last: bool) -> str | None:
     """Why a member has no figures worth keeping: a replicate that is not finite, or that has no weight at the end."""
-    for replicate, (loss, active) in enumerate(zip(figures["test_loss"], figures["active_weights"], strict=True)):
-        if not math.isfinite(loss):
-            return f"replicate {replicate} diverged: its test loss is {loss}"
+    for replicate, active in enumerate(figures["active_weights"]):
+        for name, values in figures.items():
+            if not math.isfinite(values[replicate]):
+                return f"replicate {replicate} diverged: its {name} is {values[replicate]}"
         if last and active == 0:
             return f"replicate {replicate} lost all its weights"
     return None

@@ -2,6 +2,7 @@
 
 import getpass
 import math
+import os
 import platform
 import subprocess
 import time
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from bimt_core import METRICS, task
@@ -38,11 +40,10 @@ def summarise(figures: Mapping[str, Sequence[float]]) -> tuple[Figures, Figures]
         Means and standard errors s / sqrt(n) by metric; the latter NaN for a single replicate.
     """
     means, errors = {}, {}
-    for name, values in figures.items():
-        n, mean = len(values), math.fsum(values) / len(values)
-        means[name] = mean
-        variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1) if n > 1 else math.nan
-        errors[name] = math.sqrt(variance / n)
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging network's figures may overflow
+        for name, values in figures.items():
+            means[name] = float(np.mean(values))
+            errors[name] = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else math.nan
     return means, errors
 
 
@@ -196,13 +197,20 @@ def provenance() -> dict[str, str]:
         "bimt.driver_host": platform.node(),
         "mlflow.source.name": "bimt launch",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
     }
     where = Path(__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=False)
     if git.returncode == 0:
         tags["mlflow.source.git.commit"] = git.stdout.strip()
     return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number only
+        return str(os.getuid())
 
 
 def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:
