@@ -3,13 +3,15 @@
 Whatever is to be recorded is first a file in the spool, written whole or not at all, and is deleted only when MLflow
 has it. So the sweep never waits for MLflow and never fails with it, and what a dead driver or an unreachable server
 left behind is written by the next launch. Writing a record twice does no harm: runs are found by their key, metrics
-keep their timestamps, artifacts are overwritten.
+keep their timestamps, artifacts are overwritten. An entry that cannot be read is set aside in the spool's folder
+`unreadable`, and `Tracker.problem` says so.
 """
 
 import dataclasses
 import io
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -31,7 +33,7 @@ PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 PAUSE_S = 2.0  # between two rounds of writing, so that small records gather
 MAX_BACKOFF_S = 30.0
-BATCH = 1000  # metrics a call, MLflow's limit
+ENTRY = "[0-9]" * 9  # name of a spool's entry, as a pattern
 
 Point = tuple[str, float, int, int]  # metric, value, step, milliseconds since 1970
 
@@ -70,11 +72,12 @@ class Record:
 
 
 class Spool:
-    """Records on disk, in order of their numbers."""
+    """Records on disk, in order of their numbers. One process at a time writes to the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._remove_halves()
         self._number = max((int(path.stem) for path in self.pending()), default=0)
 
     def add(self, record: Record) -> None:
@@ -90,12 +93,23 @@ class Spool:
 
     def pending(self) -> list[Path]:
         """Entries that wait, oldest first."""
-        return sorted(self.folder.glob("[0-9]*.json"))
+        return sorted(self.folder.glob(f"{ENTRY}.json"))
 
-    def read(self, entry: Path) -> Record:
-        """The record of an entry, without the content of its files."""
-        data = json.loads(entry.read_text())
-        return Record(**data | {"points": tuple(tuple(point) for point in data["points"])})
+    def read(self, entry: Path) -> Record | None:
+        """The record of an entry, without the content of its files; None if the entry is no record."""
+        try:
+            data = json.loads(entry.read_text())
+            return Record(**data | {"points": tuple(tuple(point) for point in data["points"])})
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def set_aside(self, entry: Path) -> Path:
+        """Moves an entry out of the way; returns where to."""
+        folder = self.folder / "unreadable" / f"{entry.stem}-{time.time_ns()}"
+        folder.mkdir(parents=True)
+        if self.files(entry).is_dir():
+            self.files(entry).rename(folder / "files")
+        return entry.rename(folder / entry.name)
 
     def files(self, entry: Path) -> Path:
         """Folder of an entry's files; it may not exist."""
@@ -105,6 +119,14 @@ class Spool:
         """Forgets an entry."""
         entry.unlink()
         shutil.rmtree(self.files(entry), ignore_errors=True)
+
+    def _remove_halves(self) -> None:
+        """Removes what a dead process left of entries it was writing or forgetting."""
+        for temporary in self.folder.glob(f".{ENTRY}.json.*"):
+            temporary.unlink()
+        for files in self.folder.glob(f"{ENTRY}.files"):
+            if not files.with_suffix(".json").exists():
+                shutil.rmtree(files)
 
 
 class Tracker:
@@ -119,20 +141,29 @@ class Tracker:
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None, note: str, spool: Path) -> None:
-        self.problem: str | None = None
         self.seconds = 0.0
         self._target = (uri, experiment, artifacts, note)
         self._spool = Spool(spool)
         self._writer: _Writer | None = None
+        self._no_answer: str | None = None
+        self._lost: str | None = None
         self._wake, self._closing = threading.Event(), threading.Event()
-        self._deadline = float("inf")
+        self._patience_s, self._answered = math.inf, time.monotonic()
         self._thread = threading.Thread(target=self._run, name="mlflow-writer", daemon=True)
         self._thread.start()
 
     def record(self, record: Record) -> None:
-        """Puts a record into the spool; MLflow has it a little later."""
-        self._spool.add(record)
+        """Puts a record into the spool; MLflow has it a little later. Where even that fails, `problem` says so."""
+        try:
+            self._spool.add(record)
+        except OSError as error:
+            self._lost = f"a record of {record.name} cannot be written to {self._spool.folder}: {error.strerror}"
         self._wake.set()
+
+    @property
+    def problem(self) -> str | None:
+        """Why records wait, else why one was lost or set aside; None while all is well."""
+        return self._no_answer or self._lost
 
     @property
     def waiting(self) -> int:
@@ -143,53 +174,80 @@ class Tracker:
         """Writes what waits and ends the thread.
 
         Args:
-            patience_s: How long an MLflow that does not answer is asked again.
+            patience_s: How long to wait for an MLflow that does not answer, or not any more.
 
         Returns:
             Number of records that stay in the spool for the next launch.
         """
-        self._deadline = time.monotonic() + patience_s
+        self._patience_s, self._answered = patience_s, time.monotonic()
         self._closing.set()
         self._wake.set()
-        self._thread.join()
+        while self._thread.is_alive() and self._patience_left_s() > 0:
+            self._thread.join(self._patience_left_s())
+        self._patience_s = -math.inf  # a thread that is still in a call ends with it
         return self.waiting
 
-    def _run(self) -> None:
-        import requests
-        from mlflow.exceptions import MlflowException
+    def _patience_left_s(self) -> float:
+        return self._answered + self._patience_s - time.monotonic()
 
+    def _run(self) -> None:
         backoff = 1.0
-        while True:
+        while self._patience_left_s() > 0:
             self._wake.clear()
             try:
                 start = time.thread_time()
                 self._write(self._spool.pending())
                 self.seconds += time.thread_time() - start
-                self.problem, backoff = None, 1.0
+                self._no_answer, backoff = None, 1.0
                 if self._closing.is_set() and not self.waiting:
                     return
                 if not self.waiting:
                     self._wake.wait()
                 self._closing.wait(PAUSE_S)
-            except (MlflowException, requests.RequestException, OSError) as error:
-                self.problem = " ".join(str(error).split())[:300]
-                if time.monotonic() + backoff > self._deadline:
-                    return
-                self._closing.wait(backoff) if not self._closing.is_set() else time.sleep(backoff)
+            except Exception as error:  # noqa: BLE001 (MLflow lets any library's error through; whatever it is, is told)
+                self._no_answer = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                self._wait(backoff)
                 backoff = min(2 * backoff, MAX_BACKOFF_S)
 
+    def _wait(self, seconds: float) -> None:
+        """Waits until it is time to ask again; when closing, no longer than patience lasts."""
+        if not self._closing.wait(seconds):
+            return
+        time.sleep(max(0.0, min(seconds, PAUSE_S, self._patience_left_s())))
+
     def _write(self, entries: Iterable[Path]) -> None:
-        """Writes entries run by run; an entry is forgotten when all of its run's are written."""
-        of_run: dict[str, list[Path]] = {}
-        for entry in entries:
-            of_run.setdefault(self._spool.read(entry).key, []).append(entry)
-        if of_run and self._writer is None:
-            self._writer = _Writer(*self._target)
-        for waiting in of_run.values():
-            assert self._writer is not None
-            self._writer.write([(self._spool.read(entry), self._spool.files(entry)) for entry in waiting])
-            for entry in waiting:
+        """Writes entries run by run; an entry is forgotten when all of its run's are written.
+
+        A run that MLflow refuses waits, and the others are written all the same.
+        """
+        refusal: Exception | None = None
+        for waiting in self._of_run(entries).values():
+            self._writer = self._writer or _Writer(*self._target)
+            try:
+                self._writer.write([(record, self._spool.files(entry)) for entry, record in waiting])
+            except Exception as error:
+                if not refused(error):
+                    raise
+                refusal = error
+                continue
+            for entry, _ in waiting:
                 self._spool.done(entry)
+            self._answered = time.monotonic()
+            if self._patience_left_s() <= 0:
+                return
+        if refusal is not None:
+            raise refusal
+
+    def _of_run(self, entries: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
+        """Entries by the key of their run."""
+        found: dict[str, list[tuple[Path, Record]]] = {}
+        for entry in entries:
+            record = self._spool.read(entry)
+            if record is None:
+                self._lost = f"a record could not be read and is kept in {self._spool.set_aside(entry)}"
+            else:
+                found.setdefault(record.key, []).append((entry, record))
+        return found
 
 
 class _Writer:
@@ -217,15 +275,12 @@ class _Writer:
         tables = {name: table for record, _ in records for name, table in record.table.items()}
         if tables:
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in tables])
-        metrics = [Metric(name, value, ms, step) for name, value, step, ms in points]
         self._client.log_batch(
             run,
-            metrics=metrics[:BATCH],
+            metrics=[Metric(name, value, ms, step) for name, value, step, ms in points],
             params=[Param(name, str(value)) for name, value in params.items()],
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
-        for start in range(BATCH, len(metrics), BATCH):
-            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
         self._log_tables(run, tables)
         for record, files in records:
             if files.is_dir():
@@ -262,6 +317,9 @@ class _Writer:
 
         image = Image.open(io.BytesIO(path.read_bytes()))
         step = max((step for _, _, step, _ in record.points), default=0)
+        known = [found.path for found in self._client.list_artifacts(run, "images")]
+        if any(name.startswith(f"images/{path.stem}+step+{step}+") and name.endswith(".webp") for name in known):
+            return  # MLflow gives each image a name of its own, so writing again would add one
         self._client.log_image(run, image, key=path.stem, step=step, timestamp=record.end_ms)
 
 
@@ -276,6 +334,13 @@ def client(uri: str) -> "MlflowClient":
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def refused(error: Exception) -> bool:
+    """Whether MLflow answered, and would answer the same way again."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.get_http_status_code() == 400  # type: ignore[no-untyped-call]
 
 
 def find_run(mlflow_client: "MlflowClient", experiment_id: str, key: str) -> str | None:
