@@ -171,7 +171,7 @@ class Tracker:
         return len(self._spool.pending())
 
     def close(self, patience_s: float = 60.0) -> int:
-        """Writes what waits and ends the thread.
+        """Writes what waits and ends the thread. Closing again does nothing.
 
         Args:
             patience_s: How long to wait for an MLflow that does not answer, or not any more.
@@ -179,6 +179,8 @@ class Tracker:
         Returns:
             Number of records that stay in the spool for the next launch.
         """
+        if self._closing.is_set():
+            return self.waiting
         self._patience_s, self._answered = patience_s, time.monotonic()
         self._closing.set()
         self._wake.set()
