@@ -1,0 +1,376 @@
+import json
+import re
+
+import pytest
+import yaml
+
+from bimt_core import METRICS, TASKS
+from sweeps.errors import BadInputError
+from sweeps.recipe import HYPERPARAMETERS
+from sweeps.spec import (
+    Choices,
+    Constraint,
+    Fixed,
+    Range,
+    SweepSpec,
+    parse_constraint,
+    parse_spec,
+    preset_names,
+    preset_path,
+    read_spec,
+)
+
+TOP = (
+    "name, description, task, data_seed, search, objectives, constraints, trials, replicates, cohort_size,"
+    " concurrent_cohorts, resources, sampler, seed, reports, time_budget_s, max_failed"
+)
+JARGON = re.compile(r"function-|Range\.|type=|https?://|Input should|validation error|Value error|union|pydantic")
+
+
+def problems_of(data):
+    """The lines a user reads."""
+    with pytest.raises(BadInputError) as caught:
+        parse_spec(data, source="my.yaml")
+    assert str(caught.value).splitlines() == list(caught.value.problems)
+    for line in caught.value.problems:
+        assert line.startswith("my.yaml: ")
+        assert not JARGON.search(line), line
+    return [line.removeprefix("my.yaml: ") for line in caught.value.problems]
+
+
+# What is right
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_a_sweep_of_its_task(name):
+    spec = read_spec(preset_path(name))
+    assert (spec.name, spec.task) == (name, name)
+    assert len(spec.objectives) == 2
+    assert spec.trials >= 32
+    assert spec.replicates == 4
+
+
+def test_there_is_a_preset_for_each_of_the_four_tasks():
+    assert preset_names() == ["compositionality", "feature_sharing", "independence", "two_moons"]
+
+
+SEARCH = """
+name: every-kind
+task: two_moons
+search:
+  weight_factor: {low: 0, high: 4}
+  cost_weight: {low: 1e-4, high: 1.0e-2, log: true}
+  layer_distance: {low: 0.1, high: 0.5, step: 0.1}
+  relocate_every: {low: 50, high: 500, step: 50}
+  hidden_width: {low: 4, high: 64, log: true}
+  relocation: {choices: [none, greedy, assignment]}
+  move_moments: {choices: [true, false]}
+  learning_rate: {choices: [1e-3, 0.01]}
+  steps: 2000
+  bias_from: 5e-1
+  local_last: {value: false}
+  cost_phases: [[0, 1], [0.25, 10]]
+objectives:
+  - {metric: test_loss, direction: minimize}
+constraints: ["score >= 0.9", "active_weights<=1e2"]
+trials: 3
+resources: {cpus: 2}
+"""
+
+
+def test_a_file_may_hold_every_kind_of_parameter(tmp_path):
+    path = tmp_path / "every kind.yaml"
+    path.write_text(SEARCH)
+    spec = read_spec(path)
+    assert spec.search == {
+        "weight_factor": Range(low=0, high=4),
+        "cost_weight": Range(low=1e-4, high=1e-2, log=True),
+        "layer_distance": Range(low=0.1, high=0.5, step=0.1),
+        "relocate_every": Range(low=50, high=500, step=50),
+        "hidden_width": Range(low=4, high=64, log=True),
+        "relocation": Choices(choices=("none", "greedy", "assignment")),
+        "move_moments": Choices(choices=(True, False)),
+        "learning_rate": Choices(choices=(1e-3, 1e-2)),
+        "steps": Fixed(value=2000),
+        "bias_from": Fixed(value=0.5),
+        "local_last": Fixed(value=False),
+        "cost_phases": Fixed(value=((0.0, 1.0), (0.25, 10.0))),
+    }
+    assert list(spec.fixed) == ["steps", "bias_from", "local_last", "cost_phases"]
+    assert [str(c) for c in spec.constraints] == ["score >= 0.9", "active_weights <= 100"]
+    assert spec.resources.cpus == 2
+
+
+def test_a_spec_survives_being_written_down(tmp_path):
+    spec = parse_spec(yaml.safe_load(SEARCH))
+    plain = spec.model_dump(mode="json")
+    assert SweepSpec.model_validate(json.loads(json.dumps(plain))) == spec
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(plain))
+    assert read_spec(path) == spec
+    assert SweepSpec.model_validate(dict(spec)) == spec
+
+
+def test_a_replicate_has_a_seed(small):
+    assert parse_spec(small(seed=7, replicates=3)).seeds == [7, 8, 9]
+
+
+def test_changes_replace_entries_of_the_file(tmp_path, small):
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(small(trials=3)))
+    spec = read_spec(path, name="other", trials=5, seed=None)
+    assert (spec.name, spec.trials, spec.seed) == ("other", 5, 0)
+    with pytest.raises(BadInputError, match="trials: must be at least 1, got 0"):
+        read_spec(path, trials=0)
+
+
+@pytest.mark.parametrize("text", ["score >= 0.9", "  score>=9e-1 ", "score >= +.9"])
+def test_constraints_are_read(text):
+    constraint = Constraint.model_validate(parse_constraint(text))
+    assert constraint == Constraint(metric="score", relation=">=", bound=0.9)
+    assert constraint.violation(0.8) == pytest.approx(0.1)
+    assert constraint.violation(0.9) == 0
+    assert Constraint(metric="score", relation="<=", bound=0.9).violation(0.8) == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("name", ["a", "A-1_b.c", "0", "_x", "x" * 100])
+def test_plain_names_are_names(small, name):
+    assert parse_spec(small(name=name)).name == name
+
+
+# What is wrong: one line each, that says where, the rule and the value
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"colour": 1}, f"unknown key 'colour', allowed are {TOP}"),
+        ({3: 1}, f"unknown key '3', allowed are {TOP}"),
+        (
+            {"search": {"cost_weight": {"low": 1, "high": 2, "lgo": True}}},
+            "unknown key 'search.cost_weight.lgo', allowed are low, high, log, step",
+        ),
+        (
+            {"search": {"cost_weight": {"choices": [1, 2], "log": True}}},
+            "unknown key 'search.cost_weight.log', allowed are choices",
+        ),
+        ({"search": {"steps": {"value": 1, "log": True}}}, "unknown key 'search.steps.log', allowed are value"),
+        (
+            {"objectives": [{"metric": "score", "direction": "maximize", "weight": 2}]},
+            "unknown key 'objectives.0.weight', allowed are metric, direction",
+        ),
+        (
+            {"constraints": [{"metric": "score", "relation": ">=", "bound": 1, "soft": True}]},
+            "unknown key 'constraints.0.soft', allowed are metric, relation, bound",
+        ),
+        ({"resources": {"ram": 1}}, "unknown key 'resources.ram', allowed are cpus, gpus"),
+    ],
+)
+def test_unknown_keys_are_told_with_the_allowed_ones(small, changes, line):
+    assert problems_of(small() | changes) == [line]
+
+
+@pytest.mark.parametrize("name", ["name", "task", "objectives", "trials"])
+def test_what_has_no_default_is_required(small, name):
+    assert problems_of(small(**{name: None})) == [f"{name} is missing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("cost_weight", {"low": 2, "high": 1}, ": low must be below high, got low=2, high=1"),
+        ("cost_weight", {"low": 1, "high": 1}, ": low must be below high, got low=1, high=1"),
+        ("cost_weight", {"low": 0, "high": 1, "log": True}, ": low must be above 0 where log is true, got 0"),
+        ("cost_weight", {"low": -1, "high": 1, "log": True}, ": low must be above 0 where log is true, got -1"),
+        ("steps", {"low": 1, "high": 9, "log": True, "step": 2}, ": step cannot be used where log is true, got 2"),
+        ("steps", {"low": 1, "high": 9, "step": 0}, ": step must be above 0, got 0"),
+        (
+            "steps",
+            {"low": 1, "high": 9, "step": 3},
+            ": high - low must be a multiple of step, got low=1, high=9, step=3",
+        ),
+        ("cost_weight", {"low": 0}, ".high is missing"),
+        ("cost_weight", {"low": "few", "high": 1}, ".low: must be a finite number, got 'few'"),
+        ("cost_weight", {"low": 0, "high": float("inf")}, ".high: must be a finite number, got inf"),
+        ("cost_weight", {"low": True, "high": 2}, ".low: must be a finite number, got True"),
+        ("cost_weight", {"low": None, "high": 2}, ".low: must be a finite number, got None"),
+        ("cost_weight", {"low": 0, "high": 2, "log": "maybe"}, ".log: must be true or false, got 'maybe'"),
+        ("cost_weight", {"low": 0, "high": 2, "step": "x"}, ".step: must be a finite number, got 'x'"),
+        ("cost_weight", {"choices": []}, ".choices: must have at least 1 entry, got []"),
+        ("cost_weight", {"choices": [1, 1.0]}, ".choices: must differ, got [1.0, 1.0]"),
+        ("cost_weight", {"choices": 3}, ".choices: must be a list, got 3"),
+        ("cost_weight", {"choices": [1, "big"]}, ": must be a finite number, got 'big'"),
+        ("cost_weight", "big", ": must be a finite number, got 'big'"),
+        ("cost_weight", None, ": must be a finite number, got None"),
+        ("cost_weight", True, ": must be a finite number, got True"),
+        ("cost_weight", [1, 2], ": must be a finite number, got [1, 2]"),
+        ("cost_weight", float("nan"), ": must be a finite number, got nan"),
+        ("cost_weight", -1, ": must be at least 0, got -1.0"),
+        ("cost_weight", {"low": -1, "high": 1}, ": must be at least 0, got -1.0"),
+        ("learning_rate", {"choices": [0.1, 0]}, ": must be above 0, got 0.0"),
+        ("bias_from", {"low": 0.5, "high": 1.5}, ": must be between 0 and 1, got 1.5"),
+        ("relocate_every", 2.5, ": must be a whole number, got 2.5"),
+        ("relocate_every", {"low": 1.5, "high": 3}, ": must be a whole number, got 1.5"),
+        ("relocate_every", {"low": 1, "high": 3, "step": 0.5}, ": must be a whole number, got 0.5"),
+        ("steps", 0, ": must be at least 1, got 0"),
+        ("hidden_width", 0, ": must be at least 1, got 0"),
+        ("hidden_layers", {"choices": [1, 0]}, ": must be at least 1, got 0"),
+        ("relocation", "swap", ": must be one of assignment, greedy, none, got 'swap'"),
+        ("relocation", 3, ": must be a word, got 3"),
+        (
+            "relocation",
+            {"low": 1, "high": 2},
+            ": takes choices or one value, not a range, got {'low': 1, 'high': 2}",
+        ),
+        ("move_moments", "yes", ": must be true or false, got 'yes'"),
+        ("cost_phases", [[0.1, 1]], ": must start at 0 and rise up to at most 1, got [0.1]"),
+        ("cost_phases", [[0, 1, 2]], ": must be a list of [fraction, factor], got [[0, 1, 2]]"),
+        ("cost_phases", "x", ": must be a list of [fraction, factor], got 'x'"),
+        (
+            "cost_phases",
+            {"choices": [1]},
+            ": takes one value, a list of [fraction, factor], got {'choices': [1]}",
+        ),
+        ("lamda", 1, f": unknown hyperparameter, allowed are {', '.join(HYPERPARAMETERS)}"),
+    ],
+)
+def test_a_search_space_that_breaks_a_rule(small, name, given, told):
+    assert problems_of(small(search={name: given})) == [f"search.{name}{told}"]
+
+
+ONE_OF_METRICS = f"must be one of {', '.join(METRICS)}, got 'beauty'"
+SCORE = {"metric": "score", "direction": "maximize"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"objectives": [{"metric": "beauty", "direction": "maximize"}]}, f"objectives.0.metric: {ONE_OF_METRICS}"),
+        (
+            {"objectives": [{"metric": "score", "direction": "up"}]},
+            "objectives.0.direction: must be 'minimize' or 'maximize', got 'up'",
+        ),
+        ({"objectives": []}, "objectives: must have at least 1 entry, got []"),
+        (
+            {"objectives": [SCORE, SCORE | {"direction": "minimize"}]},
+            "objectives: must be different metrics, got score, score",
+        ),
+        (
+            {"objectives": ["score"]},
+            "objectives.0: must be a mapping with the keys metric, direction, got 'score'",
+        ),
+        ({"objectives": "score"}, "objectives: must be a list, got 'score'"),
+        ({"constraints": ["score > 0.9"]}, "constraints.0: must read like 'score >= 0.9', got 'score > 0.9'"),
+        ({"constraints": ["0.9 <= score"]}, "constraints.0: must read like 'score >= 0.9', got '0.9 <= score'"),
+        ({"constraints": [0.9]}, "constraints.0: must read like 'score >= 0.9', got 0.9"),
+        ({"constraints": ["score >= 1e"]}, "constraints.0.bound: must be a finite number, got '1e'"),
+        ({"constraints": ["score >= 1e999"]}, "constraints.0.bound: must be a finite number, got '1e999'"),
+        ({"constraints": ["beauty >= 1"]}, f"constraints.0.metric: {ONE_OF_METRICS}"),
+        ({"constraints": "score >= 1"}, "constraints: must be a list, got 'score >= 1'"),
+        ({"task": "mnist"}, f"task: must be one of {', '.join(TASKS)}, got 'mnist'"),
+        ({"task": 3}, "task: must be text, got 3"),
+        ({"trials": 0}, "trials: must be at least 1, got 0"),
+        ({"trials": True}, "trials: must be a whole number, got True"),
+        ({"trials": 2.5}, "trials: must be a whole number, got 2.5"),
+        ({"trials": "many"}, "trials: must be a whole number, got 'many'"),
+        ({"replicates": 0}, "replicates: must be at least 1, got 0"),
+        ({"cohort_size": 0}, "cohort_size: must be at least 1, got 0"),
+        ({"concurrent_cohorts": 0}, "concurrent_cohorts: must be at least 1, got 0"),
+        ({"reports": 0}, "reports: must be at least 1, got 0"),
+        ({"max_failed": 0}, "max_failed: must be at least 1, got 0"),
+        ({"seed": -1}, "seed: must be at least 0, got -1"),
+        ({"seed": 2**31}, "seed: must be below 2147483648, got 2147483648"),
+        ({"data_seed": -1}, "data_seed: must be at least 0, got -1"),
+        ({"data_seed": 2**32}, "data_seed: must be below 4294967296, got 4294967296"),
+        ({"time_budget_s": 0}, "time_budget_s: must be above 0, got 0"),
+        ({"time_budget_s": "1h"}, "time_budget_s: must be a finite number, got '1h'"),
+        ({"sampler": "grid"}, "sampler: must be 'tpe', 'nsga2' or 'random', got 'grid'"),
+        ({"resources": {"cpus": 0}}, "resources.cpus: must be at least 1, got 0"),
+        ({"resources": {"gpus": -1}}, "resources.gpus: must be at least 0, got -1"),
+        ({"resources": 4}, "resources: must be a mapping with the keys cpus, gpus, got 4"),
+        ({"search": [1]}, "search: must be a mapping of names to values, got [1]"),
+        ({"description": 4}, "description: must be text, got 4"),
+    ],
+)
+def test_an_entry_that_breaks_a_rule(small, changes, line):
+    assert problems_of(small(**changes)) == [line]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", "-x", "a b", "x" * 101, "a\n", "ü", "."])
+def test_a_name_that_is_no_file_name(small, name):
+    rule = "must be 1 to 100 letters, digits, '-', '_' or '.', not starting with '.' or '-'"
+    assert problems_of(small(name=name)) == [f"name: {rule}, got {name!r}"]
+
+
+def test_all_problems_of_a_file_are_told_at_once():
+    told = problems_of(
+        {
+            "name": "../x",
+            "task": "mnist",
+            "colour": "red",
+            "search": {
+                "lamda": 1,
+                "cost_weight": {"low": 2, "high": 1},
+                "layer_distance": {"low": 0, "high": 1, "log": True, "base": 2},
+                "learning_rate": -1,
+            },
+            "objectives": [{"metric": "beauty", "direction": "up"}],
+            "constraints": ["score", "score >= 1"],
+            "replicates": 0,
+            "resources": {"cpus": 0, "ram": 1},
+        }
+    )
+    places = [line.removeprefix("unknown key ").split()[0].strip("':,") for line in told]
+    assert sorted(places) == [
+        "colour",
+        "constraints.0",
+        "name",
+        "objectives.0.direction",
+        "objectives.0.metric",
+        "replicates",
+        "resources.cpus",
+        "resources.ram",
+        "search.cost_weight",
+        "search.lamda",
+        "search.layer_distance.base",
+        "search.learning_rate",
+        "task",
+        "trials",
+    ]
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"name: [", "is not YAML: while parsing"),
+        (b"a: b: c", "is not YAML: mapping values are not allowed here"),
+        (b"\xff\xfe\x00", "is not YAML: it is not text in UTF-8"),
+        (b"- name", "must hold a mapping of names to values, got list"),
+        (b"", "must hold a mapping of names to values, got NoneType"),
+        (b"two_moons", "must hold a mapping of names to values, got str"),
+    ],
+)
+def test_a_file_that_is_no_mapping(tmp_path, content, told):
+    path = tmp_path / "no sweep.yaml"
+    path.write_bytes(content)
+    with pytest.raises(BadInputError) as caught:
+        read_spec(path)
+    (line,) = caught.value.problems
+    assert line.startswith(f"{path} {told}")
+    assert "\n" not in line
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(BadInputError, match=f"^cannot read {tmp_path}/none.yaml: No such file or directory$"):
+        read_spec(tmp_path / "none.yaml")
+    with pytest.raises(BadInputError, match=f"^cannot read {tmp_path}: Is a directory$"):
+        read_spec(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["none", "../spec", ""])
+def test_a_preset_that_is_not_there(name):
+    with pytest.raises(BadInputError, match="is neither a file nor a preset; presets are compositionality, feature_"):
+        preset_path(name)
