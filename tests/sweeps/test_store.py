@@ -1,0 +1,117 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.errors import BadInputError
+from sweeps.store import Store
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from sweeps.store import Store
+with Store(Path(sys.argv[1])).only_driver("a sweep"):
+    print("holds it", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other_driver(tmp_path):
+    """A driver of the same sweep, in a process of its own."""
+    Store(tmp_path).prepare("a sweep")
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "holds it\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_arguments_come_before_the_environment_and_that_before_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Store.at() == Store(tmp_path / "bimt-store")
+    monkeypatch.setenv("BIMT_STORE", "elsewhere")
+    monkeypatch.setenv("BIMT_STORAGE", "sqlite:///study.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert Store.at() == Store(tmp_path / "elsewhere", "sqlite:///study.db", "http://127.0.0.1:1")
+    given = Store.at("given", storage="sqlite:///given.db", tracking_uri="sqlite:///mlflow.db")
+    assert given == Store(tmp_path / "given", "sqlite:///given.db", "sqlite:///mlflow.db")
+
+
+def test_mlflow_is_in_the_folder_unless_told(tmp_path):
+    assert Store(tmp_path).mlflow_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert Store(tmp_path, tracking_uri="http://127.0.0.1:1").mlflow_uri == "http://127.0.0.1:1"
+
+
+def test_preparing_makes_every_folder_and_leaves_no_probe(tmp_path):
+    store = Store(tmp_path / "a" / "b c")
+    for _ in range(2):
+        store.prepare("x")
+    assert store.study_file("x").parent.is_dir()
+    assert store.artifacts.is_dir()
+    assert list(store.work("x").iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "store", "a/store"])
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, below):
+    (tmp_path / "file").write_text("no folder")
+    folder = tmp_path / "file" / below
+    with pytest.raises(BadInputError) as caught:
+        Store(folder).prepare("x")
+    (line,) = caught.value.problems
+    assert line in {f"store folder must be writable, got {folder}: {why}" for why in ("Not a directory", "File exists")}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_told(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(BadInputError, match=r"store folder must be writable, got .*: Permission denied"):
+        Store(tmp_path).prepare("x")
+
+
+def test_a_second_driver_is_refused(tmp_path, other_driver):
+    store = Store(tmp_path)
+    with (
+        pytest.raises(
+            BadInputError, match=r"^sweep 'a sweep' is already running from this store; watch it with: bimt "
+        ),
+        store.only_driver("a sweep"),
+    ):
+        pytest.fail("both drivers run")
+    assert other_driver.poll() is None
+
+
+def test_a_driver_of_another_sweep_is_not_in_the_way(tmp_path, other_driver):
+    store = Store(tmp_path)
+    store.prepare("another")
+    with store.only_driver("another"):
+        assert other_driver.poll() is None
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_lock_of_a_killed_driver_is_free(tmp_path, other_driver, how):
+    other_driver.send_signal(how)
+    other_driver.wait()
+    with Store(tmp_path).only_driver("a sweep"):
+        pass
+
+
+def test_the_lock_is_free_after_an_error(tmp_path):
+    store = Store(tmp_path)
+    store.prepare("x")
+    with pytest.raises(KeyError), store.only_driver("x"):
+        raise KeyError
+    with store.only_driver("x"):
+        pass
+
+
+def test_the_store_is_where_the_readme_of_the_module_says():
+    store = Store(Path("/s"))
+    assert store.study_file("NAME") == Path("/s/studies/NAME.journal")
+    assert store.work("NAME") == Path("/s/sweeps/NAME")
+    assert store.artifacts == Path("/s/artifacts")
