@@ -240,6 +240,8 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
     ]
     if summary.gave_up:
         lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: bimt trials {spec.name}")
+    elif summary.complete < summary.wanted:
+        lines.append("Stopped before the end; launching again under the same name goes on")
     if summary.unwritten:
         lines.append(
             f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
@@ -302,3 +304,7 @@ def _plain(row: dict[Any, Any]) -> dict[str, Any]:
         return v.item() if hasattr(v, "item") else v if isinstance(v, str | int | float | dict | list) else str(v)
 
     return {str(k): value(v) for k, v in row.items()}
+
+
+if __name__ == "__main__":
+    main()

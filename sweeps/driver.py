@@ -13,6 +13,7 @@ import psutil
 
 from bimt_core import task
 from sweeps import runs
+from sweeps.cohort import CohortTrainable
 from sweeps.errors import BadInputError
 from sweeps.progress import Watcher
 from sweeps.recipe import Recipe, recipe
@@ -66,13 +67,20 @@ class Summary:
     gave_up: bool
 
 
-def launch(spec: SweepSpec, store: Store | None = None, *, watch: Watcher = lambda _: nullcontext()) -> Summary:
+def launch(
+    spec: SweepSpec,
+    store: Store | None = None,
+    *,
+    watch: Watcher = lambda _: nullcontext(),
+    trainable: type[CohortTrainable] = CohortTrainable,
+) -> Summary:
     """Runs a sweep until the asked number of trials is complete, or goes on with it.
 
     Args:
         spec: The sweep. Launching again under the same name continues; `trials` may be raised, nothing else changed.
         store: Where it is kept; None for `Store.at()`.
         watch: Shows progress while the context it returns is open.
+        trainable: What trains a cohort; another one stands in for it in tests and benchmarks of the driver.
 
     Returns:
         How it ended.
@@ -91,12 +99,20 @@ def launch(spec: SweepSpec, store: Store | None = None, *, watch: Watcher = lamb
         spool = store.work(spec.name) / "spool"
         tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
         try:
-            return _run(spec, store, ledger, tracker, workers, watch)
+            return _run(spec, store, ledger, tracker, workers, watch, trainable)
         finally:
             tracker.close(NO_ANSWER_PATIENCE_S)
 
 
-def _run(spec: SweepSpec, store: Store, ledger: Ledger, tracker: Tracker, workers: int, watch: Watcher) -> Summary:
+def _run(
+    spec: SweepSpec,
+    store: Store,
+    ledger: Ledger,
+    tracker: Tracker,
+    workers: int,
+    watch: Watcher,
+    trainable: type[CohortTrainable],
+) -> Summary:
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     _interrupt_running(ledger, tracker, "its driver died")
     search = CohortSearch(ledger, tracker)
@@ -104,7 +120,7 @@ def _run(spec: SweepSpec, store: Store, ledger: Ledger, tracker: Tracker, worker
     try:
         if ledger.count("COMPLETE") < spec.trials:
             with watch(search.status), _ray():
-                _fit(spec, store, search, workers)
+                _fit(spec, store, search, workers, trainable)
     finally:
         wall_s = time.monotonic() - started
         _interrupt_running(ledger, tracker, "the sweep was stopped")
@@ -130,16 +146,14 @@ def _run(spec: SweepSpec, store: Store, ledger: Ledger, tracker: Tracker, worker
     )
 
 
-def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int) -> None:
+def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trainable: type[CohortTrainable]) -> None:
     from ray import tune
-
-    from sweeps.cohort import CohortTrainable
 
     folder = store.work(spec.name) / "ray"
     shutil.rmtree(folder, ignore_errors=True)
-    trainable = tune.with_resources(CohortTrainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus})
+    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     tuner = tune.Tuner(
-        trainable,
+        tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=search,
             num_samples=-1,

@@ -22,7 +22,6 @@ from sweeps.tracking import NOTE_TAG, Point, Record
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
 MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
-CURVES = ("train_loss", "test_loss", "score", "connection_cost", "modularity", "active_weights")  # while training
 
 
 def now_ms() -> int:
@@ -116,9 +115,8 @@ def trial_started(spec: SweepSpec, sweep_id: str, attempt: Attempt) -> Record:
 
 
 def trial_reported(sweep_id: str, number: int, figures: Mapping[str, list[float]], step: int) -> Record:
-    """A trial's figures along the way: those of `CURVES`; the last report has all."""
-    curves = {name: figures[name] for name in CURVES}
-    return _of_trial(sweep_id, number, points=points(curves, step, now_ms()))
+    """A trial's figures along the way."""
+    return _of_trial(sweep_id, number, points=points(figures, step, now_ms()))
 
 
 def trial_completed(

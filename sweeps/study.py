@@ -126,12 +126,13 @@ class Ledger:
         """Ends a trial with its figures, means over the replicates.
 
         Raises:
-            ValueError: If an objective or a constrained metric is not finite; the trial is still running then.
+            ValueError: If the trial is not running, or if an objective or a constrained metric is not finite; nothing
+                is written then.
         """
         for name in [o.metric for o in self.spec.objectives] + [c.metric for c in self.spec.constraints]:
             if not math.isfinite(mean[name]):
                 raise ValueError(f"{name} of a complete trial must be finite, got {mean[name]}")
-        trial = self._trial(number)
+        trial = self._running(number)
         trial.set_user_attr("mean", dict(mean))
         trial.set_user_attr("stderr", dict(stderr))
         for constraint in self.spec.constraints:
@@ -139,17 +140,21 @@ class Ledger:
         self._study.tell(number, [mean[objective.metric] for objective in self.spec.objectives])
 
     def fail(self, number: int, reason: str) -> None:
-        """Ends a trial that gave no figures."""
-        self._trial(number).set_user_attr("reason", reason)
+        """Ends a trial that gave no figures; a ValueError if it is not running."""
+        self._running(number).set_user_attr("reason", reason)
         self._study.tell(number, state=TrialState.FAIL)
 
     def interrupt(self, number: int, reason: str) -> None:
-        """Ends a trial that was cut off, and puts it up for another attempt while it has any left."""
-        frozen = self._frozen(number)
-        attempt = frozen.user_attrs.get("attempt", 1)
+        """Ends a trial that was cut off, and puts it up for another attempt while it has any left.
+
+        Raises:
+            ValueError: If the trial is not running.
+        """
+        trial = self._running(number)
+        attempt = trial.user_attrs.get("attempt", 1)
         repeated = any(t.user_attrs.get("retry_of") == number for t in self._study.get_trials(deepcopy=False))
         if attempt < MAX_ATTEMPTS and not repeated:
-            self._study.enqueue_trial(frozen.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
+            self._study.enqueue_trial(trial.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
         self.fail(number, reason)
 
     def count(self, state: str) -> int:
@@ -172,11 +177,11 @@ class Ledger:
     def _filled(self, searched: Mapping[str, Any]) -> list[tuple[str, Any]]:
         return [(n, p) for n, p in self.spec.search.items() if n in searched or isinstance(p, Fixed)]
 
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
-
-    def _trial(self, number: int) -> optuna.Trial:
-        return optuna.Trial(self._study, self._frozen(number)._trial_id)
+    def _running(self, number: int) -> optuna.Trial:
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        if frozen.state != TrialState.RUNNING:
+            raise ValueError(f"trial {number} must be running to be ended, it is {frozen.state.name}")
+        return optuna.Trial(self._study, frozen._trial_id)
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         attrs = trial.user_attrs

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from bimt_core.population import write_atomically
 
 if TYPE_CHECKING:
@@ -141,7 +143,6 @@ class Tracker:
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None, note: str, spool: Path) -> None:
-        self.seconds = 0.0
         self._target = (uri, experiment, artifacts, note)
         self._spool = Spool(spool)
         self._writer: _Writer | None = None
@@ -197,9 +198,7 @@ class Tracker:
         while self._patience_left_s() > 0:
             self._wake.clear()
             try:
-                start = time.thread_time()
                 self._write(self._spool.pending())
-                self.seconds += time.thread_time() - start
                 self._no_answer, backoff = None, 1.0
                 if self._closing.is_set() and not self.waiting:
                     return
@@ -256,6 +255,7 @@ class _Writer:
     """The MLflow calls."""
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None, note: str) -> None:
+        create_database(uri)
         self._client = client(uri)
         self._runs: dict[str, str] = {}
         found = self._client.get_experiment_by_name(experiment)
@@ -333,8 +333,8 @@ def client(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow.MlflowClient(tracking_uri=uri)
 
 
@@ -343,6 +343,26 @@ def refused(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException
 
     return isinstance(error, MlflowException) and error.get_http_status_code() == 400  # type: ignore[no-untyped-call]
+
+
+def create_database(uri: str) -> None:
+    """Makes the SQLite database of a `sqlite:///FILE` URI whole or not at all; does nothing if it is there.
+
+    MLflow makes its tables by a chain of migrations, and a database left in the middle of them never opens again.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        if path.exists():
+            return
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink()
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        SqlAlchemyStore(f"sqlite:///{unfinished}", str(path.parent)).engine.dispose()
+        unfinished.rename(path)
 
 
 def find_run(mlflow_client: "MlflowClient", experiment_id: str, key: str) -> str | None:

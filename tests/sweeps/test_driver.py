@@ -1,0 +1,320 @@
+"""Whole sweeps with real Ray, Optuna and MLflow, made short by few optimiser steps."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import psutil
+import pytest
+import ray
+import yaml
+
+from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec
+from sweeps import driver as driver_module
+from sweeps.cohort import CohortTrainable
+from sweeps.driver import QUIET_RAY
+from sweeps.progress import Status
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One Ray for all tests of this module; `launch` uses the one that runs."""
+    os.environ.update(QUIET_RAY)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "a folder with spaces")
+
+
+def spec_of(**changes: Any) -> SweepSpec:
+    """A sweep of two-moons networks that train for a moment."""
+    data: dict[str, Any] = {
+        "name": "short",
+        "task": "two_moons",
+        "search": {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 60, "relocate_every": 20},
+        "objectives": [
+            {"metric": "test_loss", "direction": "minimize"},
+            {"metric": "connection_cost", "direction": "minimize"},
+        ],
+        "trials": 6,
+        "replicates": 2,
+        "cohort_size": 3,
+        "reports": 3,
+    }
+    return parse_spec(data | changes)
+
+
+def runs_of(store: Store, name: str = "short") -> list[Any]:
+    client = mlflow.MlflowClient(store.mlflow_uri)
+    return list(client.search_runs([client.get_experiment_by_name(name).experiment_id]))
+
+
+def trial_runs(store: Store) -> list[Any]:
+    return [run for run in runs_of(store) if run.data.tags["bimt.role"] == "trial"]
+
+
+def test_a_sweep_from_spec_to_results(store: Store) -> None:
+    seen: list[Status] = []
+
+    @contextmanager
+    def watch(status: Callable[[], Status]) -> Iterator[None]:
+        yield
+        seen.append(status())
+
+    summary = launch(spec_of(), store, watch=watch)
+    assert (summary.complete, summary.failed, summary.unwritten) == (6, 0, 0)
+    assert summary.network_steps == 6 * 2 * 60
+    assert sum(summary.worker_time.values()) == pytest.approx(1)
+    assert min(summary.worker_time.values()) >= 0
+    assert seen[0].complete == 6
+
+    sweep = open_sweep("short", store)
+    trials = sweep.trials()
+    assert list(trials["state"]) == ["COMPLETE"] * 6
+    assert set(sweep.pareto().index) == {record.number for record in summary.front}
+
+    parent = next(run for run in runs_of(store) if run.data.tags["bimt.role"] == "sweep")
+    children = trial_runs(store)
+    assert parent.info.status == "FINISHED"
+    assert len(children) == 6
+    client = mlflow.MlflowClient(store.mlflow_uri)
+    for run in children:
+        number = int(run.data.tags["bimt.trial"])
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.metrics["mean/connection_cost"] == pytest.approx(trials.loc[number, "connection_cost"])
+        assert run.data.tags["bimt.front"] == ("yes" if number in sweep.pareto().index else "no")
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "mean/modularity")]
+        assert steps == [20, 40, 60]
+        assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
+            "config.yaml",
+            "diagrams",
+            "replicates.json",
+            "weights.safetensors",
+        }
+    number = int(sweep.best().index[0])
+    scores = [sweep.network(number, replicate).score() for replicate in range(2)]
+    assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
+
+
+def test_launching_again_continues(store: Store) -> None:
+    launch(spec_of(trials=2), store)
+    before = open_sweep("short", store).trials()
+    again = launch(spec_of(trials=2), store)
+    assert (again.complete, again.network_steps) == (2, 0)
+    raised = launch(spec_of(trials=5), store)
+    after = open_sweep("short", store).trials()
+    assert raised.complete == 5
+    assert raised.network_steps == 3 * 2 * 60
+    assert after.loc[before.index].equals(before)
+    assert len(trial_runs(store)) == 5
+    with pytest.raises(BadInputError, match="seed was 0, is 7"):
+        launch(spec_of(trials=5, seed=7), store)
+    with pytest.raises(BadInputError, match="trials may only rise, from 5, got 4"):
+        launch(spec_of(trials=4), store)
+
+
+def test_a_network_that_diverges_fails_its_trial_only(store: Store) -> None:
+    rates = {"choices": [1e-3, 1e30]}
+    spec = spec_of(search={"learning_rate": rates, "steps": 60}, trials=4, cohort_size=4, max_failed=50)
+    summary = launch(spec, store)
+    trials = open_sweep("short", store).trials()
+    assert summary.complete == 4
+    assert summary.failed == (trials["state"] == "FAIL").sum() > 0
+    failed = trials[trials["state"] == "FAIL"]
+    assert set(failed["learning_rate"]) == {1e30}
+    assert failed["reason"].str.contains("diverged").all()
+    assert set(trials.loc[trials["state"] == "COMPLETE", "learning_rate"]) == {1e-3}
+    statuses = {int(run.data.tags["bimt.trial"]): run.info.status for run in trial_runs(store)}
+    assert all(statuses[number] == "FAILED" for number in failed.index)
+
+
+def test_a_sweep_whose_trials_all_fail_gives_up(store: Store) -> None:
+    spec = spec_of(search={"learning_rate": 1e30, "steps": 20}, trials=3, max_failed=4)
+    summary = launch(spec, store)
+    assert summary.gave_up
+    assert (summary.complete, summary.front) == (0, ())
+    assert summary.failed >= 4
+
+
+def test_a_member_that_raises_fails_alone(store: Store) -> None:
+    class Faulty(CohortTrainable):
+        def step(self) -> dict[str, Any]:
+            if any(member.params["relocate_top_k"] == 1 for member in self._spec.members):
+                return {"error": "ZeroDivisionError: culprit", "traceback": "the whole trace", "done": True}
+            return super().step()
+
+    search = {"relocate_top_k": {"choices": [1, 2]}, "steps": 60, "relocation": "none"}
+    summary = launch(spec_of(search=search, trials=3, max_failed=50), store, trainable=Faulty)
+    trials = open_sweep("short", store).trials()
+    assert summary.complete == 3
+    assert set(trials.loc[trials["state"] == "FAIL", "relocate_top_k"]) <= {1}
+    assert set(trials.loc[trials["state"] == "COMPLETE", "relocate_top_k"]) == {2}
+    assert (trials.loc[trials["state"] == "FAIL", "reason"] == "ZeroDivisionError: culprit").all()
+
+
+def test_a_worker_that_dies_is_replaced(store: Store, tmp_path: Path) -> None:
+    """The process is killed once, after a checkpoint; Ray Tune goes on from there, and no step is recorded twice."""
+    grave = tmp_path / "died"
+
+    class Mortal(CohortTrainable):
+        def step(self) -> dict[str, Any]:
+            if self._snapshot is not None and self._snapshot.step == 40 and not grave.exists():
+                grave.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().step()
+
+    summary = launch(spec_of(trials=3), store, trainable=Mortal)
+    assert grave.exists()
+    assert (summary.complete, summary.failed) == (3, 0)
+    assert summary.network_steps == 3 * 2 * 60
+    client = mlflow.MlflowClient(store.mlflow_uri)
+    for run in trial_runs(store):
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "mean/score")]
+        assert steps == [20, 40, 60]
+
+
+def test_a_worker_that_always_dies_takes_only_the_culprit_down(store: Store) -> None:
+    class Cursed(CohortTrainable):
+        def step(self) -> dict[str, Any]:
+            if any(member.params["hidden_width"] == 5 for member in self._spec.members):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().step()
+
+    search = {"hidden_width": {"choices": [5, 6]}, "steps": 60}
+    summary = launch(spec_of(search=search, trials=2, max_failed=20), store, trainable=Cursed)
+    trials = open_sweep("short", store).trials()
+    assert summary.complete == 2
+    assert set(trials.loc[trials["state"] == "COMPLETE", "hidden_width"]) == {6}
+    assert not (trials["state"] == "RUNNING").any()
+
+
+def test_a_time_budget_stops_and_launching_with_another_name_does_not_wait(store: Store) -> None:
+    class Slow(CohortTrainable):
+        def step(self) -> dict[str, Any]:
+            time.sleep(2)
+            return super().step()
+
+    summary = launch(spec_of(time_budget_s=1.0), store, trainable=Slow)
+    trials = open_sweep("short", store).trials()
+    assert summary.complete < 6
+    assert not (trials["state"] == "RUNNING").any()
+    assert (trials["state"] == "WAITING").any(), "what was cut off waits for the next launch"
+    assert {run.info.status for run in trial_runs(store)} <= {"KILLED", "FINISHED"}
+
+
+def test_an_mlflow_that_does_not_answer_delays_nothing_and_is_written_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    away = Store(store.folder, tracking_uri=f"http://127.0.0.1:{port}")
+    with monkeypatch.context() as impatient:
+        impatient.setattr(driver_module, "NO_ANSWER_PATIENCE_S", 1.0)
+        summary = launch(spec_of(trials=2), away)
+    assert summary.complete == 2
+    assert summary.unwritten > 0
+    assert summary.tracking_problem is not None
+    assert launch(spec_of(trials=2), store).unwritten == 0
+    assert {run.info.status for run in trial_runs(store)} == {"FINISHED"}
+    assert open_sweep("short", store).network(0).score() >= 0
+
+
+def test_bad_requests_start_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInputError, match=r"cohort_size must be at most .* got 100000000"):
+        launch(spec_of(cohort_size=100_000_000), store)
+    with pytest.raises(BadInputError, match=r"resources.cpus must be at most this machine's \d+ cores, got 4096"):
+        launch(spec_of(resources={"cpus": 4096}), store)
+    with pytest.raises(BadInputError, match=r"resources.gpus must be at most"):
+        launch(spec_of(resources={"gpus": 4096}), store)
+    assert not store.folder.exists()
+    file = store.folder.parent / "file"
+    file.touch()
+    with pytest.raises(BadInputError, match="store folder must be writable"):
+        launch(spec_of(), Store(file / "below"))
+
+
+def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(store: Store, tmp_path: Path) -> None:
+    """SIGKILL in the middle of a sweep, in a process of its own; then the same launch again."""
+    long = spec_of(search={"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1500}, reports=10)
+    file = tmp_path / "long.yaml"
+    file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
+    command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        _wait_for(lambda: _running(store) > 0, process)
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+    cut_off = open_sweep("short", store).trials()
+    running = cut_off[cut_off["state"] == "RUNNING"]
+    assert len(running) > 0
+
+    summary = launch(long, store)
+    trials = open_sweep("short", store).trials()
+    assert summary.complete == (trials["state"] == "COMPLETE").sum() == 6
+    assert not trials["state"].isin(["RUNNING", "WAITING"]).any()
+    for number, cut in running.iterrows():
+        assert trials.loc[number, "state"] == "FAIL"
+        assert trials.loc[number, "reason"] == "its driver died"
+        again = trials[trials["retry_of"] == number]
+        assert len(again) == 1
+        assert again.iloc[0]["attempt"] == 2
+        assert again.iloc[0]["cost_weight"] == cut["cost_weight"]
+    assert not any(run.info.status == "RUNNING" for run in runs_of(store))
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive, "Ray ends with its driver"
+
+
+def test_a_stop_signal_ends_the_sweep_in_order(store: Store, tmp_path: Path) -> None:
+    """Ctrl-C once: trials are cut off in the ledger, runs are closed, and the sweep can go on."""
+    long = spec_of(search={"steps": 4000}, reports=40)
+    file = tmp_path / "long.yaml"
+    file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
+    command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _wait_for(lambda: _running(store) > 0, process)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    out, err = process.communicate()
+    watchdog.cancel()
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    assert "of 6 trials complete" in out
+    assert "goes on" in out
+    trials = open_sweep("short", store).trials()
+    assert not (trials["state"] == "RUNNING").any()
+    assert not any(run.info.status == "RUNNING" for run in runs_of(store))
+
+
+def _running(store: Store) -> int:
+    try:
+        states = open_sweep("short", store).trials()["state"]
+    except BadInputError:
+        return 0
+    return int((states == "RUNNING").sum())
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any], timeout_s: float = 90.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, "the driver ended before its time"
+        assert time.monotonic() < deadline, "the driver did not start a trial in time"
+        time.sleep(0.2)
