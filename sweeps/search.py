@@ -134,12 +134,7 @@ class CohortSearch(Searcher):
         while wanted > 0 and not self.gave_up:
             attempt = self._ledger.ask()
             self._tracker.record(runs.trial_started(self._spec, self._ledger.sweep_id, attempt))
-            try:
-                shape = recipe(self._task, attempt.params).shape
-            except ValueError as error:
-                self._fail(attempt.number, str(error), {})
-                continue
-            groups.setdefault(shape, []).append(attempt)
+            groups.setdefault(recipe(self._task, attempt.params).shape, []).append(attempt)
             wanted -= 1
         for (_, schedule), attempts in groups.items():
             members = tuple(Member(a.number, a.params) for a in attempts)
