@@ -90,7 +90,7 @@ def _active_neurons(wiring: Wiring, active: dict[str, Tensor]) -> Tensor:
 
 
 def _modularity_metrics(population: Population, finite: Tensor, seeds: int) -> dict[str, Tensor]:
-    wiring, tensors = population.network.wiring, population.tensors
+    wiring, tensors = population.network.wiring, population.to("cpu").tensors
     values = torch.full((len(population), 4), torch.nan, dtype=torch.float64)
     for network in finite.nonzero().flatten().tolist():
         one = {name: tensor[network] for name, tensor in tensors.items()}

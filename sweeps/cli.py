@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -239,7 +241,7 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
         "Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()),
     ]
     if summary.gave_up:
-        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: bimt trials {spec.name}")
+        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {_own_name()} trials {spec.name}")
     elif summary.complete < summary.wanted:
         lines.append("Stopped before the end; launching again under the same name goes on")
     if summary.unwritten:
@@ -247,13 +249,18 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
             f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
         )
     elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
-    browse = where.tracking_uri or f"bimt ui{elsewhere}"
+    bimt = _own_name()
     lines += [
-        f"Browse:  {browse}",
-        f'Pull:    bimt best {spec.name}{elsewhere} --by modularity   (or sweeps.open_sweep("{spec.name}"))',
+        f"Browse:  {where.tracking_uri or f'{bimt} ui{elsewhere}'}",
+        f"Pull:    {bimt} best {spec.name}{elsewhere} --by modularity",
     ]
     for line in lines:
         out.print(line, highlight=False, soft_wrap=True)
+
+
+def _own_name() -> str:
+    """What to type to run this program again: its path where the shell does not find it by name."""
+    return "bimt" if shutil.which("bimt") else os.path.relpath(sys.argv[0])
 
 
 def _print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:

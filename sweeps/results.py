@@ -17,7 +17,7 @@ from sweeps.runs import MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord, sweep_names
-from sweeps.tracking import client, find_run, runs_link
+from sweeps.tracking import download, runs_link
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -193,18 +193,11 @@ class Sweep:
             raise BadInputError(f"trial must be complete, got trial {trial}, which is {states[trial]}")
 
     def _artifact(self, trial: int, path: str, folder: Path | None = None) -> Path:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            mlflow_client = client(self._store.mlflow_uri)
-            experiment = mlflow_client.get_experiment_by_name(self.spec.name)
-            key = trial_key(self._ledger.sweep_id, trial)
-            run = find_run(mlflow_client, experiment.experiment_id, key) if experiment else None
-            if run is None:
-                raise StoreError(f"MLflow has no run of trial {trial} yet; launch the sweep again to write what waits")
-            return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None))
-        except (MlflowException, OSError) as error:
-            raise StoreError(f"cannot read {path} of trial {trial}: {' '.join(str(error).split())}") from error
+        key = trial_key(self._ledger.sweep_id, trial)
+        found = download(self._store.mlflow_uri, self.spec.name, key, path, folder)
+        if found is None:
+            raise StoreError(f"MLflow has no run of trial {trial} yet; launch the sweep again to write what waits")
+        return found
 
 
 def open_sweep(name: str, store: Store | None = None) -> Sweep:

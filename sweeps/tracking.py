@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from bimt_core.population import write_atomically
+from sweeps.errors import StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -342,7 +343,7 @@ def refused(error: Exception) -> bool:
     """Whether MLflow answered, and would answer the same way again."""
     from mlflow.exceptions import MlflowException
 
-    return isinstance(error, MlflowException) and error.get_http_status_code() == 400  # type: ignore[no-untyped-call]
+    return isinstance(error, MlflowException) and error.get_http_status_code() == 400
 
 
 def create_database(uri: str) -> None:
@@ -383,6 +384,33 @@ def serve(uri: str, artifacts: Path, port: int) -> int:
         return subprocess.run(command, env=os.environ | quiet, check=False).returncode
     except KeyboardInterrupt:
         return 0
+
+
+def download(uri: str, experiment: str, key: str, path: str, folder: Path | None = None) -> Path | None:
+    """Copies an artifact of a run, or only finds it where it is a local file and no folder is given.
+
+    Args:
+        uri: Tracking URI.
+        experiment: Name of the experiment.
+        key: Key of the run.
+        path: The artifact, a file or a folder.
+        folder: Where to.
+
+    Returns:
+        Where it is; None if there is no such run.
+
+    Raises:
+        StoreError: If MLflow or the artifact cannot be read.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow_client = client(uri)
+        found = mlflow_client.get_experiment_by_name(experiment)
+        run = find_run(mlflow_client, found.experiment_id, key) if found else None
+        return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None)) if run else None
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot read {path} from MLflow: {' '.join(str(error).split())}") from error
 
 
 def runs_link(server: str, uri: str, experiment: str, *, where: str, order_by: str, ascending: bool) -> str | None:
