@@ -20,7 +20,7 @@ import time
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -188,6 +188,8 @@ class Tracker:
         self._wake.set()
         while self._thread.is_alive() and self._patience_left_s() > 0:
             self._thread.join(self._patience_left_s())
+        if self._thread.is_alive():
+            self._no_answer = self._no_answer or f"MLflow has not answered for {patience_s:g} s"
         self._patience_s = -math.inf  # a thread that is still in a call ends with it
         return self.waiting
 
@@ -316,14 +318,16 @@ class _Writer:
                 self._client.log_artifact(run, str(path))
 
     def _log_image(self, run: str, record: Record, path: Path) -> None:
+        """Logs a file once more as an image with a step, which MLflow shows among the charts, by its folder's name."""
         from PIL import Image
 
-        image = Image.open(io.BytesIO(path.read_bytes()))
+        image, key = Image.open(io.BytesIO(path.read_bytes())), str(PurePosixPath(record.image or "").with_suffix(""))
         step = max((step for _, _, step, _ in record.points), default=0)
         known = [found.path for found in self._client.list_artifacts(run, "images")]
-        if any(name.startswith(f"images/{path.stem}+step+{step}+") and name.endswith(".webp") for name in known):
+        start = f"images/{key.replace('/', '~')}+step+{step}+"
+        if any(name.startswith(start) and name.endswith(".webp") for name in known):
             return  # MLflow gives each image a name of its own, so writing again would add one
-        self._client.log_image(run, image, key=path.stem, step=step, timestamp=record.end_ms)
+        self._client.log_image(run, image, key=key, step=step, timestamp=record.end_ms)
 
 
 def client(uri: str) -> "MlflowClient":
@@ -333,7 +337,9 @@ def client(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
+    from mlflow.store.db import utils
 
+    utils.MAX_RETRY_COUNT = 3  # the 10 of a database that does not open take 100 s
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow.MlflowClient(tracking_uri=uri)

@@ -7,6 +7,7 @@ import pytest
 
 from sweeps.spec import parse_spec
 from sweeps.store import Store
+from sweeps.tracking import create_database
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +46,8 @@ def small_spec(small):
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory):
     """An MLflow database without runs; making one takes seconds, copying it none."""
-    from sweeps.tracking import client
-
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    client(f"sqlite:///{path}").search_experiments()
+    create_database(f"sqlite:///{path}")
     return path
 
 
