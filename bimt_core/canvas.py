@@ -1,0 +1,115 @@
+"""A canvas: a figure that is drawn on in points (1/72 inch) from its lower left corner, and its image files.
+
+Without axes and without pyplot no state is shared, so worker processes and threads may draw.
+"""
+
+import io
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import CircleCollection, LineCollection
+from matplotlib.figure import Figure
+from matplotlib.transforms import Affine2D, Transform
+
+INK, MUTED = "#1c2430", "#6b7480"
+FONT = "DejaVu Sans"  # comes with matplotlib, so pictures are the same everywhere
+WIDTH, MARGIN = 504.0, 12.0  # of every diagram, in points
+MANY_LINES = 1500  # from here on lines are pixels in an SVG too
+
+Floats = npt.NDArray[np.float64]
+_svg_salt = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A figure that is drawn on in points.
+
+    Attributes:
+        figure: What has been drawn so far.
+        points: From points to the figure's pixels.
+    """
+
+    figure: Figure
+    points: Transform
+
+    @staticmethod
+    def of(width: float, height: float) -> "Canvas":
+        """An empty white canvas.
+
+        Args:
+            width: In points.
+            height: In points.
+        """
+        figure = Figure(figsize=(width / 72, height / 72), facecolor="white")
+        return Canvas(figure, Affine2D().scale(1 / 72) + figure.dpi_scale_trans)
+
+    def text(self, x: float, y: float, text: str, size: float, colour: str = INK, **how: Any) -> None:
+        """Writes a plain text, without mathematics, centred unless told otherwise.
+
+        Args:
+            x: In points.
+            y: In points.
+            text: One line.
+            size: Font size in points.
+            colour: Any colour of matplotlib.
+            how: More properties of a matplotlib `Text`, such as ha, va and rotation.
+        """
+        how = {"va": "center", "ha": "center"} | how
+        self.figure.text(
+            x, y, text, fontsize=size, color=colour, family=FONT, transform=self.points, parse_math=False, **how
+        )
+
+    def lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
+        """Draws straight lines, the last on top.
+
+        Args:
+            ends: Both ends of each, in points, shape (n, 2, 2).
+            widths: In points, shape (n,).
+            colours: Red, green, blue and opacity from 0 to 1, shape (n, 4).
+            name: Identifies them among the figure's artists and in an SVG.
+        """
+        many = len(ends) > MANY_LINES
+        lines = LineCollection(list(ends), linewidths=widths, colors=colours, transform=self.points, rasterized=many)
+        lines.set_gid(name)
+        self.figure.add_artist(lines)
+
+    def circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
+        """Draws discs with a thin white edge, over all lines.
+
+        Args:
+            centres: In points, shape (n, 2).
+            diameters: In points, shape (n,).
+            colours: One a disc.
+            name: Identifies them among the figure's artists and in an SVG.
+        """
+        area = np.pi / 4 * diameters**2
+        circles = CircleCollection(area, offsets=centres, offset_transform=self.points, facecolors=colours)
+        circles.set(gid=name, edgecolor="white", linewidths=0.06 * diameters, zorder=3)
+        self.figure.add_artist(circles)
+
+
+def to_png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as a PNG file; equal figures give equal bytes.
+
+    Args:
+        figure: Any figure.
+        dpi: Pixels per inch; diagrams are 7 inches wide.
+    """
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(file, dpi=dpi, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as an SVG file, text as outlines; equal figures give equal bytes."""
+    file = io.BytesIO()
+    with _svg_salt, mpl.rc_context({"svg.hashsalt": "bimt", "svg.fonttype": "path"}):  # process-wide, hence the lock
+        FigureCanvasSVG(figure).print_figure(file, dpi=150, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()

@@ -1,0 +1,41 @@
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from matplotlib.colors import to_rgba_array
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from bimt_core.canvas import WIDTH, Canvas, to_png, to_svg
+
+
+def drawn() -> Figure:
+    """Something of each kind."""
+    canvas = Canvas.of(WIDTH, 72)
+    canvas.text(100, 36, "a text", 8)
+    canvas.lines(np.array([[(200.0, 10.0), (300.0, 60.0)]]), np.array([2.0]), to_rgba_array(["#dc4a2a"]), "lines")
+    canvas.circles(np.array([(400.0, 18.0)]), np.array([12.0]), ["#16a085"], "circles")
+    return canvas.figure
+
+
+def test_files_are_what_they_are_called() -> None:
+    figure = drawn()
+    png, svg = to_png(figure, dpi=100), to_svg(figure)
+    assert imread(io.BytesIO(png)).shape == (100, 700, 4)
+    assert b"<svg" in svg and svg.rstrip().endswith(b"</svg>")
+    assert b"<dc:date>" not in svg and b"matplotlib" not in png
+    assert to_png(figure, dpi=100) == png  # drawing leaves the figure as it was
+
+
+def test_lengths_are_points_from_the_lower_left() -> None:
+    pixels = imread(io.BytesIO(to_png(drawn(), dpi=72)))[..., :3]
+    rows, columns = np.nonzero(np.abs(pixels[:, 390:410] - (0x16 / 255, 0xA0 / 255, 0x85 / 255)).max(axis=-1) < 0.02)
+    assert abs((rows.mean() + 0.5) - (72 - 18)) < 0.6
+    assert abs((columns.mean() + 0.5) - 10) < 0.6
+    assert abs(len(rows) - np.pi / 4 * 12**2) < 30  # the edge is white
+
+
+def test_files_are_the_same_every_time_and_in_threads() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        files = {*threads.map(lambda _: (to_png(drawn()), to_svg(drawn())), range(8))}
+    assert len(files) == 1
