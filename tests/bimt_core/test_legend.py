@@ -19,7 +19,7 @@ def test_communities_are_counted(n: int | None, said: str, dots: int) -> None:
     texts = [text.get_text() for text in canvas.figure.texts]
     assert texts == ["positive weight", "negative weight", said, "unconnected neuron"]
     drawn = {str(artist.get_gid()): artist for artist in canvas.figure.artists}
-    assert len(drawn[f"legend.{said.split()[-1]}"].get_offsets()) == dots
+    assert len(drawn[f"legend.{said.rsplit(maxsplit=1)[-1]}"].get_offsets()) == dots
 
 
 def test_no_community_is_not_mentioned() -> None:
