@@ -18,7 +18,8 @@ from sweeps.errors import BadInputError
 from sweeps.progress import Watcher
 from sweeps.recipe import Recipe, recipe
 from sweeps.search import CohortSearch
-from sweeps.spec import Choices, Range, SweepSpec
+from sweeps.search_space import Choices, Range
+from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord
 from sweeps.tracking import Tracker

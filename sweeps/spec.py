@@ -1,151 +1,22 @@
 """SweepSpec: what a sweep file says, checked whole before anything starts."""
 
-import math
 import re
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
-from bimt_core import METRICS, TASKS, task
+from bimt_core import METRICS, TASKS
 from sweeps.errors import BadInputError
-from sweeps.recipe import HYPERPARAMETERS, INTEGERS, SWITCHES, Value, recipe
+from sweeps.search_space import Fixed, Number, NumberOrNone, Parameter, Part, Whole, kind_of, parse_parameter
 
 PRESETS = Path(__file__).parent / "presets"
 
 
-def _number(given: Any) -> Any:
-    """A finite number; as text too, since YAML takes 1e-4, which has no point, for text."""
-    try:
-        number = float(given) if isinstance(given, str) else given
-        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
-            return number
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f"must be a finite number, got {given!r}")
-
-
-Number = Annotated[int | float, BeforeValidator(_number)]
-NumberOrNone = Annotated[int | float | None, BeforeValidator(lambda given: None if given is None else _number(given))]
-Whole = Annotated[int, Field(strict=True)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Range(_Part):
-    """Values between two ends, both included.
-
-    Args:
-        low: Lower end.
-        high: Upper end, above `low`.
-        log: Sample the logarithm; `low` must then be above 0.
-        step: Distance between neighbouring values; `high` is one of them. None for any value, or whole numbers.
-    """
-
-    low: Number
-    high: Number
-    log: bool = False
-    step: NumberOrNone = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Range":
-        if not self.low < self.high:
-            raise ValueError(f"low must be below high, got low={self.low:g}, high={self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low must be above 0 where log is true, got {self.low:g}")
-        if self.log and self.step is not None:
-            raise ValueError(f"step cannot be used where log is true, got {self.step:g}")
-        if self.step is not None and not self.step > 0:
-            raise ValueError(f"step must be above 0, got {self.step:g}")
-        if self.step is not None and (Decimal(str(self.high)) - Decimal(str(self.low))) % Decimal(str(self.step)):
-            ends = f"low={self.low:g}, high={self.high:g}"
-            raise ValueError(f"high - low must be a multiple of step, got {ends}, step={self.step:g}")
-        return self
-
-
-class Choices(_Part):
-    """One of several values."""
-
-    choices: tuple[Value, ...] = Field(min_length=1)
-
-    @field_validator("choices")
-    @classmethod
-    def _differ(cls, choices: tuple[Value, ...]) -> tuple[Value, ...]:
-        if len({repr(c) for c in choices}) < len(choices):
-            raise ValueError(f"choices must differ, got {list(choices)}")
-        return choices
-
-
-class Fixed(_Part):
-    """A value that is not searched."""
-
-    value: Value | tuple[tuple[float, float], ...]
-
-
-Parameter = Range | Choices | Fixed
-
-
-def _parameter(name: str, given: Any) -> Parameter:
-    """One entry of a search space: a mapping says by its keys what it is, a plain value is a fixed one."""
-    if name not in HYPERPARAMETERS:
-        raise ValueError(f"unknown hyperparameter, allowed are {', '.join(HYPERPARAMETERS)}")
-    data = given.model_dump() if isinstance(given, _Part) else given if isinstance(given, dict) else {"value": given}
-    kind = _kind(data)
-    if kind is not Fixed and name == "cost_phases":
-        raise ValueError(f"takes one value, a list of [fraction, factor], got {given!r}")
-    if kind is Range and (name in SWITCHES or name == "relocation"):
-        raise ValueError(f"takes choices or one value, not a range, got {given!r}")
-    if kind is Fixed:
-        data = data | {"value": _typed(name, data["value"])}
-    if kind is Choices and isinstance(data["choices"], list | tuple):
-        data = data | {"choices": [_typed(name, value) for value in data["choices"]]}
-    parameter = kind.model_validate(data)
-    for value in _values(name, parameter):
-        recipe(task("two_moons"), {name: value})  # the method's rules are the same for every task
-    return parameter
-
-
-def _kind(data: Mapping[str, Any]) -> type[Range | Choices | Fixed]:
-    return Choices if "choices" in data else Fixed if "value" in data else Range
-
-
-def _values(name: str, parameter: Parameter) -> Iterable[Any]:
-    """The values that stand for all that a parameter may take."""
-    if isinstance(parameter, Range):
-        whole = (parameter.low, parameter.high, parameter.step or 1)
-        return [_typed(name, value) for value in whole][:2]
-    return parameter.choices if isinstance(parameter, Choices) else (parameter.value,)
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A hyperparameter's value in its own type."""
-    if name == "cost_phases":
-        return _phases(value)
-    if name in SWITCHES or name == "relocation":
-        kind, told = (bool, "true or false") if name in SWITCHES else (str, "a word")
-        if not isinstance(value, kind):
-            raise ValueError(f"must be {told}, got {value!r}")
-        return value
-    number = _number(value)
-    if name in INTEGERS and not isinstance(number, int):
-        raise ValueError(f"must be a whole number, got {value!r}")
-    return number if name in INTEGERS else float(number)
-
-
-def _phases(value: Any) -> tuple[tuple[float, float], ...]:
-    try:
-        return tuple((float(_number(fraction)), float(_number(factor))) for fraction, factor in value)
-    except (TypeError, ValueError):
-        raise ValueError(f"must be a list of [fraction, factor], got {value!r}") from None
-
-
-class Objective(_Part):
+class Objective(Part):
     """A tracked metric and which way it should go."""
 
     metric: str
@@ -157,7 +28,7 @@ class Objective(_Part):
         return _metric(metric)
 
 
-class Constraint(_Part):
+class Constraint(Part):
     """A bound on a metric's mean over the replicates; written "score >= 0.9"."""
 
     metric: str
@@ -188,7 +59,7 @@ def parse_constraint(text: Any) -> Any:
     return {"metric": metric, "relation": relation, "bound": bound}
 
 
-class Resources(_Part):
+class Resources(Part):
     """What one cohort is given.
 
     Args:
@@ -200,7 +71,7 @@ class Resources(_Part):
     gpus: Number = Field(default=0.0, ge=0)
 
 
-class SweepSpec(_Part):
+class SweepSpec(Part):
     """One sweep.
 
     Args:
@@ -269,7 +140,7 @@ class SweepSpec(_Part):
         problems: list[InitErrorDetails] = []
         for name, given in search.items():
             try:
-                read[name] = _parameter(name, given)
+                read[name] = parse_parameter(name, given)
             except ValidationError as error:
                 problems += [_placed(problem, name) for problem in error.errors()]
             except ValueError as error:
@@ -390,8 +261,8 @@ def _keys(place: list[str], data: Mapping[str, Any]) -> list[str]:
     if not place:
         return list(SweepSpec.model_fields)
     if place[0] == "search":
-        return list(_kind(data["search"][place[1]]).model_fields)
-    parts: dict[str, type[_Part]] = {"objectives": Objective, "constraints": Constraint, "resources": Resources}
+        return list(kind_of(data["search"][place[1]]).model_fields)
+    parts: dict[str, type[Part]] = {"objectives": Objective, "constraints": Constraint, "resources": Resources}
     return list(parts[place[0]].model_fields)
 
 

@@ -22,7 +22,8 @@ from sqlalchemy.exc import ArgumentError
 
 from sweeps.errors import BadInputError, StoreError
 from sweeps.recipe import INTEGERS
-from sweeps.spec import Choices, Fixed, Parameter, Range, SweepSpec
+from sweeps.search_space import Choices, Fixed, Parameter, Range
+from sweeps.spec import SweepSpec
 from sweeps.store import Store
 
 MAX_ATTEMPTS = 3  # of one trial, when drivers or workers die under it

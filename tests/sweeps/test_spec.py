@@ -7,11 +7,9 @@ import yaml
 from bimt_core import METRICS, TASKS
 from sweeps.errors import BadInputError
 from sweeps.recipe import HYPERPARAMETERS
+from sweeps.search_space import Choices, Fixed, Range
 from sweeps.spec import (
-    Choices,
     Constraint,
-    Fixed,
-    Range,
     SweepSpec,
     parse_constraint,
     parse_spec,
