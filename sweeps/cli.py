@@ -187,9 +187,9 @@ def ui(
     store: Folder = None,
 ) -> None:
     """Serve the store's MLflow on 127.0.0.1."""
+    from sweeps.mlflow_store import serve
     from sweeps.results import front_link
     from sweeps.study import sweep_names
-    from sweeps.tracking import serve
 
     where = _store(store, None, None)
     if not where.folder.is_dir():

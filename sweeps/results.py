@@ -13,11 +13,11 @@ import torch
 
 from bimt_core import METRICS, Population, Task, connectivity, from_bytes, task
 from sweeps.errors import BadInputError, StoreError
+from sweeps.mlflow_store import download, runs_link
 from sweeps.runs import MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord, sweep_names
-from sweeps.tracking import download, runs_link
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

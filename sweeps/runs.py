@@ -17,8 +17,9 @@ import yaml
 
 from bimt_core import METRICS, task
 from sweeps.spec import SweepSpec
+from sweeps.spool import Point, Record
 from sweeps.study import Attempt, Figures, TrialRecord
-from sweeps.tracking import NOTE_TAG, Point, Record
+from sweeps.tracking import NOTE_TAG
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
 MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash

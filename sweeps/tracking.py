@@ -7,129 +7,26 @@ keep their timestamps, artifacts are overwritten. An entry that cannot be read i
 `unreadable`, and `Tracker.problem` says so.
 """
 
-import dataclasses
 import io
 import json
-import logging
 import math
-import os
-import shutil
 import tempfile
 import threading
 import time
-import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from bimt_core.population import write_atomically
-from sweeps.errors import StoreError
+from sweeps.mlflow_store import KEY_TAG, client, create_database, find_run, refused
+from sweeps.spool import Record, Spool
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    pass
 
-KEY_TAG = "bimt.key"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 PAUSE_S = 2.0  # between two rounds of writing, so that small records gather
 MAX_BACKOFF_S = 30.0
-ENTRY = "[0-9]" * 9  # name of a spool's entry, as a pattern
-
-Point = tuple[str, float, int, int]  # metric, value, step, milliseconds since 1970
-
-
-@dataclass(frozen=True)
-class Record:
-    """Something to add to one run; the run is made when its first record arrives.
-
-    Args:
-        key: What the run is found by again.
-        name: Name shown in the UI.
-        parent: Key of the run it is nested under; that run's record comes first.
-        start_ms: Start, in milliseconds since 1970.
-        params: Hyperparameters.
-        tags: Tags; `mlflow.note.content` is the description.
-        points: Metric values.
-        table: Artifact name to a table {"columns": [...], "data": [[...], ...]} that the UI shows as one.
-        status: "FINISHED", "FAILED" or "KILLED" ends the run.
-        end_ms: End, in milliseconds since 1970.
-        image: Name among `files` of the PNG that is the run's picture in the charts.
-        files: Artifact path to content.
-    """
-
-    key: str
-    name: str
-    parent: str | None = None
-    start_ms: int | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    points: tuple[Point, ...] = ()
-    table: Mapping[str, Any] = field(default_factory=dict)
-    status: str | None = None
-    end_ms: int | None = None
-    image: str | None = None
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-
-class Spool:
-    """Records on disk, in order of their numbers. One process at a time writes to the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._remove_halves()
-        self._number = max((int(path.stem) for path in self.pending()), default=0)
-
-    def add(self, record: Record) -> None:
-        """Writes a record: its files first, then the record itself, which makes it count."""
-        self._number += 1
-        entry = self.folder / f"{self._number:09d}.json"
-        for name, content in record.files.items():
-            path = entry.with_suffix(".files") / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.name != "files"}
-        write_atomically(entry, json.dumps(fields).encode())
-
-    def pending(self) -> list[Path]:
-        """Entries that wait, oldest first."""
-        return sorted(self.folder.glob(f"{ENTRY}.json"))
-
-    def read(self, entry: Path) -> Record | None:
-        """The record of an entry, without the content of its files; None if the entry is no record."""
-        try:
-            data = json.loads(entry.read_text())
-            return Record(**data | {"points": tuple(tuple(point) for point in data["points"])})
-        except (ValueError, KeyError, TypeError):
-            return None
-
-    def set_aside(self, entry: Path) -> Path:
-        """Moves an entry out of the way; returns where to."""
-        folder = self.folder / "unreadable" / f"{entry.stem}-{time.time_ns()}"
-        folder.mkdir(parents=True)
-        if self.files(entry).is_dir():
-            self.files(entry).rename(folder / "files")
-        return entry.rename(folder / entry.name)
-
-    def files(self, entry: Path) -> Path:
-        """Folder of an entry's files; it may not exist."""
-        return entry.with_suffix(".files")
-
-    def done(self, entry: Path) -> None:
-        """Forgets an entry."""
-        entry.unlink()
-        shutil.rmtree(self.files(entry), ignore_errors=True)
-
-    def _remove_halves(self) -> None:
-        """Removes what a dead process left of entries it was writing or forgetting."""
-        for temporary in self.folder.glob(f".{ENTRY}.json.*"):
-            temporary.unlink()
-        for files in self.folder.glob(f"{ENTRY}.files"):
-            if not files.with_suffix(".json").exists():
-                shutil.rmtree(files)
 
 
 class Tracker:
@@ -328,120 +225,3 @@ class _Writer:
         if any(name.startswith(start) and name.endswith(".webp") for name in known):
             return  # MLflow gives each image a name of its own, so writing again would add one
         self._client.log_image(run, image, key=key, step=step, timestamp=record.end_ms)
-
-
-def client(uri: str) -> "MlflowClient":
-    """An MLflow client that tells of a dead server soon, writes no progress and calls nobody."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-    from mlflow.store.db import utils
-
-    utils.MAX_RETRY_COUNT = 3  # the 10 of a database that does not open take 100 s
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return mlflow.MlflowClient(tracking_uri=uri)
-
-
-def refused(error: Exception) -> bool:
-    """Whether MLflow answered, and would answer the same way again."""
-    from mlflow.exceptions import MlflowException
-
-    return isinstance(error, MlflowException) and error.get_http_status_code() == 400
-
-
-def create_database(uri: str) -> None:
-    """Makes the SQLite database of a `sqlite:///FILE` URI whole or not at all; does nothing if it is there.
-
-    MLflow makes its tables by a chain of migrations, and a database left in the middle of them never opens again.
-    """
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or path.exists():
-        return
-    with FileLock(path.with_name(f"{path.name}.lock")):
-        if path.exists():
-            return
-        for left in path.parent.glob(f".{path.name}.*"):
-            left.unlink()
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        SqlAlchemyStore(f"sqlite:///{unfinished}", str(path.parent)).engine.dispose()
-        unfinished.rename(path)
-
-
-def find_run(mlflow_client: "MlflowClient", experiment_id: str, key: str) -> str | None:
-    """Id of the run with a key, if there is one."""
-    found = mlflow_client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-    return str(found[0].info.run_id) if found else None
-
-
-def serve(uri: str, artifacts: Path, port: int) -> int:
-    """Runs an MLflow server over an embedded store on 127.0.0.1 until it is ended; returns its exit code."""
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.as_uri()]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    try:
-        return subprocess.run(command, env=os.environ | quiet, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
-
-
-def download(uri: str, experiment: str, key: str, path: str, folder: Path | None = None) -> Path | None:
-    """Copies an artifact of a run, or only finds it where it is a local file and no folder is given.
-
-    Args:
-        uri: Tracking URI.
-        experiment: Name of the experiment.
-        key: Key of the run.
-        path: The artifact, a file or a folder.
-        folder: Where to.
-
-    Returns:
-        Where it is; None if there is no such run.
-
-    Raises:
-        StoreError: If MLflow or the artifact cannot be read.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        mlflow_client = client(uri)
-        found = mlflow_client.get_experiment_by_name(experiment)
-        run = find_run(mlflow_client, found.experiment_id, key) if found else None
-        return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None)) if run else None
-    except (MlflowException, OSError) as error:
-        raise StoreError(f"cannot read {path} from MLflow: {' '.join(str(error).split())}") from error
-
-
-def runs_link(server: str, uri: str, experiment: str, *, where: str, order_by: str, ascending: bool) -> str | None:
-    """Where an MLflow server shows some runs and their charts.
-
-    Args:
-        server: Address of the server.
-        uri: Tracking URI of the same store.
-        experiment: Name of the experiment.
-        where: MLflow search filter.
-        order_by: Metric to order by; MLflow then lists nested runs by themselves, not folded under their parent.
-        ascending: Whether small values come first.
-
-    Returns:
-        The address; None if there is no such experiment.
-    """
-    found = client(uri).get_experiment_by_name(experiment)
-    if found is None:
-        return None
-    query = {
-        "workflowType": "machine_learning",
-        "compareRunsMode": "CHART",
-        "searchFilter": where,
-        "orderByKey": f"metrics.`{order_by}`",
-        "orderByAsc": str(ascending).lower(),
-    }
-    encoded = urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
-    return f"{server}/#/experiments/{found.experiment_id}/runs?{encoded}"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.mlflow_store import create_database
 from sweeps.spec import parse_spec
 from sweeps.store import Store
-from sweeps.tracking import create_database
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,51 @@ def new_store(empty_mlflow):
         return store
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished(new_store, small_spec, tmp_path_factory):
+    """The store of a sweep that ran without Ray: trials 0, 2 and 4 are complete, 1 failed, 3 was cut off and is now 4.
+
+    Trial 5 waits and trial 6 runs. Read only.
+    """
+    store = new_store(tmp_path_factory.mktemp("a finished sweep"))
+    search = {
+        "cost_weight": {"low": 1e-4, "high": 1e-1, "log": True},
+        "move_moments": {"choices": [True]},
+        "steps": 40,
+        "hidden_width": 6,
+        "relocate_every": 15,
+    }
+    spec = small_spec(search=search, constraints=["score >= 0.1"], sampler="random", seed=1)
+    ledger = Ledger.launch(store, spec)
+    tracker = Tracker(
+        store.mlflow_uri, spec.name, store.artifacts, runs.sweep_note(spec), store.work("small") / "spool"
+    )
+    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
+    _run_trials(ledger, tracker, [ledger.ask() for _ in range(3)], failed=1)
+    ledger.interrupt(ledger.ask().number, "its driver died")
+    _run_trials(ledger, tracker, [ledger.ask()])
+    for number in (ledger.ask().number, ledger.ask().number):
+        if number == 5:
+            ledger.interrupt(number, "its driver died")
+    for record in ledger.records():
+        if record.state == "COMPLETE":
+            tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in ledger.front()))
+    assert tracker.close() == 0
+    return store
+
+
+def _run_trials(ledger, tracker, attempts, failed=None):
+    spec = ledger.spec
+    members = tuple(Member(attempt.number, attempt.params) for attempt in attempts)
+    *_, last = run_cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.reports))
+    for attempt, figures in zip(attempts, last.figures, strict=True):
+        tracker.record(runs.trial_started(spec, ledger.sweep_id, attempt))
+        if attempt.number == failed:
+            tracker.record(runs.trial_failed(ledger.sweep_id, attempt.number, "replicate 0 diverged", {}))
+            ledger.fail(attempt.number, "replicate 0 diverged")
+            continue
+        files = last.files[attempt.number]
+        tracker.record(runs.trial_completed(spec, ledger.sweep_id, attempt.number, figures, result_of(last), files))
+        ledger.complete(attempt.number, *runs.summarise(figures))

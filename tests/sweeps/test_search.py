@@ -12,7 +12,7 @@ from bimt_core import METRICS
 from sweeps import Store, SweepSpec, parse_spec
 from sweeps.search import CohortSearch
 from sweeps.study import Ledger
-from sweeps.tracking import Record
+from sweeps.spool import Record
 
 
 class Notebook:

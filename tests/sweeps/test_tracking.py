@@ -8,7 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from sweeps.tracking import KEY_TAG, NOTE_TAG, PARENT_TAG, Record, Spool, Tracker, client, find_run
+from sweeps.mlflow_store import KEY_TAG, client, find_run
+from sweeps.spool import Record, Spool
+from sweeps.tracking import NOTE_TAG, PARENT_TAG, Tracker
 
 SWEEP = Record("id", "the sweep", start_ms=1_000, tags={"bimt.role": "sweep"})
 

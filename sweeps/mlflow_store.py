@@ -1,0 +1,132 @@
+"""MLflow's store: open it, make it, find runs in it, copy from it, serve it."""
+
+import logging
+import os
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from sweeps.errors import StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY_TAG = "bimt.key"
+
+
+def client(uri: str) -> "MlflowClient":
+    """An MLflow client that tells of a dead server soon, writes no progress and calls nobody."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+    from mlflow.store.db import utils
+
+    utils.MAX_RETRY_COUNT = 3  # the 10 of a database that does not open take 100 s
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def refused(error: Exception) -> bool:
+    """Whether MLflow answered, and would answer the same way again."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.get_http_status_code() == 400
+
+
+def create_database(uri: str) -> None:
+    """Makes the SQLite database of a `sqlite:///FILE` URI whole or not at all; does nothing if it is there.
+
+    MLflow makes its tables by a chain of migrations, and a database left in the middle of them never opens again.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        if path.exists():
+            return
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink()
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        SqlAlchemyStore(f"sqlite:///{unfinished}", str(path.parent)).engine.dispose()
+        unfinished.rename(path)
+
+
+def find_run(mlflow_client: "MlflowClient", experiment_id: str, key: str) -> str | None:
+    """Id of the run with a key, if there is one."""
+    found = mlflow_client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def serve(uri: str, artifacts: Path, port: int) -> int:
+    """Runs an MLflow server over an embedded store on 127.0.0.1 until it is ended; returns its exit code."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.as_uri()]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    try:
+        return subprocess.run(command, env=os.environ | quiet, check=False).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+def download(uri: str, experiment: str, key: str, path: str, folder: Path | None = None) -> Path | None:
+    """Copies an artifact of a run, or only finds it where it is a local file and no folder is given.
+
+    Args:
+        uri: Tracking URI.
+        experiment: Name of the experiment.
+        key: Key of the run.
+        path: The artifact, a file or a folder.
+        folder: Where to.
+
+    Returns:
+        Where it is; None if there is no such run.
+
+    Raises:
+        StoreError: If MLflow or the artifact cannot be read.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow_client = client(uri)
+        found = mlflow_client.get_experiment_by_name(experiment)
+        run = find_run(mlflow_client, found.experiment_id, key) if found else None
+        return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None)) if run else None
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot read {path} from MLflow: {' '.join(str(error).split())}") from error
+
+
+def runs_link(server: str, uri: str, experiment: str, *, where: str, order_by: str, ascending: bool) -> str | None:
+    """Where an MLflow server shows some runs and their charts.
+
+    Args:
+        server: Address of the server.
+        uri: Tracking URI of the same store.
+        experiment: Name of the experiment.
+        where: MLflow search filter.
+        order_by: Metric to order by; MLflow then lists nested runs by themselves, not folded under their parent.
+        ascending: Whether small values come first.
+
+    Returns:
+        The address; None if there is no such experiment.
+    """
+    found = client(uri).get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    query = {
+        "workflowType": "machine_learning",
+        "compareRunsMode": "CHART",
+        "searchFilter": where,
+        "orderByKey": f"metrics.`{order_by}`",
+        "orderByAsc": str(ascending).lower(),
+    }
+    encoded = urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
+    return f"{server}/#/experiments/{found.experiment_id}/runs?{encoded}"
