@@ -101,8 +101,10 @@ class Sweep:
             A frame like that of `trials`, the best first; empty if none keeps the bounds.
 
         Raises:
-            BadInputError: If a bound or metric does not exist.
+            BadInputError: If a bound or metric does not exist, or `n` is below 1.
         """
+        if n < 1:
+            raise BadInputError(f"n must be at least 1, got {n}")
         bounds = self.spec.constraints if where is None else _bounds(where)
         metric = by or self.spec.objectives[0].metric
         frame = self.trials()

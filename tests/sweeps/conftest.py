@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from sweeps import runs
 from sweeps.mlflow_store import create_database
 from sweeps.spec import parse_spec
 from sweeps.store import Store
+from sweeps.study import Ledger
+from sweeps.tracking import Tracker
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +101,8 @@ def finished(new_store, small_spec, tmp_path_factory):
 
 
 def _run_trials(ledger, tracker, attempts, failed=None):
+    from sweeps.cohort import CohortSpec, Member, result_of, run_cohort  # loads ray
+
     spec = ledger.spec
     members = tuple(Member(attempt.number, attempt.params) for attempt in attempts)
     *_, last = run_cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.reports))

@@ -406,7 +406,7 @@ def test_every_sampler_goes_on_past_its_first_random_trials(on_file, small_spec,
     [
         ("nonsense", BadInputError, "the study storage must be a URL such as sqlite:///study.db: Could not parse"),
         ("moon://here", BadInputError, "the study storage must be a URL such as sqlite:///study.db: Can't load plugin"),
-        ("sqlite:////no/such/folder/x.db", StoreError, "the study storage does not open: unable to open database file"),
+        ("sqlite:////dev/null/x.db", StoreError, "the study storage does not open: unable to open database file"),
         ("postgresql://name:secret@127.0.0.1:1/x", SweepError, ""),
     ],
 )
