@@ -16,21 +16,31 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KEY_TAG = "bimt.key"
+QUIET_MLFLOW = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 def client(uri: str) -> "MlflowClient":
     """An MLflow client that tells of a dead server soon, writes no progress and calls nobody."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
+    _settle()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def _settle() -> None:
+    """Imports MLflow and makes it quiet and quick to give up."""
+    for name, value in QUIET_MLFLOW.items():
+        os.environ.setdefault(name, value)
     from mlflow.store.db import utils
 
     utils.MAX_RETRY_COUNT = 3  # the 10 of a database that does not open take 100 s
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return mlflow.MlflowClient(tracking_uri=uri)
 
 
 def refused(error: Exception) -> bool:
@@ -53,6 +63,7 @@ def create_database(uri: str) -> None:
             return
         for left in path.parent.glob(f".{path.name}.*"):
             left.unlink()
+        _settle()
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
