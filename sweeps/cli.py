@@ -282,7 +282,8 @@ def _print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra
 
 
 def _print_frame(frame: "pd.DataFrame", as_json: bool) -> None:
-    _print_rows(frame.reset_index().to_dict("records"), as_json)
+    whole = frame.reset_index().astype(object)
+    _print_rows(whole.where(whole.notna(), None if as_json else "").to_dict("records"), as_json)
 
 
 def _print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:

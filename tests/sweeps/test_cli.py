@@ -1,0 +1,267 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bimt_core import METRICS, TASKS, load_population
+from sweeps import cli
+from sweeps.spec import parse_spec, preset_names, preset_path, read_spec
+
+
+@pytest.fixture
+def bimt(monkeypatch, capsys, tmp_path):
+    """Runs the command line in an empty folder; gives exit code, output and error lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bimt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def bimt_json(bimt):
+    """The same with --json; gives the data."""
+
+    def no_constant(name):
+        pytest.fail(f"{name} is no JSON")
+
+    def run(*arguments):
+        code, out, errors = bimt(*arguments, "--json")
+        assert (code, errors) == (0, [])
+        return json.loads(out, parse_constant=no_constant)
+
+    return run
+
+
+def write(folder, data):
+    path = folder / "my sweep.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+# Without a store
+
+
+def test_the_console_script_is_installed():
+    script = Path(sys.executable).with_name("bimt")
+    done = subprocess.run([script, "validate", "none"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("bimt: 'none' is neither a file nor a preset; presets are ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_tasks_are_listed(bimt, bimt_json):
+    rows = bimt_json("tasks")
+    assert [row["task"] for row in rows] == list(TASKS)
+    assert rows[list(TASKS).index("two_moons")]["network"].startswith("2-")
+    code, out, errors = bimt("tasks")
+    assert (code, errors) == (0, [])
+    assert all(name in out for name in TASKS)
+
+
+def test_presets_are_listed(bimt, bimt_json):
+    rows = bimt_json("presets")
+    assert [row["preset"] for row in rows] == preset_names()
+    assert {row["objectives"] for row in rows} >= {"minimize test_loss, minimize connection_cost"}
+    assert all(name in bimt("presets")[1] for name in preset_names())
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_is_printed_with_all_its_defaults(bimt, bimt_json, name):
+    spec = read_spec(preset_path(name))
+    assert parse_spec(bimt_json("validate", name)) == spec
+    code, out, errors = bimt("validate", name)
+    assert (code, errors) == (0, [])
+    assert parse_spec(yaml.safe_load(out)) == spec
+    assert "sampler: tpe" in out
+
+
+def test_a_file_is_checked(bimt_json, tmp_path, small):
+    path = write(tmp_path, small(seed=3))
+    assert bimt_json("validate", path)["seed"] == 3
+
+
+def test_all_problems_of_a_file_are_told_on_a_line_each(bimt, tmp_path, small):
+    path = write(tmp_path, small(name="../x", trials=0, colour=1))
+    code, out, errors = bimt("validate", path)
+    assert (code, out) == (2, "")
+    assert [line.removeprefix(f"bimt: {path}: ").split(" ")[0] for line in errors] == ["name:", "trials:", "unknown"]
+
+
+def test_there_is_help(bimt):
+    code, out, _ = bimt("--help")
+    assert code == 0
+    commands = ("tasks", "presets", "validate", "launch", "ls", "status", "trials", "pareto", "best", "export", "ui")
+    assert all(f"  {command} " in out for command in commands)
+
+
+# A finished sweep
+
+
+@pytest.fixture
+def store(finished, monkeypatch):
+    monkeypatch.setenv("BIMT_STORE", str(finished.folder))
+    return finished
+
+
+def test_sweeps_are_listed(bimt, bimt_json, store):
+    row = {"name": "small", "task": "two_moons", "trials": 3, "complete": 3, "fail": 3, "running": 1, "waiting": 1}
+    assert bimt_json("ls") == [row]
+    code, out, _ = bimt("ls")
+    assert code == 0
+    assert "two_moons" in out
+
+
+def test_status_counts_the_trials(bimt, bimt_json, store):
+    (row,) = bimt_json("status", "small")
+    assert (row["complete"], row["fail"], row["running"], row["waiting"]) == (3, 3, 1, 1)
+    assert row["front"] == len(bimt_json("pareto", "small"))
+    assert bimt("status", "small")[0] == 0
+
+
+def test_trials_are_listed_with_everything_as_json(bimt_json, store):
+    rows = bimt_json("trials", "small")
+    assert [row["trial"] for row in rows] == list(range(8))
+    assert {"state", "reason", "retry_of", "cost_weight", "feasible", "started", *METRICS} <= set(rows[0])
+    assert isinstance(rows[0]["score"], float)
+    assert isinstance(rows[0]["steps"], int)
+    assert rows[0]["feasible"] is True
+    assert rows[0]["move_moments"] is True
+    assert rows[1]["score"] is rows[0]["retry_of"] is rows[0]["reason"] is None
+    assert rows[4]["retry_of"] == 3
+    assert rows[0]["started"].startswith("20")
+    assert rows[7]["started"] is None
+
+
+def test_trials_are_listed_for_a_person(bimt, store):
+    code, out, errors = bimt("trials", "small")
+    assert (code, errors) == (0, [])
+    lines = out.splitlines()
+    counts = {state: sum(state in line for line in lines) for state in ("COMPLETE", "FAIL", "RUNNING", "WAITING")}
+    assert counts == {"COMPLETE": 3, "FAIL": 3, "RUNNING": 1, "WAITING": 1}
+    assert "replicate 0" in out
+    assert "±" in out
+    assert not {"nan", "None", "NaT"} & set(out.split())
+    assert max(map(len, lines)) <= 140
+
+
+@pytest.mark.parametrize("command", ["pareto", "best"])
+def test_the_front_and_the_best_are_listed(bimt, bimt_json, store, command):
+    rows = bimt_json(command, "small")
+    assert {row["state"] for row in rows} == {"COMPLETE"}
+    code, out, _ = bimt(command, "small")
+    assert code == 0
+    assert "connection cost" in " ".join(out.split())
+
+
+def test_the_best_are_chosen_by_metric_bounds_and_number(bimt_json, store):
+    rows = bimt_json("best", "small", "--by", "connection_cost", "--n", 3, "--where", "score >= 0")
+    costs = [row["connection_cost"] for row in rows]
+    assert len(costs) == 3
+    assert costs == sorted(costs)
+    assert bimt_json("best", "small", "--where", "score >= 2") == []
+
+
+def test_none_is_said_where_there_is_none(bimt, store):
+    assert bimt("best", "small", "--where", "score >= 2")[:2] == (0, "none\n")
+
+
+def test_a_trial_is_exported(bimt, bimt_json, store, tmp_path):
+    rows = bimt_json("export", "small", 0, "my trial")
+    names = ["config.yaml", "weights.safetensors", "replicates.json", "diagrams"]
+    assert [Path(row["written"]).name for row in rows] == names
+    assert sorted(path.name for path in (tmp_path / "my trial").iterdir()) == sorted(names)
+    assert len(load_population(tmp_path / "my trial" / "weights.safetensors")) == 2
+    assert bimt("export", "small", 0, "my trial")[0] == 0
+
+
+def test_the_option_names_the_store_too(bimt, bimt_json, finished, monkeypatch):
+    assert bimt_json("ls", "--store", finished.folder)[0]["name"] == "small"
+    assert bimt("ls")[1] == "none\n"
+
+
+# The user's mistakes
+
+
+def untouched(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["validate", "none"], "'none' is neither a file nor a preset; presets are"),
+        (["validate", "none.yaml"], "cannot read none.yaml: No such file or directory"),
+        (["launch", "none"], "'none' is neither a file nor a preset; presets are"),
+        (["launch", "two_moons", "--trials", "0"], "trials: must be at least 1, got 0"),
+        (["launch", "two_moons", "--name", "../x"], "name: must be 1 to 100 letters, digits"),
+        (["status", "none"], "no sweep 'none' in "),
+        (["trials", "none"], "no sweep 'none' in "),
+        (["pareto", "../x"], "no sweep '../x' in "),
+        (["best", "none", "--storage", "nonsense"], "the study storage must be a URL such as sqlite:///study.db"),
+        (["ls", "--storage", "mssql+pymssql://x"], "a study storage at mssql+pymssql:// needs a database driver"),
+        (["export", "none", "0", "x"], "no sweep 'none' in "),
+        (["ui"], "no store at "),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(bimt, tmp_path, arguments, told):
+    code, out, errors = bimt(*arguments)
+    assert (code, out) == (2, "")
+    (line,) = errors
+    assert line.startswith("bimt: ")
+    assert told in line
+    assert untouched(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["trials", "smal"], "there are: small"),
+        (["best", "small", "--by", "beauty"], "metric must be one of train_loss, "),
+        (["best", "small", "--where", "score > 1"], "where: must read like 'score >= 0.9', got 'score > 1'"),
+        (["export", "small", "1", "x"], "trial must be complete, got trial 1, which is FAIL"),
+        (["export", "small", "99", "x"], "trial must be between 0 and 7, got 99"),
+    ],
+)
+def test_a_mistake_about_a_sweep_is_one_line_and_changes_nothing(bimt, store, tmp_path, arguments, told):
+    before = untouched(store.folder)
+    code, out, errors = bimt(*arguments)
+    assert (code, out) == (2, "")
+    (line,) = errors
+    assert told in line
+    assert untouched(store.folder) == before
+    assert untouched(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["tasks", "--colour"], ["validate"], ["best", "x", "--n", "0"], ["export", "x", "first", "y"]],
+)
+def test_what_the_command_line_does_not_know_is_a_mistake(bimt, tmp_path, arguments):
+    code, out, errors = bimt(*arguments)
+    assert (code, out) == (2, "")
+    assert errors[-1].startswith("Error: ")
+    assert untouched(tmp_path) == []
+
+
+def test_a_launch_that_asks_for_too_much_leaves_nothing(bimt, tmp_path, small):
+    path = write(tmp_path, small(resources={"cpus": 100_000}))
+    code, _, errors = bimt("launch", path)
+    assert code == 2
+    assert "resources.cpus must be at most this machine's" in errors[0]
+    assert untouched(tmp_path) == [Path(path.name)]
+
+
+def test_a_store_that_cannot_be_read_is_no_mistake_of_the_user(bimt, store, tmp_path):
+    code, out, errors = bimt("export", "small", "0", "x", "--tracking-uri", "moon://here")
+    assert (code, out) == (1, "")
+    (line,) = errors
+    assert line.startswith("bimt: cannot read config.yaml from MLflow: ")
