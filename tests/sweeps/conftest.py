@@ -1,11 +1,13 @@
 """What tests of the service share: small sweeps, and stores whose MLflow database is made only once."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from sweeps import runs
+from sweeps.errors import BadInputError
 from sweeps.mlflow_store import create_database
 from sweeps.spec import parse_spec
 from sweeps.store import Store
@@ -17,6 +19,7 @@ from sweeps.tracking import Tracker
 def _no_store_from_outside(monkeypatch):
     for name in ("BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # each takes seconds
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,25 @@ def small():
 @pytest.fixture(scope="session")
 def small_spec(small):
     return lambda **changes: parse_spec(small(**changes))
+
+
+JARGON = re.compile(r"function-|Range\.|type=|https?://|Input should|validation error|Value error|union|pydantic")
+
+
+@pytest.fixture(scope="session")
+def problems_of():
+    """The lines that a user reads of a bad sweep file, each without the file's name."""
+
+    def told(data):
+        with pytest.raises(BadInputError) as caught:
+            parse_spec(data, source="my.yaml")
+        assert str(caught.value).splitlines() == list(caught.value.problems)
+        for line in caught.value.problems:
+            assert line.startswith("my.yaml: ")
+            assert not JARGON.search(line), line
+        return [line.removeprefix("my.yaml: ") for line in caught.value.problems]
+
+    return told
 
 
 @pytest.fixture(scope="session")

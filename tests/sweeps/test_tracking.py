@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from sweeps.mlflow_store import KEY_TAG, client, find_run
+from sweeps.mlflow_store import KEY_TAG, client
 from sweeps.spool import Record, Spool
 from sweeps.tracking import NOTE_TAG, PARENT_TAG, Tracker
 
@@ -301,26 +301,6 @@ def test_a_run_that_is_refused_waits_and_the_others_are_written(place, tracker):
 # The spool
 
 
-def test_a_record_comes_back_from_the_spool(tmp_path):
-    spool = Spool(tmp_path / "spool")
-    spool.add(TRIAL)
-    (entry,) = spool.pending()
-    record = spool.read(entry)
-    assert record.points == TRIAL.points
-    assert record == Record(**{**vars(TRIAL), "files": {}})
-    files = spool.files(entry)
-    assert {str(p.relative_to(files)): p.read_bytes() for p in files.rglob("*") if p.is_file()} == TRIAL.files
-
-
-def test_entries_wait_in_order_and_new_ones_come_after(tmp_path):
-    for launch in range(2):
-        spool = Spool(tmp_path)
-        for n in range(11):
-            spool.add(Record(f"{launch}.{n}", "x"))
-    wanted = [f"{launch}.{n}" for launch in range(2) for n in range(11)]
-    assert [spool.read(entry).key for entry in spool.pending()] == wanted
-
-
 def test_an_entry_that_was_not_written_to_its_end_is_no_entry(place, tracker):
     spool = spool_of(place)
     for name in ("000000001.files/diagrams/best.png", "000000001.files/of another.txt"):
@@ -374,13 +354,3 @@ def test_other_files_in_the_spool_are_left_alone(place, tracker):
         (spool / name).write_text(yaml.safe_dump({}))
     assert tracker().close() == 0
     assert len(list(spool.iterdir())) == 3
-
-
-def test_a_run_is_found_by_its_key(place, tracker):
-    one = tracker()
-    one.record(SWEEP)
-    one.close()
-    mlflow = mlflow_of(place)
-    experiment = experiment_of(place)
-    assert find_run(mlflow, experiment, "id") == runs_of(place)["id"].info.run_id
-    assert find_run(mlflow, experiment, "i") is None
