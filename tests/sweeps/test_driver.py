@@ -35,8 +35,8 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "a folder with spaces")
+def store(tmp_path: Path, new_store: Callable[[Path, str], Store]) -> Store:
+    return new_store(tmp_path / "a folder with spaces", "short")
 
 
 def spec_of(**changes: Any) -> SweepSpec:
@@ -234,7 +234,8 @@ def test_an_mlflow_that_does_not_answer_delays_nothing_and_is_written_later(
     assert open_sweep("short", store).network(0).score() >= 0
 
 
-def test_bad_requests_start_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_requests_start_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
     with pytest.raises(BadInputError, match=r"cohort_size must be at most .* got 100000000"):
         launch(spec_of(cohort_size=100_000_000), store)
     with pytest.raises(BadInputError, match=r"resources.cpus must be at most this machine's \d+ cores, got 4096"):
@@ -248,8 +249,12 @@ def test_bad_requests_start_nothing(store: Store, monkeypatch: pytest.MonkeyPatc
         launch(spec_of(), Store(file / "below"))
 
 
-def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(store: Store, tmp_path: Path) -> None:
-    """SIGKILL in the middle of a sweep, in a process of its own; then the same launch again."""
+def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a sweep, in a process of its own; then the same launch again.
+
+    The store is new, so that the kill may hit MLflow while it makes its database.
+    """
+    store = Store(tmp_path / "store")
     long = spec_of(search={"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1500}, reports=10)
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump(long.model_dump(mode="json")))

@@ -11,8 +11,8 @@ from ray.tune.search import Searcher
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, parse_spec
 from sweeps.search import CohortSearch
-from sweeps.study import Ledger
 from sweeps.spool import Record
+from sweeps.study import Ledger
 
 
 class Notebook:
