@@ -168,9 +168,7 @@ class Ledger:
 
     def front(self) -> list[int]:
         """Numbers of the feasible completed trials that no other beats in all objectives."""
-        if not self.count("COMPLETE"):
-            return []
-        return [trial.number for trial in self._study.best_trials if _feasible(trial)]
+        return [trial.number for trial in self._study.best_trials]
 
     def _params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
         return {name: searched.get(name, getattr(p, "value", None)) for name, p in self._filled(searched)}
