@@ -77,10 +77,10 @@ def watcher(console: Console, spec: SweepSpec) -> Watcher:
 def front_table(front: Sequence[TrialRecord], spec: SweepSpec, title: str) -> Table:
     """A Pareto front: mean and standard error of the objectives and of modularity, and the searched hyperparameters."""
     first = spec.objectives[0]
-    metrics = list(
-        dict.fromkeys([*(objective.metric for objective in spec.objectives), "modularity", "active_weights"])
+    metrics = list(dict.fromkeys([*(objective.metric for objective in spec.objectives), "modularity"]))
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
     searched = [name for name in spec.search if name not in spec.fixed]
     for name in ("trial", *metrics, *searched):
         table.add_column(heading(name), justify="right", style="dim" if name in searched else "", no_wrap=False)
