@@ -220,7 +220,9 @@ def _pictures(
     for name, replicate in (("best", best), ("median", median)):
         title = f"{the_task.name}, {name} replicate (seed {seeds[replicate]})\n{caption(replicate)}"
         figure = connectivity(networks, the_task, replicate, title=title)
-        pictures |= {f"diagrams/{name}.png": to_png(figure), f"diagrams/{name}.svg": to_svg(figure)}
+        pictures[f"diagrams/{name}.png"] = to_png(figure)
+        if name == "best":
+            pictures["diagrams/best.svg"] = to_svg(figure)
     titles = [f"seed {seed}\n{caption(replicate)}" for replicate, seed in enumerate(seeds)]
     return pictures | {"diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles))}
 

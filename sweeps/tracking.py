@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
-PAUSE_S = 2.0  # between two rounds of writing, so that small records gather
+PAUSE_S = 10.0  # between two rounds of writing, so that small records gather: a call costs as much as 40 values
 MAX_BACKOFF_S = 30.0
 
 

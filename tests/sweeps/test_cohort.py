@@ -119,9 +119,7 @@ def test_a_trial_leaves_weights_configuration_and_diagrams(three):
     files = three[-1].files
     assert list(files) == [10, 11, 12]
     for number, of_trial in files.items():
-        names = [
-            f"diagrams/{kind}" for kind in ("best.png", "best.svg", "median.png", "median.svg", "all_replicates.png")
-        ]
+        names = [f"diagrams/{kind}" for kind in ("best.png", "best.svg", "median.png", "all_replicates.png")]
         assert sorted(of_trial) == sorted(["weights.safetensors", "config.yaml", *names])
         assert all(of_trial[name].startswith(b"\x89PNG") for name in names if name.endswith("png"))
         assert all(b"<svg" in of_trial[name] for name in names if name.endswith("svg"))

@@ -225,7 +225,6 @@ def test_a_trial_is_copied_out(sweep, finished, tmp_path):
         "best.png",
         "best.svg",
         "median.png",
-        "median.svg",
     ]
 
 
