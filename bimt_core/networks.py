@@ -59,6 +59,9 @@ class MLP:
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Values of the output neurons, in order of their places.
 
+        Inside, and in the memory of what comes in and goes out, the rows of data are next to each other: measured a
+        third faster on a CPU than neurons next to each other.
+
         Args:
             tensors: One population's parameters, each with the leading dimension networks.
             inputs: Values of the input neurons in order of their places, shape (networks, rows, shape[0]); or tokens,
@@ -67,16 +70,14 @@ class MLP:
         Returns:
             Shape (networks, rows, shape[-1]).
         """
-        values = inputs
-        if self.vocabulary:
-            values = tensors["embedding"][:, inputs].flatten(2)
+        values = (tensors["embedding"][:, inputs].flatten(2) if self.vocabulary else inputs).mT
         last = len(self.shape) - 2
         for layer in range(last + 1):
             weight, bias = tensors[f"weight{layer}"], tensors[f"bias{layer}"]
-            values = torch.baddbmm(bias.unsqueeze(1), values, weight.mT)
+            values = torch.baddbmm(bias.unsqueeze(2), weight, values)
             if layer < last:
                 values = silu(values)
-        return values
+        return values.mT
 
     def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
         """Flat parameters of one network drawn as torch.nn.Linear and nn.Embedding draw theirs.

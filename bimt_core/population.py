@@ -68,11 +68,12 @@ class Population:
             inputs: Shape (rows, inputs), or tokens of shape (rows, folds).
 
         Returns:
-            Shape (networks, rows, inputs); tokens are returned as they are, since their embedding moves instead.
+            Shape (networks, rows, inputs), rows next to each other in memory as `MLP.forward` likes it; tokens are
+            returned as they are, since their embedding moves instead.
         """
         if self.network.vocabulary:
             return inputs
-        return inputs[:, self.input_labels].movedim(1, 0).contiguous()
+        return inputs.mT[self.input_labels].mT
 
     def place_targets(self, targets: Tensor) -> Tensor:
         """A task's targets as each network's output neurons should give them.
@@ -81,11 +82,11 @@ class Population:
             targets: Values, shape (rows, outputs), or class numbers, int64, shape (rows,).
 
         Returns:
-            Shape (networks, rows, outputs) or (networks, rows).
+            Shape (networks, rows, outputs), rows next to each other in memory, or (networks, rows).
         """
         if targets.dtype == torch.int64:
             return self.output_labels.argsort(1)[:, targets]
-        return targets[:, self.output_labels].movedim(1, 0).contiguous()
+        return targets.mT[self.output_labels].mT
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:

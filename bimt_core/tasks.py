@@ -77,7 +77,7 @@ class Task:
         if self.loss_name == "mse":
             return (outputs - targets).square().mean((1, 2))
         every = targets.expand(outputs.shape[:2])
-        return cross_entropy(outputs.flatten(0, 1), every.flatten(), reduction="none").view_as(every).mean(1)
+        return cross_entropy(outputs.mT, every, reduction="none").mean(1)
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Accuracy, or the mean over outputs of R^2 = 1 - residual / total sum of squares; shape (networks,).
