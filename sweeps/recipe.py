@@ -38,8 +38,7 @@ def recipe(task: Task, params: Params) -> Recipe:
     """The published set-up of a task, with our relocation, and with some hyperparameters replaced.
 
     Args:
-        task: The task. Relocation is by assignment with moments moved unless `params` say otherwise: measured better
-            than the published greedy exchange on cost, wiring and loss.
+        task: The task. Relocation is by assignment with moments moved unless `params` say otherwise.
         params: Hyperparameter name, one of `HYPERPARAMETERS`, to value.
 
     Raises:
