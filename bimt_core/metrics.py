@@ -1,12 +1,13 @@
 """Every figure that is tracked of a network, by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from bimt_core.modularity import ACTIVE, TRANSFORMS, louvain, weight_graph
+from bimt_core.modularity import ACTIVE, TRANSFORMS, Transform, louvain, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 from bimt_core.wiring import ConnectionCost, Wiring, connection_cost
@@ -37,13 +38,23 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def measure(population: Population, task: Task, *, louvain_seeds: int = 10) -> dict[str, Tensor]:
+MODULARITY: dict[Transform, tuple[str, str]] = {
+    "layer_max": ("modularity", "communities"),
+    "raw": ("modularity_raw", "communities_raw"),
+}
+
+
+def measure(
+    population: Population, task: Task, *, louvain_seeds: int = 10, transforms: Sequence[Transform] = TRANSFORMS
+) -> dict[str, Tensor]:
     """All of `METRICS` for every network.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
         louvain_seeds: Louvain runs a graph; the best partition counts.
+        transforms: Graphs whose modularity is measured, which takes most of the time; the metrics of the others are
+            left out.
 
     Returns:
         Metric name to values, float64 on the CPU, shape (networks,). A network whose parameters are not all finite has
@@ -56,9 +67,9 @@ def measure(population: Population, task: Task, *, louvain_seeds: int = 10) -> d
         "test_loss": task.loss(test_outputs, task.test_targets),
         "score": task.score(test_outputs, task.test_targets),
         **_wiring_metrics(population, task),
-        **_modularity_metrics(population, finite, louvain_seeds),
+        **_modularity_metrics(population, finite, louvain_seeds, transforms),
     }
-    return {name: rows[name].double().cpu().where(finite.cpu(), torch.nan) for name in METRICS}
+    return {name: rows[name].double().cpu().where(finite.cpu(), torch.nan) for name in METRICS if name in rows}
 
 
 def _wiring_metrics(population: Population, task: Task) -> dict[str, Tensor]:
@@ -89,13 +100,16 @@ def _active_neurons(wiring: Wiring, active: dict[str, Tensor]) -> Tensor:
     return torch.stack([t.sum(1) for t in touched.values()]).sum(0)
 
 
-def _modularity_metrics(population: Population, finite: Tensor, seeds: int) -> dict[str, Tensor]:
+def _modularity_metrics(
+    population: Population, finite: Tensor, seeds: int, transforms: Sequence[Transform]
+) -> dict[str, Tensor]:
     wiring, tensors = population.network.wiring, population.to("cpu").tensors
-    values = torch.full((len(population), 4), torch.nan, dtype=torch.float64)
-    for network in finite.nonzero().flatten().tolist():
-        one = {name: tensor[network] for name, tensor in tensors.items()}
-        for column, transform in zip((0, 2), TRANSFORMS, strict=True):
+    metrics: dict[str, Tensor] = {}
+    for transform in transforms:
+        values = torch.full((2, len(population)), torch.nan, dtype=torch.float64)
+        for network in finite.nonzero().flatten().tolist():
+            one = {name: tensor[network] for name, tensor in tensors.items()}
             found = louvain(weight_graph(wiring, one, transform), seeds=seeds)
-            values[network, column], values[network, column + 1] = found.modularity, len(found)
-    names = ("modularity", "communities", "modularity_raw", "communities_raw")
-    return dict(zip(names, values.to(population.flat.device).unbind(1), strict=True))
+            values[0, network], values[1, network] = found.modularity, len(found)
+        metrics |= zip(MODULARITY[transform], values, strict=True)
+    return metrics

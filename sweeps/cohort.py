@@ -19,7 +19,6 @@ import yaml
 from ray import tune
 
 from bimt_core import (
-    METRICS,
     Moments,
     Population,
     Snapshot,
@@ -39,7 +38,7 @@ from bimt_core import (
 from bimt_core.population import write_atomically
 from sweeps.recipe import Recipe, recipe
 
-LOUVAIN_WHILE_TRAINING = 1  # runs a graph; the last report takes the best of 10
+WHILE_TRAINING: dict[str, Any] = {"louvain_seeds": 1, "transforms": ("layer_max",)}  # the last report is thorough
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Report:
 
     Args:
         snapshot: What training goes on from.
-        figures: For each member, every metric's values over the replicates.
+        figures: For each member, each metric's values over the replicates; all metrics at the last report only.
         failures: Trial number to why it has failed.
         files: Trial number to artifact path to content; at the last report only.
         seconds: Time spent since the last report, by what it was spent on: "training", "measuring", "drawing".
@@ -134,7 +133,7 @@ def run_cohort(spec: CohortSpec, snapshot: Snapshot | None = None) -> Iterator[R
     for now in trained_already or train(snapshot, the_task, knobs, first.schedule, points):
         trained = time.perf_counter()
         last = now.step == points[-1]
-        values = measure(now.population, the_task, louvain_seeds=10 if last else LOUVAIN_WHILE_TRAINING)
+        values = measure(now.population, the_task, **({} if last else WHILE_TRAINING))
         figures = _by_member(values, len(spec.seeds))
         failures = _failures(spec, figures, last=last)
         measured = time.perf_counter()
@@ -164,7 +163,7 @@ def _failures(spec: CohortSpec, figures: tuple[dict[str, list[float]], ...], *, 
 def _by_member(values: Mapping[str, torch.Tensor], replicates: int) -> tuple[dict[str, list[float]], ...]:
     rows = {name: v.view(-1, replicates).tolist() for name, v in values.items()}
     members = len(next(iter(rows.values())))
-    return tuple({name: rows[name][member] for name in METRICS} for member in range(members))
+    return tuple({name: row[member] for name, row in rows.items()} for member in range(members))
 
 
 def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:

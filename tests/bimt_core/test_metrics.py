@@ -115,3 +115,12 @@ def test_relocation_changes_only_what_depends_on_places(method):
         assert torch.equal(after[key], before[key])
     for key in ("connection_cost", "wiring_length"):
         assert (after[key] < before[key]).all()
+
+
+def test_graphs_that_are_left_out_leave_out_their_metrics_only():
+    t = task("two_moons")
+    population = initialise(t.network, range(2))
+    everything = measure(population, t, louvain_seeds=1)
+    some = measure(population, t, louvain_seeds=1, transforms=["layer_max"])
+    assert everything.keys() - some.keys() == {"modularity_raw", "communities_raw"}
+    assert all(some[name].equal(everything[name]) for name in some)
