@@ -237,9 +237,10 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
     speed = summary.network_steps / summary.wall_s if summary.wall_s else 0.0
     lines = [
         f"{summary.complete} of {summary.wanted} trials complete{failed}"
-        f" in {duration(summary.wall_s)} on {summary.workers} workers, {speed:,.0f} network-steps/s",
-        "Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()),
+        f" in {duration(summary.wall_s)} on {summary.workers} workers, {speed:,.0f} network-steps/s"
     ]
+    if summary.worker_time:
+        lines.append("Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()))
     if summary.gave_up:
         lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {_own_name()} trials {spec.name}")
     elif summary.complete < summary.wanted:
@@ -248,6 +249,8 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
         lines.append(
             f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
         )
+    elif summary.tracking_problem:
+        lines.append(f"MLflow: {summary.tracking_problem}")
     elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
     bimt = _own_name()
     lines += [

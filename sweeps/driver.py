@@ -44,10 +44,10 @@ class Summary:
         wanted: Trials asked for.
         failed: Trials that failed in this launch.
         network_steps: Optimiser steps x networks trained in this launch.
-        wall_s: Seconds from the start of Ray to its end.
+        wall_s: Seconds from the start of Ray to the end of its last cohort; 0 if nothing was left to do.
         workers: Cohorts at once.
         worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
-            waiting".
+            waiting"; empty if nothing was left to do.
         front: The Pareto front.
         unwritten: Records that MLflow does not have; the next launch writes them.
         tracking_problem: Why.
@@ -117,13 +117,16 @@ def _run(
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     _interrupt_running(ledger, tracker, "its driver died")
     search = CohortSearch(ledger, tracker)
-    started = time.monotonic()
+    wall_s = 0.0
     try:
         if ledger.count("COMPLETE") < spec.trials:
+            started = time.monotonic()
             with watch(search.status), _ray():
-                _fit(spec, store, search, workers, trainable)
+                try:
+                    _fit(spec, store, search, workers, trainable)
+                finally:
+                    wall_s = time.monotonic() - started
     finally:
-        wall_s = time.monotonic() - started
         _interrupt_running(ledger, tracker, "the sweep was stopped")
         status = search.status()
         worker_time = _shares(search.clock.seconds, workers * wall_s)
@@ -280,5 +283,8 @@ def _record_front(ledger: Ledger, tracker: Tracker) -> None:
 
 
 def _shares(seconds: dict[str, float], total: float) -> dict[str, float]:
-    shares = {name: spent / total if total else 0.0 for name, spent in seconds.items()}
+    """Each kind of work's part of the workers' time, and the rest; nothing where no worker had any."""
+    if not total:
+        return {}
+    shares = {name: spent / total for name, spent in seconds.items()}
     return shares | {"starting and waiting": 1.0 - sum(shares.values())}

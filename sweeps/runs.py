@@ -96,6 +96,7 @@ def sweep_started(spec: SweepSpec, sweep_id: str) -> Record:
         start_ms=now_ms(),
         params=params,
         tags={"bimt.role": "sweep", "bimt.sweep": spec.name, NOTE_TAG: sweep_note(spec), **provenance()},
+        status="RUNNING",
         files={"sweep.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False).encode()},
     )
 

@@ -29,7 +29,7 @@ class Record:
         tags: Tags; `mlflow.note.content` is the description.
         points: Metric values.
         table: Artifact name to a table {"columns": [...], "data": [[...], ...]} that the UI shows as one.
-        status: "FINISHED", "FAILED" or "KILLED" ends the run.
+        status: "FINISHED", "FAILED" or "KILLED" ends the run; "RUNNING" says that it goes on after all.
         end_ms: End, in milliseconds since 1970.
         image: Name among `files` of the PNG that is the run's picture in the charts.
         files: Artifact path to content.

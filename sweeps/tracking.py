@@ -189,7 +189,9 @@ class _Writer:
                 self._client.log_artifacts(run, str(files))
             if record.image is not None:
                 self._log_image(run, record, files / record.image)
-            if record.status is not None:
+            if record.status == "RUNNING":
+                self._client.update_run(run, record.status)
+            elif record.status is not None:
                 self._client.set_terminated(run, record.status, record.end_ms)
 
     def _run_id(self, record: Record) -> str:

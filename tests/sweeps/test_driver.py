@@ -114,7 +114,9 @@ def test_launching_again_continues(store: Store) -> None:
     launch(spec_of(trials=2), store)
     before = open_sweep("short", store).trials()
     again = launch(spec_of(trials=2), store)
-    assert (again.complete, again.network_steps) == (2, 0)
+    assert (again.complete, again.network_steps, again.worker_time) == (2, 0, {})
+    parent = next(run for run in runs_of(store) if run.data.tags["bimt.role"] == "sweep")
+    assert parent.data.metrics["worker_time/training"] > 0, "the account of the first launch stays"
     raised = launch(spec_of(trials=5), store)
     after = open_sweep("short", store).trials()
     assert raised.complete == 5
