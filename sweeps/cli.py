@@ -185,13 +185,14 @@ def export(
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
     store: Folder = None,
+    storage: Storage = None,
 ) -> None:
     """Serve the store's MLflow on 127.0.0.1."""
     from sweeps.mlflow_store import serve
     from sweeps.results import front_link
     from sweeps.study import sweep_names
 
-    where = _store(store, None, None)
+    where = _store(store, storage, None)
     if not where.folder.is_dir():
         raise BadInputError(f"no store at {where.folder}; launch a sweep first, or name its folder with --store")
     server = f"http://127.0.0.1:{port}"
@@ -252,6 +253,7 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
     elif summary.tracking_problem:
         lines.append(f"MLflow: {summary.tracking_problem}")
     elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
+    elsewhere += " --storage URL" if where.storage else ""  # the URL itself may hold a password
     bimt = _own_name()
     lines += [
         f"Browse:  {where.tracking_uri or f'{bimt} ui{elsewhere}'}",
