@@ -204,7 +204,7 @@ def test_a_worker_that_always_dies_takes_only_the_culprit_down(store: Store) -> 
     assert not (trials["state"] == "RUNNING").any()
 
 
-def test_a_time_budget_stops_and_launching_with_another_name_does_not_wait(store: Store) -> None:
+def test_a_time_budget_leaves_nothing_running_and_the_rest_waiting(store: Store) -> None:
     class Slow(CohortTrainable):
         def step(self) -> dict[str, Any]:
             time.sleep(2)
