@@ -1,11 +1,12 @@
 """Brain-Inspired Modular Training: the method (Liu, Gan, Tegmark, Entropy 2024, 26(1), 41)."""
 
 from bimt_core.canvas import to_png, to_svg
+from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.diagram import connectivity, contact_sheet
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.metrics import METRICS, Metric, measure
 from bimt_core.modularity import Communities, louvain, weight_graph
-from bimt_core.networks import MLP
+from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
 from bimt_core.population import (
     Population,
     concatenate,
@@ -18,23 +19,27 @@ from bimt_core.population import (
 from bimt_core.relocate import relocate
 from bimt_core.tasks import TASKS, Task, task
 from bimt_core.train import Moments, Snapshot, start, train
-from bimt_core.wiring import Axis, ConnectionCost, Neurons, Wire, Wiring, connection_cost
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
 
 __all__ = [
     "METRICS",
     "MLP",
+    "RNN",
     "TASKS",
     "Axis",
     "Communities",
     "ConnectionCost",
     "Knobs",
     "Metric",
+    "ModuleNetwork",
     "Moments",
+    "Network",
     "Neurons",
     "Population",
     "Schedule",
     "Snapshot",
     "Task",
+    "Transformer",
     "Wire",
     "Wiring",
     "concatenate",
@@ -43,6 +48,7 @@ __all__ = [
     "contact_sheet",
     "from_bytes",
     "initialise",
+    "linear",
     "load_population",
     "louvain",
     "measure",

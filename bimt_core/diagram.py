@@ -98,8 +98,8 @@ def _compose(
     heights = _row_heights(network, LAYER_GAP if single else max(16.0, 0.2 * width))
     title_size = LARGE_TITLE if single else SMALL_TITLE
     input_names, output_names = (list(map(readable, names)) for names in (task.input_names, task.output_names))
-    inputs = Labels.fitting(input_names, width / network.shape[0], LABEL * title_size)
-    outputs, key = Labels.abbreviated(output_names, width / network.shape[-1], LABEL * title_size)
+    inputs = Labels.fitting(input_names, width / network.widths[0], LABEL * title_size)
+    outputs, key = Labels.abbreviated(output_names, width / network.widths[-1], LABEL * title_size)
 
     title_height = LINE * title_size * max(len(title.splitlines()) for title in titles)
     below, above = inputs.height + 2.5 * PAD, outputs.height + 1.5 * PAD + title_height
@@ -124,7 +124,7 @@ def _compose(
 def _row_heights(network: MLP, gap: float) -> list[float]:
     """Height of each row of neurons above the lowest: the folds of the input, then the layers."""
     folds = [fold * FOLD_GAP * gap for fold in range(network.folds)]
-    return folds + [folds[-1] + layer * gap for layer in range(1, len(network.shape))]
+    return folds + [folds[-1] + layer * gap for layer in range(1, len(network.widths))]
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class _Panel:
 
     def name_rows(self, network: MLP) -> None:
         tokens = [f"token {fold + 1}" for fold in range(network.folds)] if network.folds > 1 else ["inputs"]
-        hidden = [f"hidden {layer}" for layer in range(1, len(network.shape) - 1)]
+        hidden = [f"hidden {layer}" for layer in range(1, len(network.widths) - 1)]
         for name, height in zip([*tokens, *hidden, "outputs"], self.heights, strict=True):
             self.canvas.text(MARGIN, self.bottom + height, name, LEGEND_TEXT, MUTED, ha="left")
 

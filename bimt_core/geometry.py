@@ -5,9 +5,13 @@ constant layer distance of the connection cost, so positions here are in-layer p
 """
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Distance = Literal["manhattan", "euclidean"]
 
 
 def line(n: int) -> Tensor:
@@ -65,3 +69,11 @@ def manhattan(a: Tensor, b: Tensor) -> Tensor:
         Distances, shape (n, m).
     """
     return (a.unsqueeze(1) - b.unsqueeze(0)).abs().sum(-1)
+
+
+def euclidean(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distance between every two positions; arguments and result as for `manhattan`."""
+    return (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1).sqrt()
+
+
+DISTANCES: dict[Distance, Callable[[Tensor, Tensor], Tensor]] = {"manhattan": manhattan, "euclidean": euclidean}

@@ -7,10 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.modularity import ACTIVE, TRANSFORMS, Transform, louvain, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import ConnectionCost, Wiring, connection_cost
+from bimt_core.wiring import Wiring
 
 Direction = Literal["minimize", "maximize"]
 

@@ -11,8 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bimt_core.networks import MLP
+from bimt_core.networks import Network, from_dict, to_dict
+from bimt_core.relocate import Method, relocate
 from bimt_core.wiring import parameter_order
+
+AT_ONCE = 2**26  # numbers of intermediate values that a prediction keeps at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class Population:
         output_labels: Which output sits at each place, int64, shape (networks, outputs).
     """
 
-    network: MLP
+    network: Network
     flat: Tensor
     input_labels: Tensor
     output_labels: Tensor
@@ -46,6 +49,15 @@ class Population:
         """The networks with these indices, as a population of their own (a copy)."""
         index = torch.as_tensor(networks, device=self.flat.device)
         return Population(self.network, self.flat[index], self.input_labels[index], self.output_labels[index])
+
+    def part(self, networks: slice) -> "Population":
+        """Some networks as a population that shares memory with this one."""
+        return replace(
+            self,
+            flat=self.flat[networks],
+            input_labels=self.input_labels[networks],
+            output_labels=self.output_labels[networks],
+        )
 
     def arranged(self, order: Mapping[str, Tensor]) -> "Population":
         """The same functions with neurons rearranged.
@@ -65,42 +77,56 @@ class Population:
         """A task's inputs as each network's input neurons see them.
 
         Args:
-            inputs: Shape (rows, inputs), or tokens of shape (rows, folds).
+            inputs: Shape (rows, [places,] inputs), or tokens of shape (rows, folds).
 
         Returns:
-            Shape (networks, rows, inputs), rows next to each other in memory as `MLP.forward` likes it; tokens are
-            returned as they are, since their embedding moves instead.
+            Shape (networks, rows, [places,] inputs), rows next to each other in memory as `MLP.forward` likes it; not
+            copied for each network where inputs never move. Tokens are returned as they are, since their embedding
+            moves instead.
         """
-        if self.network.vocabulary:
+        if self.network.takes_tokens:
             return inputs
-        return inputs.mT[self.input_labels].mT
+        return _place(inputs, self.input_labels, movable=self.network.wiring.inputs.movable)
 
     def place_targets(self, targets: Tensor) -> Tensor:
-        """A task's targets as each network's output neurons should give them.
+        """A task's targets (or which of them are scored) as each network's output neurons should give them.
 
         Args:
-            targets: Values, shape (rows, outputs), or class numbers, int64, shape (rows,).
+            targets: Values, shape (rows, [places,] outputs), or class numbers, int64, shape (rows,).
 
         Returns:
-            Shape (networks, rows, outputs), rows next to each other in memory, or (networks, rows).
+            Shape (networks, rows, [places,] outputs), rows next to each other in memory, or (networks, rows).
         """
         if targets.dtype == torch.int64:
             return self.output_labels.argsort(1)[:, targets]
-        return targets.mT[self.output_labels].mT
+        return _place(targets, self.output_labels, movable=self.network.wiring.outputs.movable)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
         """Outputs in the task's own order.
 
         Args:
-            inputs: Inputs in the task's own order, shape (rows, inputs), or tokens of shape (rows, folds).
+            inputs: Inputs in the task's own order, shape (rows, [places,] inputs), or tokens of shape (rows, folds).
 
         Returns:
-            Shape (networks, rows, outputs).
+            Shape (networks, rows, [places,] outputs).
         """
-        values = self.network.forward(self.tensors, self.place_inputs(inputs))
-        places = self.output_labels.argsort(1).unsqueeze(1).expand_as(values)
-        return values.gather(2, places)
+        points = inputs.shape[1] if inputs.ndim == 3 else 1
+        rows = max(1, AT_ONCE // (len(self) * self.network.activation_values(points)))
+        parts = [self.network.forward(self.tensors, self.place_inputs(part)) for part in inputs.split(rows)]
+        values = torch.cat(parts, dim=1)
+        places = self.output_labels.argsort(1)
+        return values.gather(-1, places.view(len(self), *[1] * (values.ndim - 2), -1).expand_as(values))
+
+    def relocated(self, method: Method = "assignment", *, rounds: int = 100) -> "Population":
+        """The same functions with neurons moved to where their connections are short: relocation after training.
+
+        Args:
+            method: See `relocate`.
+            rounds: How many times all sets of neurons are visited at most; it ends when nothing moves.
+        """
+        top_k = max(len(neurons) for neurons in self.network.wiring.neurons)
+        return self.arranged(relocate(self.network.wiring, self.flat, method, top_k=top_k, rounds=rounds))
 
     def to(self, device: torch.device | str) -> "Population":
         """The same population on a device."""
@@ -112,8 +138,14 @@ class Population:
         )
 
 
+def _place(values: Tensor, labels: Tensor, *, movable: bool) -> Tensor:
+    if not movable:
+        return values.unsqueeze(0).expand(len(labels), *values.shape)
+    return values.movedim(-1, 0)[labels].movedim(1, -1)
+
+
 def initialise(
-    network: MLP, seeds: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    network: Network, seeds: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> Population:
     """Draws one network a seed, always on the CPU, so that a seed means the same weights on every device.
 
@@ -158,7 +190,7 @@ def to_bytes(population: Population) -> bytes:
     """The population as a safetensors file whose header holds the architecture as JSON."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in population.tensors.items()}
     labels = {"input_labels": population.input_labels.cpu(), "output_labels": population.output_labels.cpu()}
-    return save(tensors | labels, metadata={"network": json.dumps(population.network.as_dict())})
+    return save(tensors | labels, metadata={"network": json.dumps(to_dict(population.network))})
 
 
 def save_population(population: Population, path: Path) -> None:
@@ -166,21 +198,22 @@ def save_population(population: Population, path: Path) -> None:
     write_atomically(path, to_bytes(population))
 
 
-def load_population(path: Path) -> Population:
+def load_population(path: Path, network: Network | None = None) -> Population:
     """Reads a population that `save_population` wrote; see `from_bytes`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a population.
     """
-    return from_bytes(path.read_bytes(), source=str(path))
+    return from_bytes(path.read_bytes(), network, source=str(path))
 
 
-def from_bytes(data: bytes, *, source: str = "the data") -> Population:
+def from_bytes(data: bytes, network: Network | None = None, *, source: str = "the data") -> Population:
     """The population that `to_bytes` wrote; nothing is unpickled.
 
     Args:
         data: A safetensors file.
+        network: The architecture; None for the one that the file describes. Needed for a module of one's own.
         source: What an error calls it.
 
     Raises:
@@ -188,9 +221,12 @@ def from_bytes(data: bytes, *, source: str = "the data") -> Population:
     """
     try:
         tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        network = MLP.from_dict(json.loads(header["__metadata__"]["network"]))
+        if network is None:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            network = from_dict(json.loads(header["__metadata__"]["network"]))
         flat = network.wiring.flatten(tensors)
+        if flat.shape[1] != network.wiring.n_parameters:
+            raise ValueError(f"{flat.shape[1]} parameters, the network has {network.wiring.n_parameters}")
         return Population(network, flat, tensors["input_labels"], tensors["output_labels"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{source} holds no population: {error}") from error

@@ -1,16 +1,26 @@
 """The training loop: a population in, snapshots out."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from bimt_core.cost import ConnectionCost
 from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.networks import Network
+from bimt_core.optimiser import StepArguments, corrections, stepper
 from bimt_core.population import Population
+from bimt_core.prune import weak_neurons
 from bimt_core.relocate import relocate
+from bimt_core.rows import Rows
 from bimt_core.tasks import Task
-from bimt_core.wiring import ConnectionCost, parameter_order
+from bimt_core.wiring import parameter_order, parameters_at
+
+CACHE_BYTES = 4 * 2**20  # values of a step that stay near a core; measured, see docs/results.md
+WORTH_COMPILING = 1e10  # values a run computes; half a minute of training or so, which compiling halves
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,99 +39,173 @@ class Snapshot:
     population: Population
     moments: Moments
 
+    def select(self, networks: Sequence[int]) -> "Snapshot":
+        """The networks with these indices (a copy)."""
+        index = torch.as_tensor(networks, device=self.moments.first.device)
+        moments = Moments(self.moments.first[index], self.moments.second[index])
+        return Snapshot(self.step, self.population.select(networks), moments)
+
 
 def start(population: Population) -> Snapshot:
     """The snapshot before the first step."""
     return Snapshot(0, population, Moments(torch.zeros_like(population.flat), torch.zeros_like(population.flat)))
 
 
-def train(
-    snapshot: Snapshot, task: Task, knobs: Sequence[Knobs], schedule: Schedule, report_at: Collection[int]
-) -> Iterator[Snapshot]:
-    """Trains every network of a population on all training rows, with AdamW (weight decay 0).
+def work(network: Network, task: Task, schedule: Schedule, networks: int) -> float:
+    """Values that training computes in all; a measure of its length that is the same on every machine."""
+    rows = schedule.batch_size or len(task.inputs)
+    return float(schedule.steps) * networks * network.activation_values(rows * task.points)
 
-    Each network minimises its own prediction loss + lambda * connection cost; nothing is shared but the arithmetic, so
-    a network that diverges leaves its neighbours as they are. Every S steps the neurons are relocated. The caller's
-    loop over the snapshots is the place for evaluation, pictures and checkpoints; none happens in here.
+
+def train(
+    snapshot: Snapshot,
+    task: Task,
+    knobs: Sequence[Knobs],
+    schedule: Schedule,
+    report_at: Collection[int],
+    *,
+    compiled: bool | None = None,
+) -> Iterator[Snapshot]:
+    """Trains every network of a population with AdamW (weight decay 0).
+
+    Each network minimises its own prediction loss + lambda * connection cost; nothing is shared but the arithmetic (and
+    the order of the rows, where they come in batches), so a network that diverges leaves its neighbours as they are.
+    Every S steps small neurons are pruned and all are relocated. The caller's loop over the snapshots is the place for
+    evaluation, pictures and checkpoints; none happens in here.
 
     Args:
         snapshot: Where to start; `start(population)` or any earlier snapshot.
-        task: The task, on the population's device.
+        task: The task, on the population's device and in its type of numbers.
         knobs: One a network.
         schedule: Shared by all.
         report_at: Numbers of finished steps after which to yield.
+        compiled: Whether to compile the step, on a CPU: about twice as fast after some ten seconds of compiling, and
+            with other rounding. None for where the run is long enough, whatever the machine.
 
     Yields:
         Snapshots, whose tensors are never changed afterwards.
 
     Raises:
-        ValueError: If there is not one `Knobs` a network.
+        ValueError: If there is not one `Knobs` a network, or a batch has more rows than there are.
     """
-    population, moments = snapshot.population, snapshot.moments
-    if len(knobs) != len(population):
-        raise ValueError(f"knobs must be one a network: {len(population)} networks, got {len(knobs)}")
-    wiring = population.network.wiring
-    penalty = _Penalty(ConnectionCost.of(wiring, local_last=schedule.local_last), knobs, population.flat)
-    learning_rate = penalty.column([k.learning_rate for k in knobs])
-    changes = schedule.changes()
+    n = len(snapshot.population)
+    if len(knobs) != n:
+        raise ValueError(f"knobs must be one a network: {n} networks, got {len(knobs)}")
+    if compiled is None:
+        compiled = work(snapshot.population.network, task, schedule, n) > WORTH_COMPILING
+    size = _together(snapshot.population, task, schedule)
+    padding = [min(i, n - 1) for i in range(size * math.ceil(n / size))]  # all parts are of one size
+    state = _State(snapshot.select(padding), task, [knobs[i] for i in padding], schedule, size, compiled=compiled)
 
-    flat = population.flat.detach().clone().requires_grad_()
-    first, second = moments.first.clone(), moments.second.clone()
-    inputs, targets = population.place_inputs(task.inputs), population.place_targets(task.targets)
-    coefficients = penalty.coefficients(schedule, snapshot.step)
-    for step in range(snapshot.step, schedule.steps):
-        if step in changes:
-            coefficients = penalty.coefficients(schedule, step)
-        outputs = population.network.forward(wiring.tensors(flat), inputs)
-        (gradient,) = torch.autograd.grad(task.loss(outputs, targets).sum(), flat)
-        with torch.no_grad():
-            gradient.addcmul_(flat.sign(), coefficients)
-            _adam_step(flat, gradient, first, second, step + 1, learning_rate)
+    relocations = range(schedule.relocate_every, schedule.steps + 1, schedule.relocate_every)
+    events = {schedule.steps, *schedule.changes(), *relocations, *report_at}
+    stops = sorted({snapshot.step} | {e for e in events if snapshot.step < e <= schedule.steps})
+    for begin, end in pairwise(stops):
+        state.advance(begin, end)
+        if end in relocations:
+            state.rearrange()
+        if end in report_at:
+            yield state.snapshot(end, n)
 
-        done = step + 1
-        if done % schedule.relocate_every == 0:
-            population = Population(
-                population.network, flat.detach(), population.input_labels, population.output_labels
+
+def _together(population: Population, task: Task, schedule: Schedule) -> int:
+    """How many networks to take a step with at once: parts of equal size whose values fit a core's caches."""
+    n = len(population)
+    if population.flat.is_cuda:
+        return n
+    rows = schedule.batch_size or len(task.inputs)
+    values = population.network.activation_values(rows * task.points)
+    most = CACHE_BYTES * torch.get_num_threads() // (values * population.flat.element_size())
+    return math.ceil(n / math.ceil(n / max(1, most)))
+
+
+class _State:
+    """A population in training: tensors that change in place, and the parts that take steps together."""
+
+    def __init__(
+        self, snapshot: Snapshot, task: Task, knobs: Sequence[Knobs], schedule: Schedule, size: int, *, compiled: bool
+    ) -> None:
+        self.population = replace(snapshot.population, flat=snapshot.population.flat.detach().clone())
+        self.moments = Moments(snapshot.moments.first.clone(), snapshot.moments.second.clone())
+        self.schedule = schedule
+        self.wiring = schedule.penalised(self.population.network.wiring)
+        self.penalty = _Penalty(ConnectionCost.of(self.wiring, local_last=schedule.local_last), knobs, schedule)
+        self.coefficients = torch.zeros_like(self.population.flat)
+        rate = _column([k.learning_rate for k in knobs], self.population.flat)
+        self.parts = []
+        for first in range(0, len(knobs), size):
+            part = slice(first, first + size)
+            step = self.population.flat[part], self.moments.first[part], self.moments.second[part]
+            rows = Rows(task, self.population.part(part), schedule.batch_size)
+            arguments = StepArguments(
+                *step, *rows.buffers, self.coefficients[part], rate[part], torch.zeros(2).to(self.population.flat)
             )
-            order = relocate(wiring, flat, schedule.relocation, top_k=schedule.relocate_top_k)
-            if order:
-                population = population.arranged(order)
-                flat = population.flat.clone().requires_grad_()
-                moved = parameter_order(wiring, order, embeddings_only=not schedule.move_moments)
-                first, second = first.gather(1, moved), second.gather(1, moved)
-                inputs, targets = population.place_inputs(task.inputs), population.place_targets(task.targets)
-        if done in report_at:
-            now = Population(
-                population.network, flat.detach().clone(), population.input_labels, population.output_labels
-            )
-            yield Snapshot(done, now, Moments(first.clone(), second.clone()))
+            network, loss = self.population.network, task.loss_name
+            run = stepper(network, loss, schedule.penalty_step, arguments, compiled=compiled)
+            self.parts.append(_Part(part, rows, arguments.corrections, run))
+
+    def advance(self, begin: int, end: int) -> None:
+        """Takes the steps from `begin` (counted from 0) to before `end`, between which the penalty does not change."""
+        self.coefficients.copy_(self.penalty.coefficients(begin, self.population.flat))
+        table = torch.tensor([corrections(step + 1) for step in range(begin, end)]).to(self.population.flat)
+        for part in self.parts:
+            for step, correction in zip(range(begin, end), table, strict=True):
+                part.rows.load(step)
+                part.corrections.copy_(correction)
+                part.run()
+
+    def rearrange(self) -> None:
+        """Prunes and relocates."""
+        flat, first, second = self.population.flat, self.moments.first, self.moments.second
+        if self.schedule.prune_below:
+            dead = parameters_at(self.wiring, weak_neurons(self.wiring, flat, self.schedule.prune_below))
+            for tensor in (flat, first, second):
+                tensor.masked_fill_(dead, 0.0)
+        s = self.schedule
+        order = relocate(self.wiring, flat, s.relocation, top_k=s.relocate_top_k, rounds=s.relocate_rounds)
+        if not order:
+            return
+        moved = self.population.arranged(order)
+        flat.copy_(moved.flat)
+        self.population = replace(moved, flat=flat)
+        index = parameter_order(self.wiring, order, embeddings_only=not self.schedule.move_moments)
+        for moment in (first, second):
+            moment.copy_(moment.gather(1, index))
+        for part in self.parts:
+            part.rows.place(self.population.part(part.networks))
+
+    def snapshot(self, step: int, networks: int) -> Snapshot:
+        """A copy of where the first networks are."""
+        return Snapshot(step, self.population, self.moments).select(range(networks))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Networks that take a step together: which they are, their rows, the step's corrections, and what takes it."""
+
+    networks: slice
+    rows: Rows
+    corrections: Tensor
+    run: Callable[[], None]
 
 
 class _Penalty:
     """lambda * (cost of one unit of each parameter), for the phase a step lies in."""
 
-    def __init__(self, cost: ConnectionCost, knobs: Sequence[Knobs], like: Tensor) -> None:
-        self.cost, self.like = cost, like
-        self.cost_weight = self.column([k.cost_weight for k in knobs])
-        self.weight_factor = self.column([k.weight_factor for k in knobs]).squeeze(1)
-        self.layer_distance = self.column([k.layer_distance for k in knobs]).squeeze(1)
+    def __init__(self, cost: ConnectionCost, knobs: Sequence[Knobs], schedule: Schedule) -> None:
+        self.cost, self.knobs, self.schedule = cost, knobs, schedule
 
-    def column(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=self.like.dtype, device=self.like.device).unsqueeze(1)
-
-    def coefficients(self, schedule: Schedule, step: int) -> Tensor:
-        unit = self.cost.coefficients(
-            self.weight_factor, self.layer_distance, penalise_bias=schedule.penalises_bias(step)
+    def coefficients(self, step: int, like: Tensor) -> Tensor:
+        """Shape (networks, n_parameters), in the type and on the device of `like`."""
+        weight_factor, layer_distance, cost_weight = (
+            _column([getattr(k, name) for k in self.knobs], like)
+            for name in ("weight_factor", "layer_distance", "cost_weight")
         )
-        return unit * self.cost_weight * schedule.cost_factor(step)
+        unit = self.cost.coefficients(
+            weight_factor.squeeze(1), layer_distance.squeeze(1), penalise_bias=self.schedule.penalises_bias(step)
+        )
+        return unit * cost_weight * self.schedule.cost_factor(step)
 
 
-def _adam_step(flat: Tensor, gradient: Tensor, first: Tensor, second: Tensor, step: int, learning_rate: Tensor) -> None:
-    """One AdamW step in place, as torch.optim.AdamW takes it (beta 0.9 and 0.999, eps 1e-8, weight decay 0).
-
-    Written out because torch's optimisers take one learning rate a tensor, and here each row has its own.
-    """
-    first.lerp_(gradient, 0.1)
-    second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-    scale = second.sqrt().div_((1 - 0.999**step) ** 0.5).add_(1e-8)
-    flat.sub_(first.div(scale).mul_(learning_rate / (1 - 0.9**step)))
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)

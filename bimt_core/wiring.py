@@ -1,23 +1,27 @@
-"""Wiring: which tensor connects which neurons, and what the connections cost.
+"""Wiring: which tensor connects which neurons.
 
 A wiring is a list of neuron sets and a list of wires. A wire is one tensor of the network with, for each of its
-dimensions, the neurons that dimension belongs to. Cost and relocation read nothing else, so they are written once for
-every architecture. All tensors of a network are stored end to end in one flat vector, and a population of networks is a
-matrix with one row a network; `Wiring.tensors` gives the named views.
+dimensions, the neurons that dimension belongs to. A layer of a perceptron, attention heads, a residual stream (one set
+of neurons tied to many tensors) and a recurrent layer (a tensor with the same neurons twice) are all cases of it. Cost
+and relocation read nothing else, so they are written once for every architecture. All tensors of a network are stored
+end to end in one flat vector, and a population of networks is a matrix with one row a network; `Wiring.tensors` gives
+the named views.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from bimt_core.geometry import manhattan
+from bimt_core.geometry import DISTANCES, Distance
 
 Reduction = Literal["sum", "mean"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +32,26 @@ class Neurons:
         name: Unique name, such as "hidden1".
         positions: In-layer positions, shape (n, dimensions).
         movable: Whether relocation may rearrange them.
+        blocks: Equal blocks of neighbours, such as attention heads: relocation rearranges the neurons within a block
+            and whole blocks, so that a block stays together.
+
+    Raises:
+        ValueError: If there is no neuron, or the blocks do not divide the neurons.
     """
 
     name: str
     positions: Tensor
     movable: bool = True
+    blocks: int = 1
+
+    def __post_init__(self) -> None:
+        if self.positions.ndim != 2 or not len(self.positions):
+            raise ValueError(
+                f"positions of neurons {self.name!r} must have shape (n, dimensions) with n at least 1, "
+                f"got {tuple(self.positions.shape)}"
+            )
+        if self.blocks < 1 or len(self.positions) % self.blocks:
+            raise ValueError(f"{self.blocks} blocks do not divide the {len(self)} neurons of {self.name!r}")
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -73,6 +92,25 @@ class Wire:
     def is_bias(self) -> bool:
         return len(self.axes) == 1
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it connects a set of neurons to itself."""
+        return self.is_weight and self.ends[0].neurons == self.ends[1].neurons
+
+
+def linear(name: str, source: str, target: str, *, source_folds: int = 1, target_folds: int = 1) -> tuple[Wire, Wire]:
+    """The two wires of a `torch.nn.Linear`: "NAME.weight", shape (target, source), and "NAME.bias".
+
+    Args:
+        name: The module's name.
+        source: The neurons it reads.
+        target: The neurons it writes.
+        source_folds: How many times the source neurons follow each other in the weight's columns.
+        target_folds: The same of the target neurons and the rows, such as 3 for query, key and value.
+    """
+    to = Axis(target, target_folds)
+    return Wire(f"{name}.weight", (to, Axis(source, source_folds))), Wire(f"{name}.bias", (to,))
+
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
@@ -80,33 +118,58 @@ class Wiring:
 
     Args:
         neurons: Neuron sets, input first, output last.
-        wires: Tensors in storage order.
+        wires: Tensors in storage order, the last weight being the last layer.
         reduction: R of the connection cost: "sum" or "mean" over the entries of each tensor.
+        distance: In-layer distance; the paper's is "manhattan".
+        distance_power: What the distance is raised to; the paper's is 1.
 
     Raises:
         ValueError: If a name is used twice, an axis names unknown neurons, a tensor has no or more than two neuron
-            axes, or its two axes are the same neurons (recurrent wiring).
+            axes, connected neurons have positions of different dimensions, neurons in blocks are connected to
+            themselves, or reduction or distance is unknown.
     """
 
     neurons: tuple[Neurons, ...]
     wires: tuple[Wire, ...]
     reduction: Reduction = "sum"
+    distance: Distance = "manhattan"
+    distance_power: float = 1.0
     _by_name: dict[str, Neurons] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {neurons.name: neurons for neurons in self.neurons})
         if len(self._by_name) < len(self.neurons):
             raise ValueError(f"neuron names must differ, got {[neurons.name for neurons in self.neurons]}")
-        if len({wire.tensor for wire in self.wires}) < len(self.wires):
-            raise ValueError(f"a tensor is attached once, got {[wire.tensor for wire in self.wires]}")
+        for what, value, known in (
+            ("reduction", self.reduction, REDUCTIONS),
+            ("distance", self.distance, DISTANCES),
+        ):
+            if value not in known:
+                raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
+        twice = [name for name, times in Counter(wire.tensor for wire in self.wires).items() if times > 1]
+        if twice:
+            raise ValueError(f"a tensor is attached once, {twice[0]!r} is attached twice")
         for wire in self.wires:
-            for end in wire.ends:
-                if end.neurons not in self._by_name:
-                    raise ValueError(f"tensor {wire.tensor!r} names unknown neurons {end.neurons!r}")
-            if len(wire.ends) not in (1, 2):
-                raise ValueError(f"tensor {wire.tensor!r} must have 1 or 2 neuron axes, got {len(wire.ends)}")
-            if wire.is_weight and wire.ends[0].neurons == wire.ends[1].neurons:
-                raise ValueError(f"tensor {wire.tensor!r} connects {wire.ends[0].neurons!r} to itself: not supported")
+            self._check(wire)
+
+    def _check(self, wire: Wire) -> None:
+        for end in wire.ends:
+            if end.neurons not in self._by_name:
+                raise ValueError(
+                    f"tensor {wire.tensor!r} names unknown neurons {end.neurons!r}, known are {list(self._by_name)}"
+                )
+        if len(wire.ends) not in (1, 2):
+            raise ValueError(f"tensor {wire.tensor!r} must have 1 or 2 neuron axes, got {len(wire.ends)}")
+        if not wire.is_weight:
+            return
+        one, other = (self[end.neurons] for end in wire.ends)
+        if one.positions.shape[1] != other.positions.shape[1]:
+            raise ValueError(
+                f"tensor {wire.tensor!r} connects neurons at positions of different dimensions: "
+                f"{one.name!r} has {one.positions.shape[1]}, {other.name!r} has {other.positions.shape[1]}"
+            )
+        if wire.is_recurrent and one.blocks > 1:
+            raise ValueError(f"tensor {wire.tensor!r} connects neurons in blocks ({one.name!r}) to themselves")
 
     def __getitem__(self, name: str) -> Neurons:
         return self._by_name[name]
@@ -127,6 +190,10 @@ class Wiring:
     def shape(self, wire: Wire) -> tuple[int, ...]:
         """Shape of the wire's tensor in one network."""
         return tuple(axis if isinstance(axis, int) else len(self[axis.neurons]) * axis.folds for axis in wire.axes)
+
+    def scale(self, wire: Wire) -> float:
+        """What R multiplies each entry of the wire's tensor by: 1, or 1 / number of entries."""
+        return 1.0 if self.reduction == "sum" else 1.0 / prod(self.shape(wire))
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -154,87 +221,14 @@ class Wiring:
         parts = [tensors[wire.tensor].flatten(-len(wire.axes)) for wire in self.wires]
         return torch.cat(parts, dim=-1)
 
-    def distance(self, wire: Wire) -> Tensor:
-        """In-layer distance of every entry of a weight, shape of its tensor; folds share positions."""
+    def lengths(self, wire: Wire) -> Tensor:
+        """In-layer distance (to its power) of every entry of a weight, shape of its tensor; folds share positions."""
         target, source = wire.ends
         return self.between(self[target.neurons], self[source.neurons]).repeat(target.folds, source.folds)
 
     def between(self, target: Neurons, source: Neurons) -> Tensor:
-        """In-layer distances between two sets of neurons, shape (n target, n source)."""
-        return manhattan(target.positions, source.positions)
-
-
-@dataclass(frozen=True, eq=False)
-class ConnectionCost:
-    """The paper's connection cost as one coefficient a parameter.
-
-    connection cost = sum over tensors of R(|W| * (A * d + y0)) + R(|b| * y0) [+ R(|E| * y0) for an embedding],
-    with A the weight factor, d the in-layer distance, y0 the layer distance and R the wiring's reduction. It is linear
-    in |parameters|, so it is a scalar product, and its subgradient is coefficient * sign(parameter).
-
-    Args:
-        distance: d of each parameter (0 where there is none), shape (n_parameters,).
-        scale: 1, or 1 / number of entries of the parameter's tensor, shape (n_parameters,).
-        is_bias: Which parameters are biases, shape (n_parameters,).
-    """
-
-    distance: Tensor
-    scale: Tensor
-    is_bias: Tensor
-
-    @staticmethod
-    def of(wiring: Wiring, *, local_last: bool = True) -> "ConnectionCost":
-        """Reads the coefficients off a wiring.
-
-        Args:
-            wiring: The network's wiring.
-            local_last: Whether distance counts in the last weight tensor (False: the paper's no_penalize_last).
-        """
-        last = wiring.weights[-1]
-        local = {wire.tensor for wire in wiring.weights if local_last or wire is not last}
-        distance = [
-            wiring.distance(wire).flatten() if wire.tensor in local else torch.zeros(size, dtype=torch.float64)
-            for wire, size in zip(wiring.wires, wiring.sizes, strict=True)
-        ]
-        scale = [1.0 if wiring.reduction == "sum" else 1.0 / size for size in wiring.sizes]
-        sizes = torch.tensor(wiring.sizes)
-        return ConnectionCost(
-            torch.cat(distance),
-            torch.tensor(scale, dtype=torch.float64).repeat_interleave(sizes),
-            torch.tensor([wire.is_bias for wire in wiring.wires]).repeat_interleave(sizes),
-        )
-
-    def coefficients(self, weight_factor: Tensor, layer_distance: Tensor, *, penalise_bias: bool = True) -> Tensor:
-        """Cost of one unit of each parameter.
-
-        Args:
-            weight_factor: A, one a network, shape (networks,).
-            layer_distance: y0, one a network, shape (networks,).
-            penalise_bias: Whether biases cost anything.
-
-        Returns:
-            Coefficients, shape (networks, n_parameters), in the dtype and on the device of `weight_factor`.
-        """
-        distance, scale = self.distance.to(weight_factor), self.scale.to(weight_factor)
-        cost = scale * (weight_factor.unsqueeze(1) * distance + layer_distance.unsqueeze(1))
-        return cost if penalise_bias else cost.masked_fill(self.is_bias.to(cost.device), 0.0)
-
-    def wiring_length(self, flat: Tensor) -> Tensor:
-        """Sum of |weight| * distance over all weights, whatever the reduction; shape (networks,)."""
-        return flat.abs() @ self.distance.to(flat)
-
-
-def connection_cost(flat: Tensor, coefficients: Tensor) -> Tensor:
-    """Connection cost of each network.
-
-    Args:
-        flat: Parameters, shape (networks, n_parameters).
-        coefficients: From `ConnectionCost.coefficients`, same shape.
-
-    Returns:
-        Cost, shape (networks,).
-    """
-    return (flat.abs() * coefficients).sum(1)
+        """In-layer distances between two sets of neurons to their power, shape (n target, n source)."""
+        return DISTANCES[self.distance](target.positions, source.positions) ** self.distance_power
 
 
 def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_only: bool = False) -> Tensor:
@@ -266,4 +260,27 @@ def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_o
             index = (index.unsqueeze(2) * length + places.unsqueeze(1)).flatten(1)
         parts.append(index + offset)
         offset += size
+    return torch.cat(parts, dim=1)
+
+
+def parameters_at(wiring: Wiring, chosen: Mapping[str, Tensor]) -> Tensor:
+    """Which parameters belong to chosen neurons: their incoming and outgoing weights, biases and embeddings.
+
+    Args:
+        wiring: The wiring.
+        chosen: For some sets of neurons, which of them, bool, shape (networks, n).
+
+    Returns:
+        Bool, shape (networks, n_parameters).
+    """
+    some = next(iter(chosen.values()))
+    parts = []
+    for wire in wiring.wires:
+        shape = wiring.shape(wire)
+        mask = torch.zeros(len(some), *shape, dtype=torch.bool, device=some.device)
+        for dimension, axis in enumerate(wire.axes):
+            if isinstance(axis, Axis) and axis.neurons in chosen:
+                here = chosen[axis.neurons].repeat(1, axis.folds)
+                mask = mask | here.unflatten(1, [-1 if d == dimension else 1 for d in range(len(shape))])
+        parts.append(mask.flatten(1))
     return torch.cat(parts, dim=1)

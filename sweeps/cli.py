@@ -53,7 +53,7 @@ def tasks(as_json: Json = False) -> None:
         row: dict[str, Any] = {
             "task": name,
             "description": t.description,
-            "network": "-".join(map(str, t.network.shape)),
+            "network": "-".join(str(len(neurons)) for neurons in t.network.wiring.neurons),
         }
         row |= {"score": t.score_name, "steps": t.schedule.steps, "cost_weight": t.knobs.cost_weight}
         rows.append(row)

@@ -251,9 +251,9 @@ def _largest_network_bytes(spec: SweepSpec) -> int:
     """Memory of one network while it trains: about eight copies of its parameters, and its activations twice."""
     the_task = task(spec.task, spec.data_seed)
     r = _largest(spec)
-    rows = len(the_task.inputs) + len(the_task.test_inputs)
-    numbers = 8 * r.network.wiring.n_parameters + 2 * r.network.activation_values(rows)
-    return int(numbers * (8 if r.network.vocabulary else 4))
+    rows = r.schedule.batch_size or len(the_task.inputs) + len(the_task.test_inputs)
+    numbers = 8 * r.network.wiring.n_parameters + 2 * r.network.activation_values(rows * the_task.points)
+    return numbers * the_task.dtype.itemsize
 
 
 def _largest(spec: SweepSpec) -> Recipe:

@@ -4,14 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bimt_core import MLP, Knobs, Schedule, Task
+from bimt_core import Knobs, Network, Schedule, Task
 
 KNOBS = tuple(field.name for field in dataclasses.fields(Knobs))
 SCHEDULE = tuple(field.name for field in dataclasses.fields(Schedule))
 ARCHITECTURE = ("hidden_width", "hidden_layers")
 HYPERPARAMETERS = (*KNOBS, *SCHEDULE, *ARCHITECTURE)
-INTEGERS = frozenset({"steps", "relocate_every", "relocate_top_k", *ARCHITECTURE})
+INTEGERS = frozenset({"steps", "batch_size", "relocate_every", "relocate_top_k", "relocate_rounds", *ARCHITECTURE})
 SWITCHES = frozenset({"local_last", "move_moments"})
+WORDS = frozenset({"reduction", "distance", "penalty_step", "relocation"})
 
 Value = float | int | bool | str
 Params = Mapping[str, Any]
@@ -24,12 +25,12 @@ class Recipe:
     Networks with equal `network` and `schedule` can be trained as one population.
     """
 
-    network: MLP
+    network: Network
     knobs: Knobs
     schedule: Schedule
 
     @property
-    def shape(self) -> tuple[MLP, Schedule]:
+    def shape(self) -> tuple[Network, Schedule]:
         """What the networks of one population must have in common."""
         return self.network, self.schedule
 
@@ -42,23 +43,10 @@ def recipe(task: Task, params: Params) -> Recipe:
         params: Hyperparameter name, one of `HYPERPARAMETERS`, to value.
 
     Raises:
-        ValueError: If a value breaks the rules of `Knobs`, `Schedule` or `MLP`.
+        ValueError: If a value breaks the rules of `Knobs`, `Schedule` or the task's network.
     """
     ours: dict[str, Any] = {"relocation": "assignment", "move_moments": True}
     knobs = dataclasses.replace(task.knobs, **{k: v for k, v in params.items() if k in KNOBS})
     schedule = dataclasses.replace(task.schedule, **ours | {k: v for k, v in params.items() if k in SCHEDULE})
-    return Recipe(_network(task.network, params), knobs, schedule)
-
-
-def _network(published: MLP, params: Params) -> MLP:
-    """`hidden_width` neurons in each of `hidden_layers` hidden layers; the published shape where neither is given."""
-    first, *hidden, last = published.shape
-    width, layers = params.get("hidden_width"), params.get("hidden_layers", len(hidden))
-    for name in ARCHITECTURE:
-        if params.get(name, 1) < 1:
-            raise ValueError(f"{name} must be at least 1, got {params[name]}")
-    if width is not None:
-        hidden = [width] * layers
-    elif layers != len(hidden):
-        hidden = [hidden[0]] * layers
-    return dataclasses.replace(published, shape=(first, *hidden, last))
+    network = task.network.resized(params.get("hidden_width"), params.get("hidden_layers"))
+    return Recipe(network, knobs, schedule)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bimt_core import task
-from sweeps.recipe import HYPERPARAMETERS, INTEGERS, SWITCHES, Value, recipe
+from sweeps.recipe import HYPERPARAMETERS, INTEGERS, SWITCHES, WORDS, Value, recipe
 
 
 def _number(given: Any) -> Any:
@@ -94,7 +94,7 @@ def parse_parameter(name: str, given: Any) -> Parameter:
     kind = kind_of(data)
     if kind is not Fixed and name == "cost_phases":
         raise ValueError(f"takes one value, a list of [fraction, factor], got {given!r}")
-    if kind is Range and (name in SWITCHES or name == "relocation"):
+    if kind is Range and (name in SWITCHES | WORDS):
         raise ValueError(f"takes choices or one value, not a range, got {given!r}")
     if kind is Fixed:
         data = data | {"value": _typed(name, data["value"])}
@@ -123,7 +123,7 @@ def _typed(name: str, value: Any) -> Any:
     """A hyperparameter's value in its own type."""
     if name == "cost_phases":
         return _phases(value)
-    if name in SWITCHES or name == "relocation":
+    if name in SWITCHES | WORDS:
         kind, told = (bool, "true or false") if name in SWITCHES else (str, "a word")
         if not isinstance(value, kind):
             raise ValueError(f"must be {told}, got {value!r}")

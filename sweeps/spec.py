@@ -9,7 +9,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
-from bimt_core import METRICS, TASKS
+from bimt_core import METRICS, task
 from sweeps.errors import BadInputError
 from sweeps.search_space import Fixed, Number, NumberOrNone, Parameter, Part, Whole, kind_of, parse_parameter
 
@@ -126,8 +126,7 @@ class SweepSpec(Part):
     @field_validator("task")
     @classmethod
     def _known_task(cls, name: str) -> str:
-        if name not in TASKS:
-            raise ValueError(f"must be one of {', '.join(TASKS)}, got {name!r}")
+        task(name)
         return name
 
     @field_validator("search", mode="before")

@@ -206,7 +206,9 @@ def test_neurons_take_the_colour_of_their_community() -> None:
 
 def test_more_communities_than_colours_share_the_last() -> None:
     n = len(COMMUNITY) + 2
-    of = replace(task("two_moons"), input_names=("x",) * n, output_names=("y",) * n)
+    rows = dict.fromkeys(("inputs", "targets", "test_inputs", "test_targets"), torch.zeros(1, n))
+    names = {"input_names": ("x",) * n, "output_names": ("y",) * n}
+    of = replace(task("two_moons"), network=MLP((n, n)), **rows, **names)
     population = by_hand((n, n), {("weight0", i, i): 1.0 for i in range(n)})
     given = Communities(0.8, tuple(frozenset({("input", i), ("output", i)}) for i in range(n)))
     figure = connectivity(population, of, communities=given)

@@ -69,5 +69,5 @@ def test_bias_from_is_a_fraction(value):
 
 def test_relocation_is_one_of_the_methods():
     assert [Schedule(relocation=method).relocation for method in METHODS] == list(METHODS)
-    with pytest.raises(ValueError, match="relocation must be one of assignment, greedy, none, got 'swap'"):
+    with pytest.raises(ValueError, match="relocation must be one of assignment, exchange, greedy, none, got 'swap'"):
         Schedule(relocation="swap")

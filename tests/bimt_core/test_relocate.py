@@ -8,10 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.networks import MLP
 from bimt_core.population import Population, initialise
 from bimt_core.relocate import METHODS, place_costs, relocate
-from bimt_core.wiring import ConnectionCost, Neurons, connection_cost, parameter_order
+from bimt_core.wiring import Neurons, parameter_order
 
 MOVING = ("assignment", "greedy")
 SHAPES = st.lists(st.integers(1, 20), min_size=2, max_size=5)
@@ -19,7 +20,7 @@ SHAPES = st.lists(st.integers(1, 20), min_size=2, max_size=5)
 
 def whole_cost(wiring, tensors):
     """The wiring cost of one network: sum over weights of R(|W| * d)."""
-    costs = [np.abs(tensors[wire.tensor]) * wiring.distance(wire).numpy() for wire in wiring.weights]
+    costs = [np.abs(tensors[wire.tensor]) * wiring.lengths(wire).numpy() for wire in wiring.weights]
     return sum(c.sum() if wiring.reduction == "sum" else c.mean() for c in costs)
 
 
@@ -272,5 +273,5 @@ def test_none_moves_nothing():
 def test_an_unknown_method_is_refused():
     wiring, flat = some_network((2, 2))
     assert METHODS == ("assignment", "greedy", "none")
-    with pytest.raises(ValueError, match="relocation must be one of assignment, greedy, none, got 'best'"):
+    with pytest.raises(ValueError, match="relocation must be one of assignment, exchange, greedy, none, got 'best'"):
         relocate(wiring, flat, "best")

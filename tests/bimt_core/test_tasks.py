@@ -120,5 +120,7 @@ def test_a_task_goes_to_a_device_with_all_its_data():
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"task must be one of compositionality, .*, two_moons, got 'mnist'"):
+    with pytest.raises(
+        ValueError, match=r"task must be one of compositionality, .*, two_moons or module:function, got 'mnist'"
+    ):
         task("mnist")

@@ -1,0 +1,107 @@
+"""A recurrent network whose hidden neurons stand on a grid."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from bimt_core.geometry import grid, ring
+from bimt_core.networks.network import draw_linear, empty_tensors, square
+from bimt_core.wiring import Axis, Neurons, Reduction, Wire, Wiring, linear
+
+
+@dataclass(frozen=True)
+class RNN:
+    """Recurrent network: h(t) = tanh(W_in x(t) + W h(t - 1) + b), y(t) = W_out h(t) + b_out, with h(-1) = 0.
+
+    Inputs and outputs stand on rings, hidden neurons on a grid (Liu et al., "Growing Brains", arXiv 2310.07711). The
+    hidden neurons are connected to themselves, so what an exchange of two of them gains depends on their own tie too.
+
+    Args:
+        inputs: Values at each time.
+        hidden: (rows, columns) of hidden neurons.
+        outputs: Values given at each time.
+        reduction: R of the connection cost over each tensor.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+
+    inputs: int
+    hidden: tuple[int, int]
+    outputs: int
+    reduction: Reduction = "mean"
+
+    takes_tokens = False
+
+    def __post_init__(self) -> None:
+        if min(self.inputs, *self.hidden, self.outputs) < 1:
+            raise ValueError(
+                f"inputs, hidden and outputs must be at least 1, got {self.inputs}, {list(self.hidden)}, {self.outputs}"
+            )
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """Sets "input", "hidden", "output"; tensors "in.weight", "in.bias", "recurrent", "out.weight", "out.bias"."""
+        neurons = (
+            Neurons("input", ring(self.inputs)),
+            Neurons("hidden", grid(*self.hidden)),
+            Neurons("output", ring(self.outputs)),
+        )
+        recurrent = Wire("recurrent", (Axis("hidden"), Axis("hidden")))
+        wires = (*linear("in", "input", "hidden"), recurrent, *linear("out", "hidden", "output"))
+        return Wiring(neurons, wires, self.reduction)
+
+    def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Values of the output neurons at every time.
+
+        Args:
+            tensors: One population's parameters, each with the leading dimension networks.
+            inputs: Values of the input neurons in order of their places, shape (networks, rows, times, inputs).
+
+        Returns:
+            Shape (networks, rows, times, outputs).
+        """
+        rows, times = inputs.shape[1:3]
+        bias, out = tensors["in.bias"].unsqueeze(2), tensors["out.bias"].unsqueeze(2)
+        driven = torch.baddbmm(bias, tensors["in.weight"], inputs.permute(0, 3, 2, 1).flatten(2))
+        states: list[Tensor] = []
+        for drive in driven.unflatten(2, (times, rows)).unbind(2):
+            states.append(torch.tanh(torch.baddbmm(drive, tensors["recurrent"], states[-1]) if states else drive))
+        values = torch.baddbmm(out, tensors["out.weight"], torch.cat(states, dim=2))
+        return values.unflatten(2, (times, rows)).permute(0, 3, 2, 1)
+
+    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Flat parameters of one network, drawn as torch.nn.Linear draws its layers: in, recurrent, out."""
+        tensors = empty_tensors(self.wiring, dtype)
+        draw_linear(tensors["in.weight"], tensors["in.bias"], generator)
+        draw_linear(tensors["recurrent"], torch.empty(len(self.wiring["hidden"]), dtype=dtype), generator)
+        draw_linear(tensors["out.weight"], tensors["out.bias"], generator)
+        return self.wiring.flatten(tensors)
+
+    def activation_values(self, rows: int) -> int:
+        """Numbers kept for the backward pass of one network on `rows` times of sequences; an estimate."""
+        return rows * (self.inputs + self.outputs + 2 * len(self.wiring["hidden"]))
+
+    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "RNN":
+        """`hidden_width` hidden neurons on a square grid.
+
+        Raises:
+            ValueError: If the width is not a square number, or layers are asked for.
+        """
+        if hidden_layers not in (None, 1):
+            raise ValueError(f"hidden_layers of a recurrent network is 1, got {hidden_layers}")
+        return self if hidden_width is None else dataclasses.replace(self, hidden=square(hidden_width))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that `RNN.from_dict` reads."""
+        return dataclasses.asdict(self) | {"hidden": list(self.hidden)}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "RNN":
+        """The network that `as_dict` described."""
+        return RNN(**{**data, "hidden": tuple(data["hidden"])})

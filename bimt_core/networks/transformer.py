@@ -1,0 +1,124 @@
+"""The transformer of the in-context regression task."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from bimt_core.geometry import line
+from bimt_core.networks.network import draw_linear, empty_tensors
+from bimt_core.wiring import Neurons, Reduction, Wiring, linear
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Causal transformer without layer norms and without positions, as in the paper.
+
+    Values are embedded linearly into a residual stream; each block adds causal attention, then a perceptron with
+    tanh-GELU; a last linear layer reads the stream. The residual stream is one set of neurons, however many tensors
+    read and write it. Query, key and value of a block share one set of neurons (three folds of the tensor that writes
+    them), of which every head is a block: neurons move within their head, and heads move as wholes.
+
+    Args:
+        inputs: Values at each place of a sequence.
+        outputs: Values given at each place.
+        width: Neurons of the residual stream, and of the heads of a block together.
+        blocks: Attention layers, each with a perceptron.
+        heads: Heads of each attention layer.
+        hidden_width: Hidden neurons of each perceptron.
+        reduction: R of the connection cost over each tensor.
+
+    Raises:
+        ValueError: If a size is below 1, or the heads do not divide the width.
+    """
+
+    inputs: int
+    outputs: int
+    width: int = 32
+    blocks: int = 2
+    heads: int = 1
+    hidden_width: int = 128
+    reduction: Reduction = "mean"
+
+    takes_tokens = False
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "outputs", "width", "blocks", "heads", "hidden_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide the width {self.width}, got {self.heads}")
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """Sets "input", "residual", "heads1", "hidden1", ..., "output"; tensors as of linear modules of these names."""
+        neurons = [Neurons("input", line(self.inputs)), Neurons("residual", line(self.width))]
+        wires = [*linear("embed", "input", "residual")]
+        for block in range(1, self.blocks + 1):
+            heads, hidden = f"heads{block}", f"hidden{block}"
+            neurons += [Neurons(heads, line(self.width), blocks=self.heads), Neurons(hidden, line(self.hidden_width))]
+            wires += [
+                *linear(f"attend{block}", "residual", heads, target_folds=3),
+                *linear(f"attended{block}", heads, "residual"),
+                *linear(f"expand{block}", "residual", hidden),
+                *linear(f"contract{block}", hidden, "residual"),
+            ]
+        neurons.append(Neurons("output", line(self.outputs)))
+        wires += linear("read", "residual", "output")
+        return Wiring(tuple(neurons), tuple(wires), self.reduction)
+
+    def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Values of the output neurons at every place.
+
+        Args:
+            tensors: One population's parameters, each with the leading dimension networks.
+            inputs: Values of the input neurons in order of their places, shape (networks, rows, places, inputs).
+
+        Returns:
+            Shape (networks, rows, places, outputs).
+        """
+        sequences = inputs.shape[1:3]
+
+        def apply(name: str, values: Tensor) -> Tensor:
+            return torch.baddbmm(tensors[f"{name}.bias"].unsqueeze(1), values, tensors[f"{name}.weight"].mT)
+
+        stream = apply("embed", inputs.flatten(1, 2))
+        for block in range(1, self.blocks + 1):
+            asked = apply(f"attend{block}", stream).unflatten(1, sequences).unflatten(3, (3, self.heads, -1))
+            query, key, value = asked.transpose(2, 4).unbind(3)  # (networks, rows, heads, places, width of a head)
+            attended = scaled_dot_product_attention(query, key, value, is_causal=True)
+            stream = stream + apply(f"attended{block}", attended.transpose(2, 3).flatten(3).flatten(1, 2))
+            hidden = gelu(apply(f"expand{block}", stream), approximate="tanh")
+            stream = stream + apply(f"contract{block}", hidden)
+        return apply("read", stream).unflatten(1, sequences)
+
+    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Flat parameters of one network, every layer drawn as torch.nn.Linear draws it, input to output."""
+        tensors = empty_tensors(self.wiring, dtype)
+        for wire in self.wiring.weights:
+            name = wire.tensor.removesuffix(".weight")
+            draw_linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"], generator)
+        return self.wiring.flatten(tensors)
+
+    def activation_values(self, rows: int) -> int:
+        """Numbers kept for the backward pass of one network on `rows` places of sequences; an estimate."""
+        return rows * (self.inputs + self.outputs + self.blocks * (7 * self.width + 2 * self.hidden_width))
+
+    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "Transformer":
+        """`hidden_width` hidden neurons in the perceptron of each of `hidden_layers` blocks."""
+        given = {"hidden_width": hidden_width, "blocks": hidden_layers}
+        return dataclasses.replace(self, **{name: size for name, size in given.items() if size is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that `Transformer.from_dict` reads."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "Transformer":
+        """The network that `as_dict` described."""
+        return Transformer(**data)

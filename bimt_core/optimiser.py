@@ -1,0 +1,172 @@
+"""One optimiser step of a population: gradients of the prediction losses, the penalty in closed form, AdamW."""
+
+import math
+import warnings
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bimt_core.hyperparameters import PenaltyStep
+from bimt_core.networks import Network
+from bimt_core.tasks.task import Loss, prediction_loss
+
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+MOST_COMPILED = 8  # torch compiles one function for this many kinds of arguments, and then silently no more
+
+
+class StepArguments(NamedTuple):
+    """What one step reads and changes; the tensors stay where they are from step to step.
+
+    Args:
+        flat: Parameters, shape (networks, n_parameters); changed in place.
+        first: AdamW's running mean of the gradient, same shape; changed in place.
+        second: AdamW's running mean of its square, same shape; changed in place.
+        inputs: As the input neurons see them; see `Population.place_inputs`.
+        targets: As the output neurons should give them.
+        scored: Which outputs count, or None.
+        coefficients: lambda * cost of one unit of each parameter, shape (networks, n_parameters).
+        learning_rate: Shape (networks, 1).
+        corrections: AdamW's 1 - beta1^t and sqrt(1 - beta2^t), t counted from 1, shape (2,).
+    """
+
+    flat: Tensor
+    first: Tensor
+    second: Tensor
+    inputs: Tensor
+    targets: Tensor
+    scored: Tensor | None
+    coefficients: Tensor
+    learning_rate: Tensor
+    corrections: Tensor
+
+
+Step = Callable[..., None]
+
+
+def corrections(step: int) -> tuple[float, float]:
+    """AdamW's corrections of its first `step` steps' means, which start at 0."""
+    return 1 - BETA1**step, math.sqrt(1 - BETA2**step)
+
+
+def step_of(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
+    """The function of `StepArguments` that takes one step.
+
+    AdamW is written out (weight decay 0) because torch's optimisers take one learning rate a tensor, and here each row
+    has its own. The penalty lambda * sum of cost * |parameter| enters in one of two ways:
+
+    - "subgradient", as published: lambda * cost * sign(parameter) is added to the gradient, so AdamW's moments see it.
+    - "proximal": the moments see the prediction loss only; after the step every parameter is shrunk towards 0 by
+      lambda * cost times its own step size, learning rate / (sqrt(second moment) + eps), and stops at 0. This is the
+      proximal operator of the penalty in AdamW's metric (Yun, Lozano, Yang: "Adaptive proximal gradient methods for
+      structured neural networks", NeurIPS 2021).
+    """
+    wiring = network.wiring
+
+    def step(
+        flat: Tensor,
+        first: Tensor,
+        second: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        scored: Tensor | None,
+        coefficients: Tensor,
+        learning_rate: Tensor,
+        corrections: Tensor,
+    ) -> None:
+        def total_loss(parameters: Tensor) -> Tensor:
+            outputs = network.forward(wiring.tensors(parameters), inputs)
+            return prediction_loss(loss, outputs, targets, scored).sum()
+
+        gradient = _gradient(total_loss, flat)
+        with torch.no_grad():
+            if penalty_step == "subgradient":
+                gradient.addcmul_(flat.sign(), coefficients)
+            first.lerp_(gradient, 1 - BETA1)
+            second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            scale = second.sqrt().div_(corrections[1]).add_(EPS)
+            flat.sub_(first.div(scale).mul_(learning_rate / corrections[0]))
+            if penalty_step == "proximal":
+                shrink = coefficients.mul(learning_rate).div_(scale)
+                flat.sub_(flat.clamp(-shrink, shrink))
+
+    return step
+
+
+def _gradient(of: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():
+        return torch.func.grad(of)(at)  # autograd.grad, which costs less, cannot be compiled
+    at = at.detach().requires_grad_()
+    return torch.autograd.grad(of(at), at)[0]
+
+
+def stepper(
+    network: Network, loss: Loss, penalty_step: PenaltyStep, arguments: StepArguments, *, compiled: bool
+) -> Callable[[], None]:
+    """What takes a step with the arguments' present contents, as fast as it can on their device.
+
+    On CUDA the step is captured once as a graph and replayed. On a CPU it is compiled if asked for; where there is no
+    compiler (or the step is something torch cannot compile), a warning says so and it runs as it is.
+    """
+    step = step_of(network, loss, penalty_step)
+    if arguments.flat.is_cuda:
+        return _captured(step, arguments)
+    if compiled:
+        shapes = tuple(a if a is None else (a.shape, a.stride(), a.dtype) for a in arguments)
+        step = _compiled(step, (network, loss, penalty_step, torch.get_num_threads(), shapes))
+    return lambda: step(*arguments)
+
+
+def _captured(step: Step, arguments: StepArguments) -> Callable[[], None]:
+    """The step as a CUDA graph; capturing needs a few steps first, whose effects are undone."""
+    state = arguments.flat, arguments.first, arguments.second
+    before = [tensor.clone() for tensor in state]
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            step(*arguments)
+    torch.cuda.current_stream().wait_stream(aside)
+    for tensor, value in zip(state, before, strict=True):
+        tensor.copy_(value)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(*arguments)
+    return graph.replay
+
+
+_COMPILED: dict[Hashable, Step] = {}
+
+
+def _compiled(step: Step, key: Hashable) -> Step:
+    """The compiled step, kept for later cohorts of the same kind."""
+    if key not in _COMPILED:
+        if len(_COMPILED) == MOST_COMPILED:
+            torch.compiler.reset()
+            _COMPILED.clear()
+        _COMPILED[key] = _with_fallback(torch.compile(step, dynamic=False), step)
+    return _COMPILED[key]
+
+
+def _with_fallback(fast: Step, plain: Step) -> Step:
+    """The fast step if its first call, which compiles it, succeeds."""
+    from torch._dynamo.exc import TorchDynamoException  # has no public name
+
+    chosen: Step | None = None
+
+    def step(*arguments: Tensor | None) -> None:
+        nonlocal chosen
+        if chosen is not None:
+            chosen(*arguments)
+            return
+        try:
+            fast(*arguments)
+            chosen = fast
+        except TorchDynamoException as error:
+            reason = str(error).splitlines()[0]
+            warnings.warn(f"training is not compiled and takes about twice as long: {reason}", stacklevel=2)
+            plain(*arguments)
+            chosen = plain
+
+    return step

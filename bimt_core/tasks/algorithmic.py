@@ -1,0 +1,86 @@
+"""Algebra on tokens with a trainable embedding: modular addition and the permutations of four things."""
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.networks import MLP
+from bimt_core.tasks.task import RISE_AND_FALL, Task
+
+
+def _algorithmic(
+    name: str,
+    description: str,
+    labels: Tensor,
+    knobs: Knobs,
+    schedule: Schedule,
+    seed: int,
+    split_seed: int,
+    output_names: tuple[str, ...],
+) -> Task:
+    """A task on all pairs of tokens (a, b), a changing fastest; 80 % of the pairs are for training.
+
+    `labels` holds the class of each pair, shape (tokens, tokens), indexed [b, a].
+    """
+    tokens = len(labels)
+    b, a = torch.meshgrid(torch.arange(tokens), torch.arange(tokens), indexing="ij")
+    pairs = torch.stack([a.flatten(), b.flatten()], dim=1)
+    n = len(pairs)
+    train = torch.from_numpy(np.random.RandomState(split_seed).choice(n, int(0.8 * n), replace=False))
+    test = torch.ones(n, dtype=torch.bool).index_fill(0, train, value=False).nonzero().squeeze(1)
+    every = labels.flatten()
+    return Task(
+        name,
+        description,
+        pairs[train],
+        every[train],
+        pairs[test],
+        every[test],
+        MLP((32, 50, 50, len(output_names)), reduction="mean", folds=2, vocabulary=tokens),
+        knobs,
+        schedule,
+        seed,
+        tuple(f"e{i}" for i in range(32)),
+        output_names,
+    )
+
+
+def modular_addition(data_seed: int = 4) -> Task:
+    """(a + b) mod 59 from two tokens with a trainable embedding."""
+    number = torch.arange(59)
+    return _algorithmic(
+        "modular_addition",
+        "(a + b) mod 59 of two embedded tokens",
+        (number.unsqueeze(1) + number) % 59,
+        Knobs(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
+        Schedule(
+            steps=20_000,
+            cost_phases=RISE_AND_FALL,
+            relocation="greedy",
+            relocate_top_k=30,
+            move_moments=False,
+        ),
+        4,
+        data_seed,
+        tuple(map(str, range(59))),
+    )
+
+
+def permutation_s4(data_seed: int = 1) -> Task:
+    """The product of two permutations of four things, (a b)(i) = a(b(i)), from two tokens."""
+    elements = np.array(list(itertools.permutations(range(4))))
+    number = {tuple(p): i for i, p in enumerate(elements.tolist())}
+    products = [[number[tuple(a[b].tolist())] for a in elements] for b in elements]
+    return _algorithmic(
+        "permutation_s4",
+        "the product of two permutations of four things",
+        torch.tensor(products),
+        Knobs(cost_weight=1.0, weight_factor=1.0, layer_distance=0.5, learning_rate=2e-3),
+        Schedule(steps=20_000, relocation="greedy", relocate_top_k=30, move_moments=False),
+        1,
+        data_seed,
+        tuple("".join(map(str, p)) for p in elements),
+    )
