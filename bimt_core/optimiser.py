@@ -96,9 +96,11 @@ def step_of(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
 
 def _gradient(of: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
-        return torch.func.grad(of)(at)  # autograd.grad, which costs less, cannot be compiled
+        compiled: Tensor = torch.func.grad(of)(at)  # autograd.grad, which costs less, cannot be compiled
+        return compiled
     at = at.detach().requires_grad_()
-    return torch.autograd.grad(of(at), at)[0]
+    (gradient,) = torch.autograd.grad(of(at), at)
+    return gradient
 
 
 def stepper(

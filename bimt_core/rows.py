@@ -25,15 +25,10 @@ class Rows:
         if batch_size > len(task.inputs):
             raise ValueError(f"batch_size must be at most the {len(task.inputs)} rows there are, got {batch_size}")
         self._task, self._batch_size = task, batch_size
-        self._inputs, self._targets, self._scored = (
-            None if placed is None else _buffer(placed) for placed in self._placed(population, self._rows(0))
-        )
+        inputs, targets, scored = self._placed(population, self._rows(0))
+        self.inputs, self.targets = _buffer(inputs), _buffer(targets)
+        self.scored = None if scored is None else _buffer(scored)
         self.place(population)
-
-    @property
-    def buffers(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Inputs, targets, and which of them are scored (or None)."""
-        return self._inputs, self._targets, self._scored
 
     def place(self, population: Population) -> None:
         """Takes note that neurons have moved."""
@@ -59,7 +54,8 @@ class Rows:
         )
 
     def _fill(self, rows: Tensor | slice) -> None:
-        for buffer, placed in zip(self.buffers, self._placed(self._population, rows), strict=True):
+        buffers = self.inputs, self.targets, self.scored
+        for buffer, placed in zip(buffers, self._placed(self._population, rows), strict=True):
             if buffer is not None and placed is not None:
                 _once(buffer).copy_(_once(placed))
 

@@ -138,7 +138,13 @@ class _State:
             step = self.population.flat[part], self.moments.first[part], self.moments.second[part]
             rows = Rows(task, self.population.part(part), schedule.batch_size)
             arguments = StepArguments(
-                *step, *rows.buffers, self.coefficients[part], rate[part], torch.zeros(2).to(self.population.flat)
+                *step,
+                rows.inputs,
+                rows.targets,
+                rows.scored,
+                self.coefficients[part],
+                rate[part],
+                torch.zeros(2).to(self.population.flat),
             )
             network, loss = self.population.network, task.loss_name
             run = stepper(network, loss, schedule.penalty_step, arguments, compiled=compiled)
@@ -146,8 +152,10 @@ class _State:
 
     def advance(self, begin: int, end: int) -> None:
         """Takes the steps from `begin` (counted from 0) to before `end`, between which the penalty does not change."""
-        self.coefficients.copy_(self.penalty.coefficients(begin, self.population.flat))
-        table = torch.tensor([corrections(step + 1) for step in range(begin, end)]).to(self.population.flat)
+        flat = self.population.flat
+        self.coefficients.copy_(self.penalty.coefficients(begin, flat))
+        corrected = [corrections(step + 1) for step in range(begin, end)]
+        table = torch.tensor(corrected, dtype=flat.dtype, device=flat.device)
         for part in self.parts:
             for step, correction in zip(range(begin, end), table, strict=True):
                 part.rows.load(step)

@@ -50,7 +50,8 @@ def _imported(name: str) -> Callable[..., Task]:
         raise ValueError(f"task {name!r}: module {module!r} has no {function!r}") from None
     if not callable(found):
         raise ValueError(f"task {name!r}: {function!r} is not a function")
-    return found
+    factory: Callable[..., Task] = found
+    return factory
 
 
 __all__ = ["TASKS", "Task", "task"]

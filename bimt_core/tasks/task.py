@@ -1,7 +1,7 @@
 """A task: data, prediction loss, score and the set-up it is published with."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -129,7 +129,7 @@ class Task:
         return replace(self, **{name: value.to(device) for name, value in self._data.items()}, scored=scored)
 
     @property
-    def _data(self) -> dict[str, Tensor]:
+    def _data(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("inputs", "targets", "test_inputs", "test_targets")}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
