@@ -4,6 +4,7 @@ Everything is drawn straight onto a canvas, without axes and without pyplot, so 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,9 @@ from bimt_core.canvas import INK, MARGIN, MUTED, WIDTH, Canvas, Floats
 from bimt_core.labels import LEGEND_TEXT, LINE, Labels, readable, shortened
 from bimt_core.legend import COMMUNITY, INACTIVE, LEGEND_STEP, NEGATIVE, OTHER, POSITIVE, draw_legend
 from bimt_core.modularity import ACTIVE, Communities, Node, louvain, weight_graph
-from bimt_core.networks import MLP
 from bimt_core.population import Population
 from bimt_core.tasks import Task
+from bimt_core.wiring import Wiring
 
 # Lengths, in points.
 ROW_NAMES = 52.0
@@ -90,16 +91,16 @@ def _compose(
     population: Population, task: Task, titles: Sequence[str], communities: Sequence[Communities | None]
 ) -> Figure:
     """Panels, one a network, in a grid, over a legend."""
-    network, n = population.network, len(population)
+    wiring, n = population.network.wiring, len(population)
     columns = min(math.ceil(math.sqrt(n)), MOST_COLUMNS)
     rows, single = math.ceil(n / columns), columns == 1
     left = MARGIN + (ROW_NAMES if single else 0)
     width = (WIDTH - left) / columns - MARGIN
-    heights = _row_heights(network, LAYER_GAP if single else max(16.0, 0.2 * width))
+    heights = _row_heights(wiring, LAYER_GAP if single else max(16.0, 0.2 * width))
     title_size = LARGE_TITLE if single else SMALL_TITLE
     input_names, output_names = (list(map(readable, names)) for names in (task.input_names, task.output_names))
-    inputs = Labels.fitting(input_names, width / network.widths[0], LABEL * title_size)
-    outputs, key = Labels.abbreviated(output_names, width / network.widths[-1], LABEL * title_size)
+    inputs = Labels.fitting(input_names, width / len(wiring.inputs), LABEL * title_size)
+    outputs, key = Labels.abbreviated(output_names, width / len(wiring.outputs), LABEL * title_size)
 
     title_height = LINE * title_size * max(len(title.splitlines()) for title in titles)
     below, above = inputs.height + 2.5 * PAD, outputs.height + 1.5 * PAD + title_height
@@ -116,15 +117,27 @@ def _compose(
         panel.label(population.output_labels[i], outputs, heights[-1] + PAD)
         panel.title(titles[i], top, title_size)
         if single:
-            panel.name_rows(network)
+            panel.name_rows(wiring)
     draw_legend(canvas, key, n_communities if n == 1 else None)
     return canvas.figure
 
 
-def _row_heights(network: MLP, gap: float) -> list[float]:
-    """Height of each row of neurons above the lowest: the folds of the input, then the layers."""
-    folds = [fold * FOLD_GAP * gap for fold in range(network.folds)]
-    return folds + [folds[-1] + layer * gap for layer in range(1, len(network.widths))]
+def _folds(wiring: Wiring) -> dict[str, int]:
+    """How many rows each set of neurons has."""
+    folds = {neurons.name: 1 for neurons in wiring.neurons}
+    for wire in wiring.weights:
+        for end in wire.ends:
+            folds[end.neurons] = max(folds[end.neurons], end.folds)
+    return folds
+
+
+def _row_heights(wiring: Wiring, gap: float) -> list[float]:
+    """Height of each row of neurons above the lowest: set after set, each with its folds."""
+    heights: list[float] = []
+    for folds in _folds(wiring).values():
+        start = heights[-1] + gap if heights else 0.0
+        heights += [start + fold * FOLD_GAP * gap for fold in range(folds)]
+    return heights
 
 
 @dataclass(frozen=True)
@@ -146,7 +159,7 @@ class _Panel:
         """Draws a population of one network; returns its communities."""
         finite = bool(one.flat.isfinite().all())
         flat = one.flat[0].detach() if finite else torch.zeros_like(one.flat[0])
-        tensors, places = one.network.wiring.tensors(flat), self._places(one.network)
+        tensors, places = one.network.wiring.tensors(flat), self._places(one.network.wiring)
         used = {neurons: np.zeros(there.shape[:-1], dtype=bool) for neurons, there in places.items()}
         for wire in one.network.wiring.weights:
             target, source = (end.neurons for end in wire.ends)
@@ -155,7 +168,7 @@ class _Panel:
             ends = [places[source].reshape(-1, 2)[columns], places[target].reshape(-1, 2)[rows]]
             self._draw_lines(np.stack(ends, axis=1), values, f"{name}.{wire.tensor}")
         if communities is None:
-            communities = _communities(one.network, tensors)
+            communities = _communities(one.network.wiring, tensors)
         for neurons, there in places.items():
             self._draw_neurons(neurons, there, used[neurons], communities, f"{name}.{neurons}")
         if not any(there.any() for there in used.values()):
@@ -178,17 +191,18 @@ class _Panel:
             y = top - (line + 0.5) * LINE * size
             self.canvas.text(self.left + self.width / 2, y, *fitting, INK if line == 0 else MUTED)
 
-    def name_rows(self, network: MLP) -> None:
-        tokens = [f"token {fold + 1}" for fold in range(network.folds)] if network.folds > 1 else ["inputs"]
-        hidden = [f"hidden {layer}" for layer in range(1, len(network.widths) - 1)]
+    def name_rows(self, wiring: Wiring) -> None:
+        folds = _folds(wiring)
+        n_tokens = folds.pop(wiring.inputs.name)
+        tokens = [f"token {fold + 1}" for fold in range(n_tokens)] if n_tokens > 1 else ["inputs"]
+        hidden = [re.sub(r"(?=\d+$)", " ", name) for name, n in list(folds.items())[:-1] for _ in range(n)]
         for name, height in zip([*tokens, *hidden, "outputs"], self.heights, strict=True):
             self.canvas.text(MARGIN, self.bottom + height, name, LEGEND_TEXT, MUTED, ha="left")
 
-    def _places(self, network: MLP) -> dict[str, Floats]:
+    def _places(self, wiring: Wiring) -> dict[str, Floats]:
         """Centres of each set of neurons, shape (folds, n, 2); folds stand a little aside, so none hides another."""
         places, heights = {}, iter(self.heights)
-        for layer, neurons in enumerate(network.wiring.neurons):
-            folds = network.folds if layer == 0 else 1
+        for neurons, folds in zip(wiring.neurons, _folds(wiring).values(), strict=True):
             centres = np.empty((folds, len(neurons), 2))
             for fold in range(folds):
                 shift = FOLD_SHIFT * (fold - (folds - 1) / 2) / len(neurons)
@@ -228,6 +242,6 @@ def _active(weight: Tensor) -> tuple[Ints, Ints, Floats]:
     return rows.numpy(), columns.numpy(), weight[active].double().numpy()
 
 
-def _communities(network: MLP, tensors: Mapping[str, Tensor]) -> Communities:
-    graph = weight_graph(network.wiring, tensors, "layer_max")
+def _communities(wiring: Wiring, tensors: Mapping[str, Tensor]) -> Communities:
+    graph = weight_graph(wiring, tensors, "layer_max")
     return louvain(graph, seeds=1 if graph.number_of_edges() > MANY_WEIGHTS else 10)
