@@ -4,12 +4,13 @@ Where no two neurons of a set are connected, its cost with the neighbours fixed 
 cost of neuron j at place k, comes from one matrix product a neighbour (`place_costs`). Exchanging j and k changes the
 cost by C[j,k] + C[k,j] - C[j,j] - C[k,k], and the best arrangement of the whole set is a linear assignment problem.
 
-In a recurrent set the two neurons of an exchange may be connected to each other. Those two weights are as long after the
-exchange as before, which the formula misses by 2 S[j,k] D[j,k], with S[j,k] = |W[j,k]| + |W[k,j]| and D the distances of
-the places.
+In a recurrent set the two neurons of an exchange may be connected to each other. Those two weights are as long after
+the exchange as before, which the formula misses by 2 S[j,k] D[j,k], with S[j,k] = |W[j,k]| + |W[k,j]| and D the
+distances of the places.
 
 All methods work on every network of a population at once and visit the sets from input to output. Nothing but weights
-with a distance matters: biases cost the same in every place.
+with a distance matters: biases cost the same in every place. Costs are float64 whatever the parameters are: in float32
+an exchange and its undoing can both look like gains.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from bimt_core.wiring import Neurons, Wiring
 Method = Literal["assignment", "exchange", "greedy", "none"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-IMPROVES = 1e-9  # part of a network's wiring cost below which a change counts as rounding
+IMPROVES = 1e-9  # part of a set's wiring cost below which a change counts as rounding
 
 
 def relocate(wiring: Wiring, flat: Tensor, method: Method, *, top_k: int = 5, rounds: int = 1) -> dict[str, Tensor]:
@@ -61,17 +62,16 @@ def relocate(wiring: Wiring, flat: Tensor, method: Method, *, top_k: int = 5, ro
     if method == "none":
         return {}
     finite = flat.isfinite().all(1, keepdim=True)
-    strength = _strengths(wiring, flat.detach().where(finite, 0.0))
+    strength = _strengths(wiring, flat.detach().where(finite, 0.0).double())
     movable = [neurons for neurons in wiring.neurons if neurons.movable]
-    stay = {neurons.name: torch.arange(len(neurons), device=flat.device).repeat(len(flat), 1) for neurons in movable}
-    order = dict(stay)
+    order: dict[str, Tensor] = {}
     for _ in range(rounds):
         moved = False
         for neurons in movable:
-            here = stay[neurons.name]
-            best = _arrange(_Layer.of(wiring, strength, neurons), method, top_k).where(finite, here)
-            moved = moved or not torch.equal(best, here)
-            order[neurons.name] = order[neurons.name].gather(1, best)
+            layer = _Layer.of(wiring, strength, neurons)
+            best = _arrange(layer, method, top_k).where(finite, layer.stay)
+            moved |= not torch.equal(best, layer.stay)
+            order[neurons.name] = order.get(neurons.name, layer.stay).gather(1, best)
             strength = _move(wiring, strength, neurons.name, best)
         if not moved:
             break
@@ -92,15 +92,12 @@ def place_costs(wiring: Wiring, strength: Mapping[str, Tensor], neurons: Neurons
     some = next(iter(strength.values()))
     cost = some.new_zeros(len(some), len(neurons), len(neurons))
     for wire in wiring.weights:
-        w = strength[wire.tensor]
-        target, source = (wiring[end.neurons] for end in wire.ends)
-        distance = wiring.between(target, source).to(w)
-        if wire.is_recurrent:
-            w = _off_diagonal(w)
-        if target is neurons:
-            cost = cost + wiring.scale(wire) * (w @ distance.mT)
-        if source is neurons:
-            cost = cost + wiring.scale(wire) * (w.mT @ distance)
+        w = _off_diagonal(strength[wire.tensor]) if wire.is_recurrent else strength[wire.tensor]
+        target, source = wire.ends
+        for here, there, of_each in ((target, source, w), (source, target, w.mT)):
+            if here.neurons == neurons.name:
+                distance = wiring.between(wiring[there.neurons], neurons).to(w)
+                cost = cost + wiring.scale(wire) * (of_each @ distance)
     return cost
 
 
@@ -125,32 +122,32 @@ class _Layer:
     @staticmethod
     def of(wiring: Wiring, strength: Mapping[str, Tensor], neurons: Neurons) -> "_Layer":
         cost = place_costs(wiring, strength, neurons)
-        scores, tie = [], None
+        score, tie = cost.new_zeros(cost.shape[:2]), None
         for wire in wiring.weights:
             w = strength[wire.tensor]
-            scores += [w.sum(2 - axis) for axis, end in enumerate(wire.ends) if end.neurons == neurons.name]
+            for axis, end in enumerate(wire.ends):
+                if end.neurons == neurons.name:
+                    score = score + w.sum(2 - axis)
             if wire.is_recurrent and wire.ends[0].neurons == neurons.name:
                 both = wiring.scale(wire) * _off_diagonal(w + w.mT)
                 tie = both if tie is None else tie + both
-        score = torch.stack(scores).sum(0) if scores else cost.new_zeros(cost.shape[:2])
         return _Layer(cost, score, tie, wiring.between(neurons, neurons).to(cost), neurons.blocks)
 
     @property
-    def block(self) -> Tensor:
-        """The block of each place, shape (n,)."""
-        n = self.score.shape[1]
-        return torch.arange(n, device=self.cost.device) // (n // self.blocks)
+    def stay(self) -> Tensor:
+        """The order in which nothing moves, shape (networks, n)."""
+        networks, n = self.score.shape
+        return torch.arange(n, device=self.score.device).repeat(networks, 1)
 
     def rearranged(self, order: Tensor) -> "_Layer":
         """The same set after its neurons went to other places."""
-        n = self.score.shape[1]
-        rows, columns = order.unsqueeze(2).expand(-1, n, n), order.unsqueeze(1).expand(-1, n, n)
-        cost, tie, score = self.cost.gather(1, rows), self.tie, self.score.gather(1, order)
+        rows, columns = order.unsqueeze(2).expand_as(self.cost), order.unsqueeze(1).expand_as(self.cost)
+        cost, tie = self.cost.gather(1, rows), self.tie
         if tie is not None:
-            moved = tie.gather(1, rows).gather(2, columns)
-            cost = cost + (moved - tie.gather(1, rows)) @ self.apart.mT
-            tie = moved
-        return _Layer(cost, score, tie, self.apart, self.blocks)
+            before = tie.gather(1, rows)
+            tie = before.gather(2, columns)
+            cost = cost + (tie - before) @ self.apart
+        return _Layer(cost, self.score.gather(1, order), tie, self.apart, self.blocks)
 
     def total(self) -> Tensor:
         """Wiring cost of the weights at this set, each counted once; shape (networks,)."""
@@ -159,55 +156,72 @@ class _Layer:
 
     def of_blocks(self) -> "_Layer":
         """The blocks as if they were neurons, with every neuron keeping its place in its block."""
-        size = self.score.shape[1] // self.blocks
-        cost = self.cost.unflatten(1, (self.blocks, size)).unflatten(3, (self.blocks, size))
-        blockwise = cost.diagonal(dim1=2, dim2=4).sum(-1)
-        return _Layer(blockwise, self.score.unflatten(1, (self.blocks, size)).sum(2), None, self.apart, 1)
+        cost = self.cost_of_blocks().diagonal(dim1=2, dim2=4).sum(-1)
+        return _Layer(cost, self.score.unflatten(1, (self.blocks, -1)).sum(2), None, self.apart, 1)
+
+    def cost_of_blocks(self) -> Tensor:
+        """C with neurons and places by block, shape (networks, blocks, n / blocks, blocks, n / blocks)."""
+        by_block = self.blocks, self.score.shape[1] // self.blocks
+        cost: Tensor = self.cost.unflatten(2, by_block).unflatten(1, by_block)
+        return cost
 
 
 def _arrange(layer: _Layer, method: Method, top_k: int) -> Tensor:
     """Which neuron goes to each place, shape (networks, n)."""
-    n = layer.score.shape[1]
-    if method == "assignment":
-        return _assignment(layer) if layer.tie is None else _recurrent_assignment(layer)
-    everyone = n if method == "exchange" else top_k
-    order = _exchange(layer, everyone) if method == "exchange" else _greedy(layer, top_k)
+    if method == "greedy":
+        return _visit(layer, top_k)
+    if method == "exchange":
+        return _exchange(layer)
+    order = _assignment(layer)
+    better = layer.rearranged(order).total() < layer.total() * (1 - IMPROVES)
+    order = order.where(better.unsqueeze(1), layer.stay)
+    return order if layer.tie is None else order.gather(1, _exchange(layer.rearranged(order)))
+
+
+def _exchange(layer: _Layer) -> Tensor:
+    """Visits of all neurons until no exchange lowers the cost."""
+    order = stay = layer.stay
+    while True:
+        best = _visit(layer, stay.shape[1], improves=IMPROVES)
+        if torch.equal(best, stay):
+            return order
+        order, layer = order.gather(1, best), layer.rearranged(best)
+
+
+def _visit(layer: _Layer, top_k: int, *, improves: float | None = None) -> Tensor:
+    """Greedy exchanges of neurons within their blocks, then of whole blocks."""
+    order = _greedy(layer, top_k, improves)
     if layer.blocks == 1:
         return order
-    wholes = layer.rearranged(order).of_blocks()
-    blocks = _exchange(wholes, layer.blocks) if method == "exchange" else _greedy(wholes, layer.blocks)
-    return order.gather(1, _spread(blocks, n))
+    blocks = _greedy(layer.rearranged(order).of_blocks(), layer.blocks, improves)
+    return order.gather(1, _spread(blocks, order.shape[1]))
 
 
-def _greedy(layer: _Layer, top_k: int, *, improves: float | None = None) -> Tensor:
+def _greedy(layer: _Layer, top_k: int, improves: float | None) -> Tensor:
     """Published exchange: places are picked by score before any exchange; ties go to the first place.
 
-    With `improves`, only changes by more than that part of the network's cost count.
+    With `improves`, only changes by more than that part of the set's cost count.
     """
-    networks, n = layer.score.shape
-    row = torch.arange(networks, device=layer.cost.device)
-    order = torch.arange(n, device=layer.cost.device).repeat(networks, 1)
-    cost, tie, apart = layer.cost.clone(), layer.tie, layer.apart
-    if tie is not None:
-        tie = tie.clone()
-    block = layer.block
-    elsewhere = block.unsqueeze(1) != block
+    order, row = layer.stay, torch.arange(len(layer.score), device=layer.score.device)
+    cost, apart = layer.cost.clone(), layer.apart
+    tie = None if layer.tie is None else layer.tie.clone()
+    block = order[0] // (order.shape[1] // layer.blocks)
     for place in layer.score.argsort(dim=1, descending=True, stable=True)[:, :top_k].unbind(1):
-        stay = cost.diagonal(dim1=1, dim2=2)
-        change = cost[row, place] + cost[row, :, place] - stay - stay[row, place].unsqueeze(1)
+        here = cost.diagonal(dim1=1, dim2=2)
+        change = cost[row, place] + cost[row, :, place] - here - here[row, place].unsqueeze(1)
         if tie is not None:
             change = change + 2 * tie[row, place] * apart[place]
-        if layer.blocks > 1:
-            change = change.masked_fill(elsewhere[place], torch.inf)
+        change = change.masked_fill(block != block[place].unsqueeze(1), torch.inf)
         other = change.argmin(1)
         if improves is not None:
-            other = torch.where(change[row, other] < -improves * stay.sum(1), other, place)
+            other = other.where(change[row, other] < -improves * here.sum(1), place)
         if tie is not None:
             pull = tie[row, :, place] - tie[row, :, other]
             cost += pull.unsqueeze(2) * (apart[other] - apart[place]).unsqueeze(1)
             _exchange_rows(tie.mT, row, place, other)
-        for rows in (cost, order, *([] if tie is None else [tie])):
-            _exchange_rows(rows, row, place, other)
+            _exchange_rows(tie, row, place, other)
+        _exchange_rows(cost, row, place, other)
+        _exchange_rows(order, row, place, other)
     return order
 
 
@@ -216,49 +230,24 @@ def _exchange_rows(of: Tensor, row: Tensor, one: Tensor, other: Tensor) -> None:
     of[row, one], of[row, other] = there, here
 
 
-def _exchange(layer: _Layer, top_k: int) -> Tensor:
-    """Rounds of best exchanges until none lowers the cost."""
-    order = torch.arange(layer.score.shape[1], device=layer.cost.device).repeat(len(layer.score), 1)
-    stay = order
-    while True:
-        best = _greedy(layer, top_k, improves=IMPROVES)
-        if torch.equal(best, stay):
-            return order
-        order, layer = order.gather(1, best), layer.rearranged(best)
-
-
 def _assignment(layer: _Layer) -> Tensor:
-    """Optimal arrangement of each network's set; with blocks, every block optimally arranged in its optimal place."""
-    networks, n = layer.score.shape
-    size = n // layer.blocks
-    costs = layer.cost.cpu().unflatten(1, (layer.blocks, size)).unflatten(3, (layer.blocks, size))
-    order = torch.empty(networks, layer.blocks, size, dtype=torch.int64)
-    for network, cost in enumerate(costs.numpy()):
-        if layer.blocks == 1:
-            order[network, 0] = _solve(cost[0, :, 0])[0]
-            continue
-        within = [[_solve(cost[block, :, place]) for place in range(layer.blocks)] for block in range(layer.blocks)]
-        wholes = torch.tensor([[total for _, total in row] for row in within], dtype=torch.float64)
-        for place, block in enumerate(_solve(wholes.numpy())[0].tolist()):
-            order[network, place] = block * size + within[block][place][0]
-    return order.flatten(1).to(layer.score.device)
+    """Cheapest arrangement, taking the set's own neurons for fixed; every block as is best where it goes."""
+    order = [_assigned(cost) for cost in layer.cost_of_blocks().cpu().numpy()]
+    return torch.stack(order).to(layer.score.device)
+
+
+def _assigned(cost: npt.NDArray[np.floating]) -> Tensor:
+    """The same for one network, from the costs of neurons and places by block."""
+    blocks, size = cost.shape[:2]
+    within = [[_solve(cost[block, :, place]) for place in range(blocks)] for block in range(blocks)]
+    wholes, _ = _solve(np.array([[total for _, total in row] for row in within]))
+    return torch.cat([block * size + within[block][place][0] for place, block in enumerate(wholes.tolist())])
 
 
 def _solve(cost: npt.NDArray[np.floating]) -> tuple[Tensor, float]:
     """Which neuron goes to each place at least cost, and that cost."""
     neuron, place = linear_sum_assignment(cost)
-    order = torch.empty(len(cost), dtype=torch.int64)
-    order[torch.from_numpy(place)] = torch.from_numpy(neuron)
-    return order, float(cost[neuron, place].sum())
-
-
-def _recurrent_assignment(layer: _Layer) -> Tensor:
-    """The assignment with the set's own neurons taken for fixed, where that is better, then exchanges."""
-    proposed = _assignment(layer)
-    stay = torch.arange(layer.score.shape[1], device=layer.cost.device).expand_as(proposed)
-    better = layer.rearranged(proposed).total() < layer.total()
-    order = proposed.where(better.unsqueeze(1), stay)
-    return order.gather(1, _exchange(layer.rearranged(order), layer.score.shape[1]))
+    return torch.from_numpy(place.argsort()), float(cost[neuron, place].sum())
 
 
 def _spread(blocks: Tensor, n: int) -> Tensor:

@@ -28,7 +28,7 @@ class Rows:
         inputs, targets, scored = self._placed(population, self._rows(0))
         self.inputs, self.targets = _buffer(inputs), _buffer(targets)
         self.scored = None if scored is None else _buffer(scored)
-        self.place(population)
+        self._population = population
 
     def place(self, population: Population) -> None:
         """Takes note that neurons have moved."""

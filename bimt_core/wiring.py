@@ -124,9 +124,10 @@ class Wiring:
         distance_power: What the distance is raised to; the paper's is 1.
 
     Raises:
-        ValueError: If a name is used twice, an axis names unknown neurons, a tensor has no or more than two neuron
-            axes, connected neurons have positions of different dimensions, neurons in blocks are connected to
-            themselves, or reduction or distance is unknown.
+        ValueError: If a name is used twice, an axis names unknown neurons, a tensor has no neuron axis, or more than
+            two, or two and another dimension, or no entries, connected neurons have positions of different dimensions,
+            neurons in blocks are connected to themselves, no tensor connects neurons, reduction or distance is unknown,
+            or the distance's power is not above 0.
     """
 
     neurons: tuple[Neurons, ...]
@@ -146,11 +147,15 @@ class Wiring:
         ):
             if value not in known:
                 raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
+        if not self.distance_power > 0:
+            raise ValueError(f"distance_power must be above 0, got {self.distance_power}")
         twice = [name for name, times in Counter(wire.tensor for wire in self.wires).items() if times > 1]
         if twice:
             raise ValueError(f"a tensor is attached once, {twice[0]!r} is attached twice")
         for wire in self.wires:
             self._check(wire)
+        if not self.weights:
+            raise ValueError("a wiring needs a tensor that connects two sets of neurons, got none")
 
     def _check(self, wire: Wire) -> None:
         for end in wire.ends:
@@ -158,10 +163,17 @@ class Wiring:
                 raise ValueError(
                     f"tensor {wire.tensor!r} names unknown neurons {end.neurons!r}, known are {list(self._by_name)}"
                 )
-        if len(wire.ends) not in (1, 2):
-            raise ValueError(f"tensor {wire.tensor!r} must have 1 or 2 neuron axes, got {len(wire.ends)}")
-        if not wire.is_weight:
-            return
+        if len(wire.ends) != 1 and not len(wire.ends) == len(wire.axes) == 2:
+            raise ValueError(
+                f"tensor {wire.tensor!r} must have one neuron axis, or two and no other dimension, "
+                f"got {len(wire.ends)} in {len(wire.axes)} dimensions"
+            )
+        if min(self.shape(wire)) < 1:
+            raise ValueError(f"tensor {wire.tensor!r} must have entries, got shape {self.shape(wire)}")
+        if wire.is_weight:
+            self._check_ends(wire)
+
+    def _check_ends(self, wire: Wire) -> None:
         one, other = (self[end.neurons] for end in wire.ends)
         if one.positions.shape[1] != other.positions.shape[1]:
             raise ValueError(

@@ -14,7 +14,7 @@ DESCRIBED: dict[str, type[MLP] | type[RNN] | type[Transformer]] = {"mlp": MLP, "
 
 def to_dict(network: Network) -> dict[str, Any]:
     """Plain data that describes an architecture, its kind included."""
-    kinds = {made: kind for kind, made in DESCRIBED.items()}
+    kinds: dict[type, str] = {made: kind for kind, made in DESCRIBED.items()}
     return {"kind": kinds.get(type(network), "module"), **network.as_dict()}
 
 
@@ -26,7 +26,7 @@ def from_dict(data: Mapping[str, Any]) -> Network:
     """
     kind = data.get("kind")
     if kind == "module":
-        raise ValueError(f"it holds networks of the module {data['build']!r}: pass network= to read them")
+        raise ValueError(f"it holds networks of the module {data.get('build')!r}: pass network= to read them")
     if kind not in DESCRIBED:
         raise ValueError(f"network kind must be one of {', '.join(DESCRIBED)}, got {kind!r}")
     return DESCRIBED[kind].from_dict({name: value for name, value in data.items() if name != "kind"})

@@ -32,8 +32,8 @@ class MLP:
         fixed_inputs: Whether the inputs never move, such as the pixels of an image.
 
     Raises:
-        ValueError: If there are fewer than two layers, a layer is empty, grids and lines are mixed, or folds are used
-            without an embedding.
+        ValueError: If there are fewer than two layers, a layer is empty, grids and lines are mixed, the vocabulary is
+            negative, or folds are used without an embedding.
     """
 
     shape: tuple[Size, ...]
@@ -44,7 +44,7 @@ class MLP:
     fixed_inputs: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.shape) < 2 or min(self.widths) < 1:
+        if len(self.shape) < 2 or min(min(size) if isinstance(size, tuple) else size for size in self.shape) < 1:
             raise ValueError(f"shape must have at least 2 layers of at least 1 neuron, got {_told(self.shape)}")
         grids = [isinstance(size, tuple) for size in self.shape]
         fits = grids == [True] * (len(grids) - 1) + [False] if self.ring_outputs else len(set(grids)) == 1
@@ -53,6 +53,8 @@ class MLP:
                 "shape must be all lines, or all grids (rows, columns) with perhaps a number of outputs on a ring, "
                 f"got {_told(self.shape)}, ring_outputs={self.ring_outputs}"
             )
+        if self.vocabulary < 0:
+            raise ValueError(f"vocabulary must be at least 0, got {self.vocabulary}")
         if self.folds < 1 or (self.folds > 1 and not self.vocabulary):
             raise ValueError(f"folds must be 1 without an embedding, got {self.folds}")
 
@@ -144,14 +146,15 @@ class MLP:
             ValueError: If a number is below 1, or the width of a grid is not a square number.
         """
         first, *hidden, last = self.shape
-        n = len(hidden) if hidden_layers is None else hidden_layers
         for name, given in (("hidden_width", hidden_width), ("hidden_layers", hidden_layers)):
             if given is not None and given < 1:
                 raise ValueError(f"{name} must be at least 1, got {given}")
         if hidden_width is not None:
-            hidden = [square(hidden_width) if isinstance(first, tuple) else hidden_width] * n
-        elif n != len(hidden):
-            hidden = hidden[:1] * n
+            hidden = [square(hidden_width) if isinstance(first, tuple) else hidden_width] * max(1, len(hidden))
+        if hidden_layers not in (None, len(hidden)):
+            if not hidden:
+                raise ValueError(f"hidden_width is needed where there is no hidden layer yet, got {hidden_layers=}")
+            hidden = hidden[:1] * hidden_layers
         return replace(self, shape=(first, *hidden, last))
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A torch module of a user's own as a network."""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,9 @@ class ModuleNetwork:
     """Any `torch.nn.Module` whose parameters are all attached to neurons.
 
     Its wires are called as its parameters; `linear("fc1", "input", "hidden")` gives those of a linear layer. The module
-    must be a function of its parameters and inputs: no dropout, no batch norm.
+    must be a function of its parameters, its buffers, which stay as they are, and its inputs: no dropout, no batch
+    norm. It must not matter to it where neurons are: neurons of a set go through the same activation function, and
+    nothing else happens to them by their number. Where neurons are pruned, that function must be 0 at 0.
 
     Args:
         build: Makes the module; a class without arguments, or a function.
@@ -31,13 +32,14 @@ class ModuleNetwork:
     build: Callable[[], nn.Module]
     wiring: Wiring
     takes_tokens: bool = False
-    _modules: dict[str, nn.Module] = field(init=False, repr=False, default_factory=dict)
+    _module: nn.Module = field(init=False, repr=False)
+    _buffers: dict[tuple[str, torch.dtype], dict[str, Tensor]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._modules["cpu"] = self._built(0)
-        parameters = dict(self._modules["cpu"].named_parameters())
+        object.__setattr__(self, "_module", self._built(0))
+        parameters = dict(self._module.named_parameters())
         wires = {wire.tensor: wire for wire in self.wiring.wires}
-        for name in parameters.keys() - wires.keys():
+        for name in sorted(parameters.keys() - wires.keys()):
             raise ValueError(f"parameter {name!r} is attached to no neurons, attached are {', '.join(wires)}")
         for name, wire in wires.items():
             if name not in parameters:
@@ -54,15 +56,23 @@ class ModuleNetwork:
             inputs: Values, shape (networks, rows, [places,] inputs); or tokens, int64, shape (rows, folds). The module
                 sees those of one network.
         """
-        device = str(inputs.device)
-        if device not in self._modules:
-            self._modules[device] = deepcopy(self._modules["cpu"]).to(inputs.device)  # buffers live on a device
+        buffers = self._buffers_like(next(iter(tensors.values())))
 
         def one(parameters: dict[str, Tensor], values: Tensor) -> Any:
-            return functional_call(self._modules[device], parameters, (values,))
+            return functional_call(self._module, parameters | buffers, (values,))
 
         outputs: Tensor = vmap(one, in_dims=(0, None if self.takes_tokens else 0))(dict(tensors), inputs)
         return outputs
+
+    def _buffers_like(self, parameter: Tensor) -> dict[str, Tensor]:
+        """The module's buffers where and in what precision its parameters are; copied once, for CUDA graphs."""
+        key = str(parameter.device), parameter.dtype
+        if key not in self._buffers:
+            self._buffers[key] = {
+                name: buffer.to(parameter.device, parameter.dtype if buffer.is_floating_point() else None)
+                for name, buffer in self._module.named_buffers()
+            }
+        return self._buffers[key]
 
     def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
         """Flat parameters as the module draws them when torch's global seed is the generator's."""
@@ -71,7 +81,7 @@ class ModuleNetwork:
 
     def _built(self, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return self.build()
 
     def activation_values(self, rows: int) -> int:

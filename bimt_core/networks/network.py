@@ -75,9 +75,9 @@ def square(n: int) -> tuple[int, int]:
     """(rows, columns) of a square grid of n neurons.
 
     Raises:
-        ValueError: If n is not a square number.
+        ValueError: If n is not a square number above 0.
     """
-    side = math.isqrt(n)
-    if side * side != n:
+    side = math.isqrt(max(n, 0))
+    if side * side != n or n < 1:
         raise ValueError(f"hidden_width must be a square number where neurons stand on a grid, got {n}")
     return side, side

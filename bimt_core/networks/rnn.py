@@ -73,7 +73,8 @@ class RNN:
         for drive in driven.unflatten(2, (times, rows)).unbind(2):
             states.append(torch.tanh(torch.baddbmm(drive, tensors["recurrent"], states[-1]) if states else drive))
         values = torch.baddbmm(out, tensors["out.weight"], torch.cat(states, dim=2))
-        return values.unflatten(2, (times, rows)).permute(0, 3, 2, 1)
+        outputs: Tensor = values.unflatten(2, (times, rows)).permute(0, 3, 2, 1)
+        return outputs
 
     def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
         """Flat parameters of one network, drawn as torch.nn.Linear draws its layers: in, recurrent, out."""
@@ -91,7 +92,7 @@ class RNN:
         """`hidden_width` hidden neurons on a square grid.
 
         Raises:
-            ValueError: If the width is not a square number, or layers are asked for.
+            ValueError: If the width is not a square number, or other than one layer is asked for.
         """
         if hidden_layers not in (None, 1):
             raise ValueError(f"hidden_layers of a recurrent network is 1, got {hidden_layers}")

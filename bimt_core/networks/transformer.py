@@ -95,7 +95,8 @@ class Transformer:
             stream = stream + apply(f"attended{block}", attended.transpose(2, 3).flatten(3).flatten(1, 2))
             hidden = gelu(apply(f"expand{block}", stream), approximate="tanh")
             stream = stream + apply(f"contract{block}", hidden)
-        return apply("read", stream).unflatten(1, sequences)
+        values: Tensor = apply("read", stream).unflatten(1, sequences)
+        return values
 
     def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
         """Flat parameters of one network, every layer drawn as torch.nn.Linear draws it, input to output."""
@@ -111,8 +112,9 @@ class Transformer:
 
     def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "Transformer":
         """`hidden_width` hidden neurons in the perceptron of each of `hidden_layers` blocks."""
-        given = {"hidden_width": hidden_width, "blocks": hidden_layers}
-        return dataclasses.replace(self, **{name: size for name, size in given.items() if size is not None})
+        width = self.hidden_width if hidden_width is None else hidden_width
+        blocks = self.blocks if hidden_layers is None else hidden_layers
+        return dataclasses.replace(self, hidden_width=width, blocks=blocks)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that `Transformer.from_dict` reads."""

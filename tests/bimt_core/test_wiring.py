@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -7,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.networks import MLP
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, parameter_order
+from bimt_core.geometry import grid, line
+from bimt_core.networks import MLP, RNN, Transformer
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear, parameter_order, parameters_at
 
 
 def naive_cost(network, tensors, weight_factor, layer_distance, *, bias=True, local_last=True):
@@ -141,19 +143,173 @@ def test_neurons_left_out_of_an_order_stay():
     assert torch.equal(flat.gather(1, parameter_order(wiring, part)), expected)
 
 
+# Wirings of every kind
+
+
+def some_wiring(**settings):
+    """All kinds of tensors: weights with folds on either side, a recurrent one, biases, and embeddings of two kinds."""
+    neurons = Neurons("a", line(3)), Neurons("b", line(4), blocks=2), Neurons("c", line(5)), Neurons("d", line(2))
+    wires = (
+        Wire("positions", (2, Axis("c"), 3)),
+        Wire("tokens", (7, Axis("a"))),
+        *linear("ab", "a", "b", source_folds=2, target_folds=3),
+        Wire("cc", (Axis("c"), Axis("c"))),
+        *linear("bc", "b", "c"),
+        *linear("cd", "c", "d"),
+        *linear("ad", "a", "d"),
+    )
+    return Wiring(neurons, wires, **settings)
+
+
+WIRINGS = [some_wiring(), MLP((3, 5, 4), folds=2, vocabulary=6).wiring, Transformer(2, 3, 8, 2, 4, 5).wiring]
+WIRINGS += [RNN(2, (2, 3), 4).wiring, MLP(((2, 3), (1, 2), 3), ring_outputs=True).wiring]
+
+
+def entries(wiring):
+    """Of every parameter: its wire, and for each dimension that belongs to neurons their set, number and fold."""
+    for wire in wiring.wires:
+        for index in np.ndindex(*wiring.shape(wire)):
+            of = [
+                (axis.neurons, at % len(wiring[axis.neurons]), at // len(wiring[axis.neurons]))
+                for axis, at in zip(wire.axes, index, strict=True)
+                if isinstance(axis, Axis)
+            ]
+            yield wire, index, of
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_parameters_at_are_all_that_touch_a_chosen_neuron(wiring):
+    chosen = {n.name: torch.rand(3, len(n)) < 0.3 for n in wiring.neurons[:-1]}
+    found = parameters_at(wiring, chosen)
+    assert found.dtype == torch.bool
+    for network in range(3):
+        expected = [
+            any(name in chosen and bool(chosen[name][network, neuron]) for name, neuron, _ in of)
+            for _, _, of in entries(wiring)
+        ]
+        assert found[network].tolist() == expected
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("embeddings_only", [False, True])
+def test_parameter_order_is_that_of_single_entries(wiring, embeddings_only):
+    order = {n.name: torch.stack([torch.randperm(len(n)) for _ in range(2)]) for n in wiring.neurons[1:]}
+    found = parameter_order(wiring, order, embeddings_only=embeddings_only)
+    offsets = dict(zip((w.tensor for w in wiring.wires), np.cumsum([0, *wiring.sizes]), strict=False))
+    for network in range(2):
+        expected = []
+        for wire, index, _ in entries(wiring):
+            source = list(index)
+            for dimension, axis in enumerate(wire.axes):
+                moves = not (embeddings_only and (wire.is_weight or wire.is_bias))
+                if isinstance(axis, Axis) and axis.neurons in order and moves:
+                    fold, at = divmod(index[dimension], len(wiring[axis.neurons]))
+                    source[dimension] = fold * len(wiring[axis.neurons]) + int(order[axis.neurons][network, at])
+            expected.append(int(offsets[wire.tensor] + np.ravel_multi_index(source, wiring.shape(wire))))
+        assert found[network].tolist() == expected
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("distance", ["manhattan", "euclidean"])
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_cost_is_that_of_single_entries(wiring, distance, power, reduction):
+    wiring = replace(wiring, distance=distance, distance_power=power, reduction=reduction)
+    flat = torch.randn(1, wiring.n_parameters, dtype=torch.float64)
+    cost = ConnectionCost.of(wiring)
+    found = connection_cost(flat, cost.coefficients(column(0.7), column(0.3))).item()
+    norm = 1 if distance == "manhattan" else 2
+    expected, total_length = 0.0, 0.0
+    for (wire, _, of), value in zip(entries(wiring), flat[0].abs().tolist(), strict=True):
+        length = 0.0
+        if len(of) == 2:
+            one, other = (wiring[name].positions[neuron].numpy() for name, neuron, _ in of)
+            length = np.linalg.norm(one - other, norm) ** power
+        size = 1 if reduction == "sum" else np.prod(wiring.shape(wire))
+        expected += value * (0.7 * length + 0.3) / size
+        total_length += value * length
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert cost.wiring_length(flat).item() == pytest.approx(total_length, rel=1e-12)
+
+
+def test_linear_is_attached_as_torchs_layer():
+    weight, bias = linear("fc", "a", "b", source_folds=2, target_folds=3)
+    wiring = some_wiring()
+    layer = torch.nn.Linear(2 * 3, 3 * 4)
+    assert wiring.shape(weight) == layer.weight.shape
+    assert wiring.shape(bias) == layer.bias.shape
+    assert (weight.tensor, bias.tensor) == ("fc.weight", "fc.bias")
+
+
+# Refusals
+
 A, B = Neurons("a", torch.zeros(2, 1)), Neurons("b", torch.zeros(3, 1))
+SQUARE, HEADS = Neurons("square", grid(2, 2)), Neurons("heads", line(4), blocks=2)
+AB = Wire("ab", (Axis("b"), Axis("a")))
 
 
 @pytest.mark.parametrize(
     ("neurons", "wires", "message"),
     [
-        ((A, A), (), "neuron names must differ"),
-        ((A, B), (Wire("w", (Axis("a"),)), Wire("w", (Axis("b"),))), "a tensor is attached once"),
-        ((A, B), (Wire("w", (Axis("c"), Axis("a"))),), "unknown neurons 'c'"),
-        ((A, B), (Wire("w", (4, 5)),), "must have 1 or 2 neuron axes, got 0"),
-        ((A, B), (Wire("w", (Axis("a"), Axis("b"), Axis("a"))),), "must have 1 or 2 neuron axes, got 3"),
+        ((A, A), (AB,), r"neuron names must differ, got \['a', 'a'\]"),
+        ((A, B), (AB, Wire("w", (Axis("a"),)), Wire("w", (Axis("b"),))), "attached once, 'w' is attached twice"),
+        ((A, B), (Wire("w", (Axis("c"), Axis("a"))),), "tensor 'w' names unknown neurons 'c'"),
+        ((A, B), (Wire("w", (4, 5)),), "'w' must have one neuron axis, .* got 0 in 2 dimensions"),
+        ((A, B), (Wire("w", ()),), "'w' must have one neuron axis, .* got 0 in 0 dimensions"),
+        ((A, B), (Wire("w", (Axis("a"), Axis("b"), Axis("a"))),), "'w' must have .* got 3 in 3 dimensions"),
+        ((A, B), (Wire("w", (Axis("a"), 3, Axis("b"))),), "or two and no other dimension, got 2 in 3 dimensions"),
+        ((A, B), (AB, Wire("w", (Axis("a", 0),))), r"'w' must have entries, got shape \(0,\)"),
+        ((A, B), (AB, Wire("w", (Axis("a", -1),))), r"'w' must have entries, got shape \(-2,\)"),
+        ((A, B), (AB, Wire("w", (0, Axis("a")))), r"'w' must have entries, got shape \(0, 2\)"),
+        ((A, B), (Wire("w", (Axis("a"),)),), "needs a tensor that connects two sets of neurons"),
+        (
+            (A, SQUARE),
+            (Wire("w", (Axis("square"), Axis("a"))),),
+            "'w' connects neurons at positions of different dimensions: 'square' has 2, 'a' has 1",
+        ),
+        ((A, HEADS), (Wire("w", (Axis("heads"), Axis("heads"))),), r"'w' connects neurons in blocks \('heads'\)"),
     ],
 )
 def test_a_wiring_that_makes_no_sense_is_refused(neurons, wires, message):
     with pytest.raises(ValueError, match=message):
         Wiring(neurons, wires)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reduction": "max"}, "reduction must be one of sum, mean, got 'max'"),
+        ({"distance": "hamming"}, "distance must be one of manhattan, euclidean, got 'hamming'"),
+        ({"distance_power": 0.0}, r"distance_power must be above 0, got 0\.0"),
+        ({"distance_power": float("nan")}, "distance_power must be above 0, got nan"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        some_wiring(**settings)
+
+
+@pytest.mark.parametrize(
+    ("positions", "blocks", "message"),
+    [
+        (line(4), 3, "3 blocks do not divide the 4 neurons of 'n'"),
+        (line(4), 8, "8 blocks do not divide the 4 neurons of 'n'"),
+        (line(4), 0, "0 blocks do not divide the 4 neurons of 'n'"),
+        (torch.zeros(0, 1), 1, r"positions of neurons 'n' must have shape \(n, dimensions\) .*, got \(0, 1\)"),
+        (torch.zeros(3), 1, r"positions of neurons 'n' must have shape \(n, dimensions\) .*, got \(3,\)"),
+    ],
+)
+def test_neurons_that_make_no_sense_are_refused(positions, blocks, message):
+    with pytest.raises(ValueError, match=message):
+        Neurons("n", positions, blocks=blocks)
+
+
+def test_a_vector_and_a_matrix_of_one_set_of_neurons_are_bias_and_embedding():
+    kinds = [(w.tensor, w.is_weight, w.is_bias, w.is_recurrent) for w in some_wiring().wires]
+    assert kinds[:5] == [
+        ("positions", False, False, False),
+        ("tokens", False, False, False),
+        ("ab.weight", True, False, False),
+        ("ab.bias", False, True, False),
+        ("cc", True, False, True),
+    ]

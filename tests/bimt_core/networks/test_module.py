@@ -1,0 +1,185 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import silu
+
+from bimt_core.geometry import line
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.networks import MLP, ModuleNetwork
+from bimt_core.population import from_bytes, initialise, to_bytes
+from bimt_core.tasks import task
+from bimt_core.train import start, train
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
+
+
+class Two(nn.Module):
+    """A user's own: two linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.fc2(silu(self.fc1(x)))
+
+
+LAYERS = (Neurons("input", line(4)), Neurons("hidden1", line(6)), Neurons("output", line(2)))
+FC1, FC2 = linear("fc1", "input", "hidden1"), linear("fc2", "hidden1", "output")
+NETWORK = ModuleNetwork(Two, Wiring(LAYERS, (*FC1, *FC2)))
+
+
+class Embedded(nn.Module):
+    """Tokens, with a mask and a scale that are no parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 3)
+        self.fc = nn.Linear(6, 5)
+        self.register_buffer("mask", torch.tensor([True, False, True, True, True]))
+        self.register_buffer("scale", torch.tensor([[0.1, 0.0, 0.2], [0.3, 0.7, 0.0], [0.5, 0.0, 0.0]]))
+
+    def forward(self, tokens):
+        return self.fc((self.embedding(tokens) @ self.scale).flatten(1)).where(self.mask, 0.0)
+
+
+EMBEDDED = ModuleNetwork(
+    Embedded,
+    Wiring(
+        (Neurons("input", line(3)), Neurons("output", line(5))),
+        (Wire("embedding.weight", (7, Axis("input"))), *linear("fc", "input", "output", source_folds=2)),
+    ),
+    takes_tokens=True,
+)
+
+
+def test_outputs_and_gradients_are_the_modules_own():
+    flat = torch.randn(3, NETWORK.wiring.n_parameters, requires_grad=True)
+    inputs = torch.randn(3, 5, 4)
+    outputs = NETWORK.forward(NETWORK.wiring.tensors(flat), inputs)
+    (gradients,) = torch.autograd.grad(outputs.square().sum(), flat)
+    for one, given, found, gradient in zip(flat.detach(), inputs, outputs, gradients, strict=True):
+        module = Two()
+        module.load_state_dict(NETWORK.wiring.tensors(one))
+        expected = module(given)
+        expected.square().sum().backward()
+        torch.testing.assert_close(found, expected)
+        grads = {name: p.grad for name, p in module.named_parameters()}
+        torch.testing.assert_close(gradient, NETWORK.wiring.flatten(grads))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tokens_and_buffers(dtype):
+    population = initialise(EMBEDDED, [0, 1], dtype=dtype)
+    tokens = torch.randint(7, (9, 2))
+    found = population.predict(tokens)
+    assert found.dtype == dtype
+    for one, outputs in zip(population.flat, found, strict=True):
+        module = Embedded().to(dtype)
+        module.load_state_dict(EMBEDDED.wiring.tensors(one), strict=False)
+        torch.testing.assert_close(outputs, module(tokens))
+    assert (found[:, :, 1] == 0).all()
+
+
+def test_both_precisions_of_buffers_at_once():
+    tokens = torch.randint(7, (9, 2))
+    single, double = (initialise(EMBEDDED, [0], dtype=dtype) for dtype in (torch.float32, torch.float64))
+    for population in (single, double, single):
+        assert population.predict(tokens).dtype == population.flat.dtype
+
+
+def test_a_seed_means_what_it_means_to_torch():
+    before = torch.get_rng_state()
+    flat = initialise(NETWORK, [5, 6, 5]).flat
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(flat[0], flat[2])
+    assert not torch.equal(flat[0], flat[1])
+    torch.manual_seed(5)
+    assert torch.equal(flat[0], torch.cat([p.detach().flatten() for p in Two().parameters()]))
+    assert initialise(NETWORK, [5], dtype=torch.float64).flat.dtype == torch.float64
+
+
+@pytest.mark.parametrize("batch_size", [0, 16])
+def test_it_trains_as_the_built_in_network_does(batch_size):
+    mlp = MLP((4, 6, 2))
+    t = task("independence").in_dtype(torch.float64)
+    schedule = Schedule(
+        60, batch_size, relocate_every=20, relocation="assignment", penalty_step="proximal", prune_below=0.3
+    )
+    trained = []
+    for network in (mlp, NETWORK):
+        begin = initialise(network, [0, 1])
+        begin = start(replace(begin, flat=begin.flat.double()))  # drawn as float32 by both
+        knobs = [Knobs(), Knobs(1e-2)]
+        (end,) = train(begin, replace(t, network=network), knobs, schedule, [60], compiled=False)
+        trained.append(end.population)
+    built_in, own = trained
+    torch.testing.assert_close(own.flat, built_in.flat, rtol=1e-9, atol=1e-12)
+    assert torch.equal(own.input_labels, built_in.input_labels)
+    assert torch.equal(own.output_labels, built_in.output_labels)
+    assert not torch.equal(own.input_labels, torch.arange(4).repeat(2, 1))
+
+
+def test_tied_weights_are_attached_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(3, 5, bias=False), nn.Linear(5, 3, bias=False)
+            self.again = nn.Linear(3, 5, bias=False)
+            self.again.weight = self.up.weight
+
+        def forward(self, x):
+            return self.down(silu(self.again(self.down(silu(self.up(x))))))
+
+    neurons = Neurons("input", line(3)), Neurons("hidden", line(5)), Neurons("output", line(3))
+    wires = Wire("up.weight", (Axis("hidden"), Axis("input"))), Wire("down.weight", (Axis("output"), Axis("hidden")))
+    network = ModuleNetwork(Tied, Wiring(neurons, wires))
+    flat, inputs = torch.randn(1, 30), torch.randn(1, 4, 3)
+    up, down = flat[0, :15].view(5, 3), flat[0, 15:].view(3, 5)
+    expected = silu(silu(inputs @ up.T) @ down.T @ up.T) @ down.T
+    torch.testing.assert_close(network.forward(network.wiring.tensors(flat), inputs), expected)
+
+
+@pytest.mark.parametrize(
+    ("neurons", "wires", "message"),
+    [
+        (LAYERS, FC1, r"parameter 'fc2.bias' is attached to no neurons, attached are fc1.weight, fc1.bias"),
+        (LAYERS, (*FC1, FC2[0]), r"parameter 'fc2.bias' is attached to no neurons"),
+        (LAYERS, (*FC1, *FC2, *linear("fc3", "input", "output")), r"the module has no parameter 'fc3.weight', it has"),
+        (
+            LAYERS,
+            (*FC1, *linear("fc2", "output", "hidden1")),
+            r"'fc2.weight' has shape \(2, 6\), its .* \(6, 2\)",
+        ),
+        (LAYERS, (*FC1, FC2[0], Wire("fc2.bias", (Axis("hidden1"),))), r"'fc2.bias' has shape \(2,\), .* \(6,\)"),
+        (
+            (LAYERS[0], Neurons("hidden1", line(5)), LAYERS[2]),
+            (*FC1, *FC2),
+            r"parameter 'fc1.weight' has shape \(6, 4\), its wire says \(5, 4\)",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_named(neurons, wires, message):
+    with pytest.raises(ValueError, match=message):
+        ModuleNetwork(Two, Wiring(neurons, wires))
+
+
+def test_it_has_one_size():
+    assert NETWORK.resized(None, None) is NETWORK
+    with pytest.raises(ValueError, match="hidden_width cannot be changed in a module of one's own, got 3"):
+        NETWORK.resized(3, None)
+    with pytest.raises(ValueError, match="hidden_layers cannot be changed in a module of one's own, got 2"):
+        NETWORK.resized(None, 2)
+
+
+def test_a_file_needs_the_network_to_be_read():
+    population = initialise(NETWORK, [0, 1])
+    data = to_bytes(population)
+    assert torch.equal(from_bytes(data, NETWORK).flat, population.flat)
+    with pytest.raises(ValueError, match="networks of the module 'Two': pass network= to read them"):
+        from_bytes(data)
+
+
+def test_activation_values_grow_with_rows():
+    assert NETWORK.activation_values(10) == 10 * NETWORK.activation_values(1) > 0
