@@ -1,12 +1,13 @@
-"""One network written as the paper describes its own: the yardstick of both benchmarks."""
+"""One network written and trained as the paper describes its own: the yardstick of the benchmarks."""
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
 
-from bimt_core.population import Population
-from bimt_core.tasks import Task
+from bimt_core import MLP, Population, Task
 
 
 class Network(nn.Module):
@@ -20,14 +21,16 @@ class Network(nn.Module):
 
     def __init__(self, task: Task, population: Population, member: int = 0) -> None:
         super().__init__()
-        first, *rest = task.network.shape
-        self.folds, self.mean = task.network.folds, task.network.reduction == "mean"
+        mlp = task.network
+        assert isinstance(mlp, MLP)
+        first, *rest = mlp.widths
+        self.folds, self.mean = mlp.folds, mlp.reduction == "mean"
         self.weight_factor, self.layer_distance = task.knobs.weight_factor, task.knobs.layer_distance
         widths = pairwise([first * self.folds, *rest])
         self.layers = nn.ModuleList(nn.Linear(n_in, n_out, dtype=task.dtype) for n_in, n_out in widths)
         self.embedding = None
-        if task.network.vocabulary:
-            self.embedding = nn.Embedding(task.network.vocabulary, first, dtype=task.dtype)
+        if mlp.vocabulary:
+            self.embedding = nn.Embedding(mlp.vocabulary, first, dtype=task.dtype)
         self.activation = nn.SiLU()
         tensors = population.tensors
         with torch.no_grad():
@@ -88,6 +91,37 @@ class Network(nn.Module):
             folds = self.folds if row == 0 else 1
             score = score + self.layers[row].weight.abs().sum(0).view(folds, -1).sum(0)
         return score
+
+
+def steps(network: Network, task: Task, n: int) -> Iterator[None]:
+    """Trains it: AdamW, the connection cost through automatic differentiation, the test loss at every step."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=task.knobs.learning_rate, weight_decay=0.0)
+    loss_of: Callable[..., Tensor] = mse_loss if task.loss_name == "mse" else cross_entropy
+    for _ in range(n):
+        optimizer.zero_grad()
+        with torch.no_grad():
+            loss_of(network(task.test_inputs), task.test_targets).item()
+        loss = loss_of(network(task.inputs), task.targets) + task.knobs.cost_weight * network.cost()
+        loss.backward()
+        optimizer.step()
+        yield
+
+
+@torch.no_grad()
+def relocate(network: Network, task: Task) -> None:
+    """The published round: the neurons of highest score of each row are exchanged with every place of the row in turn,
+    the whole network's cost is computed, and the exchange undone; the best one is kept.
+    """
+    mlp = task.network
+    assert isinstance(mlp, MLP)
+    for row, n in enumerate(mlp.widths):
+        for one in network.scores(row).argsort(descending=True, stable=True)[: task.schedule.relocate_top_k].tolist():
+            costs = []
+            for other in range(n):
+                network.exchange(row, one, other)
+                costs.append(network.cost().item())
+                network.exchange(row, one, other)
+            network.exchange(row, one, costs.index(min(costs)))
 
 
 def _line(n: int, dtype: torch.dtype) -> Tensor:

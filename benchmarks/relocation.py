@@ -7,10 +7,10 @@ checked to end in the same arrangement. Milliseconds a network on one core; lowe
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from _plain import Network
+from _plain import relocate as plain_relocate
 from _report import Row, report, seconds
 
 from bimt_core.population import Population, initialise
@@ -23,28 +23,16 @@ NETWORKS = 32
 REPEATS = 3
 
 
-@torch.no_grad()
-def plain(network: Network, shape: tuple[int, ...], top_k: int) -> None:
-    for row, n in enumerate(shape):
-        for one in network.scores(row).argsort(descending=True, stable=True)[:top_k].tolist():
-            costs = []
-            for other in range(n):
-                network.exchange(row, one, other)
-                costs.append(network.cost().item())
-                network.exchange(row, one, other)
-            network.exchange(row, one, costs.index(min(costs)))
-
-
 def ours(population: Population, method: Method, top_k: int) -> Population:
     return population.arranged(relocate(population.network.wiring, population.flat, method, top_k=top_k))
 
 
 def check(t: Task) -> None:
     """Both greedy searches end in the same arrangement, whose cost only differs by rounding."""
-    t = replace(t, inputs=t.inputs if t.network.vocabulary else t.inputs.double())
+    t = t.in_dtype(torch.float64)
     population = initialise(t.network, [t.model_seed], dtype=torch.float64)
     network = Network(t, population)
-    plain(network, t.network.shape, t.schedule.relocate_top_k)
+    plain_relocate(network, t)
     found = ours(population, "greedy", t.schedule.relocate_top_k).tensors
     for number, layer in enumerate(network.layers):
         assert torch.equal(layer.weight, found[f"weight{number}"][0]), f"{t.name}: other arrangements"
@@ -54,9 +42,9 @@ def rows() -> Iterator[Row]:
     for name in CASES:
         t = task(name)
         check(t)
-        top_k, shape = t.schedule.relocate_top_k, t.network.shape
+        top_k = t.schedule.relocate_top_k
         population = initialise(t.network, range(NETWORKS), dtype=t.dtype)
-        contenders = [lambda t=t, p=population, shape=shape, k=top_k: plain(Network(t, p), shape, k)]
+        contenders = [lambda t=t, p=population: plain_relocate(Network(t, p), t)]
         contenders += [lambda p=population, m=method, k=top_k: ours(p, m, k) for method in METHODS]
         before, *times = seconds(contenders, REPEATS)
         for method, taken in zip(METHODS, times, strict=True):

@@ -8,10 +8,9 @@ which evaluates only when asked. Neither relocates. Network-steps per second on 
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import torch
 from _plain import Network
+from _plain import steps as plain_steps
 from _report import Row, report, seconds
-from torch.nn.functional import cross_entropy, mse_loss
 
 from bimt_core.hyperparameters import Schedule
 from bimt_core.population import initialise
@@ -23,17 +22,9 @@ POPULATIONS = (1, 32, 128)
 REPEATS = 5
 
 
-def plain(t: Task, steps: int) -> None:
-    network = Network(t, initialise(t.network, [0], dtype=t.dtype))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=t.knobs.learning_rate, weight_decay=0.0)
-    loss_of = mse_loss if t.loss_name == "mse" else cross_entropy
-    for _ in range(steps):
-        optimizer.zero_grad()
-        with torch.no_grad():
-            loss_of(network(t.test_inputs), t.test_targets).item()
-        loss = loss_of(network(t.inputs), t.targets) + t.knobs.cost_weight * network.cost()
-        loss.backward()
-        optimizer.step()
+def plain(t: Task, n: int) -> None:
+    for _ in plain_steps(Network(t, initialise(t.network, [0], dtype=t.dtype)), t, n):
+        pass
 
 
 def ours(t: Task, steps: int, networks: int) -> None:

@@ -63,6 +63,7 @@ def step_of(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
       structured neural networks", NeurIPS 2021).
     """
     wiring = network.wiring
+    _ = wiring.sizes  # is cached from here on: the lock that caching takes cannot be compiled
 
     def step(
         flat: Tensor,
@@ -147,7 +148,7 @@ def _compiled(step: Step, key: Hashable) -> Step:
         if len(_COMPILED) == MOST_COMPILED:
             torch.compiler.reset()
             _COMPILED.clear()
-        _COMPILED[key] = _with_fallback(torch.compile(step, dynamic=False), step)
+        _COMPILED[key] = _with_fallback(torch.compile(step, dynamic=False, fullgraph=True), step)
     return _COMPILED[key]
 
 
