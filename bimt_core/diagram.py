@@ -34,7 +34,6 @@ WIDEST_LINE, FAINTEST = 3.4, 0.04  # no line is thinner than this part of the wi
 LARGEST_NEURON = 9.0
 
 MOST_COLUMNS = 6
-MANY_WEIGHTS = 1500  # from here on one Louvain run must do
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -243,5 +242,4 @@ def _active(weight: Tensor) -> tuple[Ints, Ints, Floats]:
 
 
 def _communities(wiring: Wiring, tensors: Mapping[str, Tensor]) -> Communities:
-    graph = weight_graph(wiring, tensors, "layer_max")
-    return louvain(graph, seeds=1 if graph.number_of_edges() > MANY_WEIGHTS else 10)
+    return louvain(weight_graph(wiring, tensors))

@@ -25,7 +25,10 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "train_loss": Metric("prediction loss on the training rows", "minimize"),
+    "train_loss": Metric(
+        "prediction loss on the training rows; of a task trained in batches, on the first, as many as test rows",
+        "minimize",
+    ),
     "test_loss": Metric("prediction loss on the test rows", "minimize"),
     "score": Metric("accuracy (classes) or R^2 (values) on the test rows", "maximize"),
     "connection_cost": Metric("connection cost with the task's published weight factor and layer distance", "minimize"),
@@ -53,7 +56,7 @@ def measure(
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        louvain_seeds: Louvain runs a graph; the best partition counts.
+        louvain_seeds: Louvain runs a graph; the best partition counts. Graphs of many edges have fewer; see `louvain`.
         transforms: Graphs whose modularity is measured, which takes most of the time; the metrics of the others are
             left out.
 
@@ -61,10 +64,12 @@ def measure(
         Metric name to values, float64 on the CPU, shape (networks,). A network whose parameters are not all finite has
         NaN everywhere.
     """
-    outputs, test_outputs = population.predict(task.inputs), population.predict(task.test_inputs)
+    n_train = len(task.test_inputs) if task.schedule.batch_size else len(task.inputs)
+    inputs, targets = task.inputs[:n_train], task.targets[:n_train]
+    outputs, test_outputs = population.predict(inputs), population.predict(task.test_inputs)
     finite = population.flat.isfinite().all(1)
     rows: dict[str, Tensor] = {
-        "train_loss": task.loss(outputs, task.targets),
+        "train_loss": task.loss(outputs, targets),
         "test_loss": task.loss(test_outputs, task.test_targets),
         "score": task.score(test_outputs, task.test_targets),
         **_wiring_metrics(population, task),

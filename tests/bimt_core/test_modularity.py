@@ -1,9 +1,33 @@
+import time
+
 import networkx as nx
 import pytest
 import torch
 
-from bimt_core.modularity import ACTIVE, TRANSFORMS, louvain, weight_graph
-from bimt_core.networks import MLP
+from bimt_core import modularity
+from bimt_core.geometry import line
+from bimt_core.modularity import ACTIVE, MOST_EDGES, TRANSFORMS, louvain, weight_graph
+from bimt_core.networks import MLP, RNN, Transformer
+from bimt_core.partition import louvain_partition
+from bimt_core.wiring import Neurons, Wiring, linear
+
+SKIPPING = Wiring(
+    tuple(Neurons(name, line(n)) for name, n in (("input", 3), ("gates", 4), ("output", 2))),
+    (
+        *linear("in", "input", "gates", target_folds=3),
+        *linear("again", "gates", "gates", target_folds=3),
+        *linear("out", "gates", "output"),
+        *linear("skip", "input", "output"),
+        *linear("back", "output", "input"),
+    ),
+)
+WIRINGS = {
+    "tokens": MLP((4, 6, 5, 3), folds=2, vocabulary=7).wiring,
+    "grids": MLP(((4, 4), (3, 3), 5), ring_outputs=True).wiring,
+    "transformer": Transformer(2, 2, width=6, heads=2, hidden_width=5).wiring,
+    "recurrent": RNN(3, (3, 3), 4).wiring,
+    "skipping": SKIPPING,
+}
 
 
 def newman(graph, members):
@@ -138,3 +162,83 @@ def test_dead_layers_and_isolated_neurons_are_left_out():
 def test_an_unknown_transform_is_refused():
     with pytest.raises(ValueError, match="transform must be one of layer_max, raw, got 'square'"):
         weight_graph(*one_network(), "square")
+
+
+def sparse(wiring):
+    """Tensors of which a third of the entries is 0."""
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.randn(wiring.n_parameters, generator=generator)
+    return wiring.tensors(flat * (torch.rand(flat.shape, generator=generator) < 0.67))
+
+
+def slow_edges(wiring, tensors, transform):
+    """Summed strength of every two neurons that are connected, an entry at a time."""
+    found = {}
+    for wire in wiring.weights:
+        (target, source), rows = wire.ends, tensors[wire.tensor].tolist()
+        largest = max(abs(w) for row in rows for w in row) if transform == "layer_max" else 1.0
+        for i, row in enumerate(rows):
+            for j, w in enumerate(row):
+                ends = (
+                    (target.neurons, i % len(wiring[target.neurons])),
+                    (source.neurons, j % len(wiring[source.neurons])),
+                )
+                if abs(w) > ACTIVE and ends[0] != ends[1]:
+                    pair = tuple(sorted(ends))
+                    found[pair] = found.get(pair, 0.0) + abs(w) / largest
+    return found
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("name", WIRINGS)
+def test_an_edge_is_the_sum_of_all_weights_between_two_neurons(name, transform):
+    wiring = WIRINGS[name]
+    tensors = sparse(wiring)
+    assert edges(weight_graph(wiring, tensors, transform)) == pytest.approx(slow_edges(wiring, tensors, transform))
+
+
+def test_tensors_between_the_same_neurons_add_up():
+    wiring = Transformer(1, 1, width=2, blocks=2, hidden_width=2).wiring
+    tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
+    tensors["expand1.weight"][1, 0] = 2.0  # residual 0 to hidden 1
+    tensors["contract1.weight"][0, 1] = -0.5  # and back
+    tensors["expand2.weight"][1, 0] = 4.0  # another set of neurons
+    assert edges(weight_graph(wiring, tensors, "raw")) == {
+        (("hidden1", 1), ("residual", 0)): 2.5,
+        (("hidden2", 1), ("residual", 0)): 4.0,
+    }
+    assert weight_graph(wiring, tensors)["hidden1", 1]["residual", 0]["weight"] == 2.0  # each tensor's largest is 1
+
+
+def test_both_directions_add_up_and_a_neuron_is_not_tied_to_itself():
+    wiring = RNN(1, (1, 3), 1).wiring
+    tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
+    tensors["recurrent"][:] = torch.tensor([[9.0, 1.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 5.0]])
+    assert edges(weight_graph(wiring, tensors, "raw")) == {(("hidden", 0), ("hidden", 1)): 3.0}
+    scaled = weight_graph(wiring, tensors)  # the largest weight is one of those to itself
+    assert edges(scaled) == {(("hidden", 0), ("hidden", 1)): pytest.approx(3 / 9)}
+
+
+def test_a_large_graph_has_fewer_runs(monkeypatch):
+    graph, seeds = weight_graph(*one_network((10, 20, 20, 10))), []
+
+    def counted(edges, seed):
+        seeds.append(seed)
+        return louvain_partition(edges, seed)
+
+    monkeypatch.setattr(modularity, "louvain_partition", counted)
+    for most, runs in ((MOST_EDGES, 10), (4 * graph.number_of_edges() - 1, 3), (1, 1)):
+        monkeypatch.setattr(modularity, "MOST_EDGES", most)
+        louvain(graph)
+        assert seeds == list(range(runs))
+        seeds.clear()
+
+
+def test_the_largest_published_network_takes_seconds():
+    wiring = MLP(((28, 28), (10, 10), (10, 10), 10), ring_outputs=True).wiring
+    tensors = wiring.tensors(torch.randn(wiring.n_parameters))
+    start = time.process_time()
+    graph = weight_graph(wiring, tensors)
+    assert graph.number_of_edges() > 88_000
+    assert louvain(graph).modularity > 0
+    assert time.process_time() - start < 5  # a tenth of it is enough; networkx takes 3 s a run, of which there were 10

@@ -1,0 +1,83 @@
+import networkx as nx
+import numpy as np
+import pytest
+
+from bimt_core.partition import Edges, louvain_partition, summed
+
+
+def numbered(graph: nx.Graph) -> Edges:
+    """Edges between the numbers of the graph's nodes, in the graph's own order."""
+    number = {node: i for i, node in enumerate(graph)}
+    rows = [(number[a], number[b], weight) for a, b, weight in graph.edges(data="weight", default=1)]
+    one, other, weight = zip(*rows, strict=True)
+    return Edges(len(graph), np.array(one), np.array(other), np.array(weight, dtype=float))
+
+
+def weighted(n: int, density: float, seed: int, *, loops: bool = False) -> nx.Graph:
+    """A random graph, with some nodes that have no edge."""
+    random = np.random.default_rng(seed)
+    graph = nx.empty_graph(n)
+    for a in range(n):
+        for b in range(a if loops else a + 1, n):
+            if random.random() < density:
+                graph.add_edge(*random.permutation([a, b]).tolist(), weight=random.exponential())
+    return graph
+
+
+GRAPHS = {
+    "karate club": nx.karate_club_graph(),
+    "cliques in a ring, with ties": nx.ring_of_cliques(8, 4),
+    "unweighted": nx.gnm_random_graph(60, 150, seed=1),
+    "two parts": nx.disjoint_union(nx.cycle_graph(7), nx.path_graph(6)),
+    "sparse": weighted(80, 0.04, 0),
+    "dense": weighted(40, 0.9, 1),
+    "edges to itself": weighted(50, 0.1, 2, loops=True),
+    "layers": nx.compose(nx.complete_multipartite_graph(6, 20, 20, 2), weighted(48, 0.05, 3)),
+    "an edge": nx.path_graph(2),
+}
+
+
+def communities(graph: nx.Graph, partition: np.ndarray) -> set[frozenset[int]]:
+    nodes = np.array(list(graph))
+    return {frozenset(nodes[partition == i].tolist()) for i in range(partition.max() + 1)}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_partitions_are_those_of_networkx(name: str) -> None:
+    graph = GRAPHS[name]
+    edges = numbered(graph)
+    for seed in range(20):
+        found = louvain_partition(edges, seed)
+        expected = nx.community.louvain_communities(graph, seed=seed)
+        assert communities(graph, found) == set(map(frozenset, expected))
+        assert edges.modularity(found) == pytest.approx(nx.community.modularity(graph, expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_degrees_and_total_are_those_of_networkx(name: str) -> None:
+    graph, edges = GRAPHS[name], numbered(GRAPHS[name])
+    np.testing.assert_allclose(edges.degrees, [degree for _, degree in graph.degree(weight="weight")])
+    assert edges.total == pytest.approx(graph.size(weight="weight"))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_merging_communities_keeps_modularity(name: str) -> None:
+    edges = numbered(GRAPHS[name])
+    community = np.unique(np.arange(edges.n) // 3, return_inverse=True)[1]
+    merged = edges.merged(community)
+    assert merged.total == pytest.approx(edges.total)
+    assert merged.modularity(np.arange(merged.n)) == pytest.approx(edges.modularity(community))
+    pairs = [frozenset(pair) for pair in zip(merged.one.tolist(), merged.other.tolist(), strict=True)]
+    assert len(pairs) == len(set(pairs))
+
+
+def test_the_order_of_nodes_is_drawn_with_the_seed() -> None:
+    edges = numbered(GRAPHS["unweighted"])
+    found = [louvain_partition(edges, seed).tolist() for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_equal_keys_are_summed_in_order_of_their_first() -> None:
+    first, sums = summed(np.array([7, 2, 7, 9, 2]), np.array([1.0, 2.0, 4.0, 8.0, 16.0]))
+    assert first.tolist() == [0, 1, 3]
+    assert sums.tolist() == [5.0, 18.0, 8.0]
