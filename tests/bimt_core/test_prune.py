@@ -1,0 +1,202 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bimt_core.geometry import line
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.networks import MLP, RNN, Transformer
+from bimt_core.population import initialise
+from bimt_core.prune import weak_neurons
+from bimt_core.tasks import Task
+from bimt_core.train import start, train
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear, parameters_at
+
+NETWORKS = {
+    "mlp": MLP((3, 8, 7, 2)),
+    "no hidden neurons": MLP((3, 2)),
+    "embedding": MLP((3, 8, 2), folds=2, vocabulary=5),
+    "image": MLP(((2, 3), (3, 3), 4), ring_outputs=True, fixed_inputs=True),
+    "transformer": Transformer(2, 2, width=8, blocks=2, heads=1, hidden_width=6),
+    "heads": Transformer(2, 2, width=8, blocks=1, heads=4, hidden_width=6),
+    "rnn": RNN(2, (2, 4), 3),
+}
+SEVERAL = [name for name in NETWORKS if name != "no hidden neurons"]
+
+
+def everything():
+    """A wiring with a hidden set that has an embedding, and one that reads itself."""
+    neurons = tuple(Neurons(name, line(n)) for name, n in (("in", 3), ("a", 4), ("b", 5), ("out", 2)))
+    recurrent = Wire("bb", (Axis("b"), Axis("b", 2)))
+    wires = (*linear("ia", "in", "a"), recurrent, *linear("ab", "a", "b", source_folds=3), *linear("bo", "b", "out"))
+    return Wiring(neurons, (*wires, Wire("places", (6, Axis("a")))))
+
+
+def naive_weak(wiring, flat, below):
+    """Weak neurons of one network, a parameter at a time."""
+    into = {n.name: [0.0] * len(n) for n in wiring.neurons}
+    out_of = {n.name: [0.0] * len(n) for n in wiring.neurons}
+    tensors = wiring.tensors(flat)
+    for wire in wiring.wires:
+        for index in np.ndindex(*wiring.shape(wire)):
+            size = abs(tensors[wire.tensor][index].item())
+            ends = [(axis, at) for axis, at in zip(wire.axes, index, strict=True) if isinstance(axis, Axis)]
+            for number, (axis, at) in enumerate(ends):
+                sums, neuron = (into, out_of)[number], at % len(wiring[axis.neurons])
+                sums[axis.neurons][neuron] += size
+                if number == 0 and axis.folds > 1:
+                    out_of[axis.neurons][neuron] = float("inf")
+    weak = {name: [min(a, b) < below for a, b in zip(into[name], out_of[name], strict=True)] for name in into}
+    for neurons in (wiring.inputs, wiring.outputs):
+        weak[neurons.name] = [False] * len(neurons)
+    return weak
+
+
+def pruned(wiring, flat, below):
+    return flat.masked_fill(parameters_at(wiring, weak_neurons(wiring, flat, below)), 0.0)
+
+
+def weakened(wiring, flat, name, neuron, *, into, factor=1e-9):
+    """The parameters with what goes into a neuron, or out of it, made small."""
+    tensors = {key: tensor.clone() for key, tensor in wiring.tensors(flat).items()}
+    for wire in wiring.wires:
+        for dimension, axis in enumerate(wire.axes):
+            if isinstance(axis, Axis) and axis.neurons == name and into != (wire.is_weight and dimension == 1):
+                tensor = tensors[wire.tensor].movedim(dimension + 1, 1)
+                tensor[:, neuron :: len(wiring[name])] *= factor
+    return wiring.flatten(tensors)
+
+
+def some_inputs(network):
+    if network.takes_tokens:
+        return torch.randint(5, (20, network.folds))
+    sequence = () if isinstance(network, MLP) else (5,)
+    return torch.randn(20, *sequence, len(network.wiring.inputs), dtype=torch.float64)
+
+
+# Which neurons are weak
+
+
+@given(which=st.sampled_from([*NETWORKS, "everything"]), below=st.floats(0.1, 20), seed=st.integers(0, 999))
+def test_weak_neurons_are_those_of_a_slow_loop(which, below, seed):
+    wiring = everything() if which == "everything" else NETWORKS[which].wiring
+    flat = torch.randn(3, wiring.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    found = weak_neurons(wiring, flat, below)
+    for network in range(3):
+        assert {name: weak[network].tolist() for name, weak in found.items()} == naive_weak(
+            wiring, flat[network], below
+        )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_inputs_and_outputs_are_never_pruned(name):
+    wiring = NETWORKS[name].wiring
+    weak = weak_neurons(wiring, torch.zeros(2, wiring.n_parameters), below=1.0)
+    ends = (wiring.inputs.name, wiring.outputs.name)
+    assert {key: bool(neurons.any()) for key, neurons in weak.items()} == {key: key not in ends for key in weak}
+    kept = pruned(wiring, torch.full((2, wiring.n_parameters), 1e-9), below=1.0)
+    biases = [wire.tensor for wire in wiring.wires if wire.axes == (Axis(wiring.outputs.name),)]
+    assert all((wiring.tensors(kept)[bias] != 0).all() for bias in biases)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("into", [True, False])
+def test_without_a_weak_neuron_the_function_changes_little(name, into):
+    network = NETWORKS[name]
+    wiring, population = network.wiring, initialise(network, [0, 1, 2], dtype=torch.float64)
+    population = replace(population, flat=3 * torch.randn_like(population.flat))
+    inputs, before = some_inputs(network), population.flat
+    for neurons in wiring.neurons[1:-1]:
+        less = replace(population, flat=weakened(wiring, before, neurons.name, 1, into=into))
+        weak = weak_neurons(wiring, less.flat, below=1e-3)
+        without = replace(population, flat=pruned(wiring, less.flat, below=1e-3))
+        torch.testing.assert_close(without.predict(inputs), less.predict(inputs), rtol=1e-3, atol=1e-2)
+        expected = [[i == 1 and (into or "heads" not in neurons.name) for i in range(len(neurons))]] * 3
+        assert weak[neurons.name].tolist() == expected
+
+
+def test_a_key_that_decides_what_is_attended_to_is_no_weak_neuron():
+    network = NETWORKS["heads"]
+    population = initialise(network, [0], dtype=torch.float64)
+    flat = weakened(network.wiring, 3 * torch.randn_like(population.flat), "heads1", 1, into=False, factor=0.0)
+    population, inputs = replace(population, flat=flat), some_inputs(network)
+    weak = weak_neurons(network.wiring, flat, below=1e-3)
+    assert not weak["heads1"].any()
+    weak["heads1"][:, 1] = True
+    without = replace(population, flat=flat.masked_fill(parameters_at(network.wiring, weak), 0.0))
+    assert (without.predict(inputs) - population.predict(inputs)).abs().max() > 0.1
+
+
+# Training on
+
+
+def task_of(network):
+    inputs = some_inputs(network).to(torch.int64 if network.takes_tokens else torch.float64)
+    targets = torch.randn(*inputs.shape[:-1], len(network.wiring.outputs), dtype=torch.float64)
+    return Task(
+        name="noise",
+        description="Noise.",
+        inputs=inputs,
+        targets=targets,
+        test_inputs=inputs,
+        test_targets=targets,
+        network=network,
+        knobs=Knobs(),
+        schedule=Schedule(),
+        model_seed=0,
+        input_names=tuple(f"x{i}" for i in range(len(network.wiring.inputs))),
+        output_names=tuple(f"y{i}" for i in range(len(network.wiring.outputs))),
+    )
+
+
+def dead(wiring, flat):
+    """For each hidden set, which of its neurons have nothing but zeros."""
+    found = {}
+    for neurons in wiring.neurons[1:-1]:
+        alone = torch.eye(len(neurons), dtype=torch.bool)
+        at = [parameters_at(wiring, {neurons.name: one.unsqueeze(0)})[0] for one in alone]
+        found[neurons.name] = torch.stack([(flat[:, mask] == 0).all(1) for mask in at], dim=1)
+    return found
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("penalty_step", ["subgradient", "proximal"])
+@pytest.mark.parametrize("relocation", ["none", "assignment"])
+@pytest.mark.parametrize("cost_weight", [0.0, 1e-3])
+def test_pruned_neurons_stay_away(name, penalty_step, relocation, cost_weight):
+    network = NETWORKS[name]
+    population = initialise(network, [0, 1], dtype=torch.float64)
+    flat = 2 * population.flat
+    for neurons in network.wiring.neurons[1:-1]:
+        flat = weakened(network.wiring, flat, neurons.name, 2, into=True)
+    schedule = Schedule(40, penalty_step=penalty_step, relocation=relocation, relocate_every=5, prune_below=0.5)
+    knobs = [Knobs(cost_weight), Knobs(10 * cost_weight)]
+    begin, dead_before = start(replace(population, flat=flat)), None
+    for snapshot in train(begin, task_of(network), knobs, schedule, range(5, 41), compiled=False):
+        now = dead(network.wiring, snapshot.population.flat)
+        assert all(neurons.any(1).all() and not neurons.all() for neurons in now.values())
+        if dead_before is not None and relocation == "none":
+            assert all((now[key] >= dead_before[key]).all() for key in now)
+        elif dead_before is not None:
+            assert all((now[key].sum(1) >= dead_before[key].sum(1)).all() for key in now)
+        dead_before = now
+
+
+def test_nothing_is_pruned_unless_asked_for():
+    network = NETWORKS["mlp"]
+    population = initialise(network, [0], dtype=torch.float64)
+    begin = start(replace(population, flat=1e-3 * population.flat))
+    schedule = Schedule(20, relocate_every=10)
+    (end,) = train(begin, task_of(network), [Knobs(0.0)], schedule, [20], compiled=False)
+    assert (end.population.flat != 0).all()
+
+
+def test_a_network_without_hidden_neurons_has_none_to_prune():
+    network = NETWORKS["no hidden neurons"]
+    schedule = Schedule(20, relocate_every=10, prune_below=5.0)
+    begin = start(initialise(network, [0], dtype=torch.float64))
+    (end,) = train(begin, task_of(network), [Knobs(0.0)], schedule, [20], compiled=False)
+    assert (end.population.flat != 0).all()
