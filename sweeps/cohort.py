@@ -20,13 +20,14 @@ from ray import tune
 
 from bimt_core import (
     Moments,
+    Network,
     Population,
     Snapshot,
     Task,
     connectivity,
     contact_sheet,
-    from_bytes,
     initialise,
+    load_population,
     measure,
     start,
     task,
@@ -35,6 +36,7 @@ from bimt_core import (
     to_svg,
     train,
 )
+from bimt_core.networks import to_dict
 from bimt_core.population import write_atomically
 from sweeps.recipe import Recipe, recipe
 
@@ -60,6 +62,8 @@ class CohortSpec:
         seeds: One a replicate; every member trains a network a seed.
         reports: Points along training at which to report.
         gpu: Whether to train on CUDA.
+        dtype: Numbers to train with, "float32" or "float64"; None for the task's own.
+        compiled: Whether training is compiled; see `train`.
     """
 
     task: str
@@ -68,6 +72,17 @@ class CohortSpec:
     seeds: tuple[int, ...]
     reports: int
     gpu: bool = False
+    dtype: str | None = None
+    compiled: bool = False
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpu else "cpu"
+
+    def load_task(self) -> Task:
+        """The task, in the cohort's numbers and on its device."""
+        the_task = task(self.task, self.data_seed).to(self.device)
+        return the_task.in_dtype(getattr(torch, self.dtype)) if self.dtype else the_task
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -117,20 +132,19 @@ def run_cohort(spec: CohortSpec, snapshot: Snapshot | None = None) -> Iterator[R
     Raises:
         ValueError: If a member's hyperparameters break a rule of the method.
     """
-    device = "cuda" if spec.gpu else "cpu"
-    the_task = task(spec.task, spec.data_seed).to(device)
+    the_task = spec.load_task()
     recipes = [recipe(the_task, member.params) for member in spec.members]
     first = recipes[0]
     assert all(other.shape == first.shape for other in recipes), "a cohort's members share network and schedule"
     if snapshot is None:
         seeds = list(spec.seeds) * len(recipes)
-        snapshot = start(initialise(first.network, seeds, dtype=the_task.dtype, device=device))
+        snapshot = start(initialise(first.network, seeds, dtype=the_task.dtype, device=spec.device))
     knobs = [r.knobs for r in recipes for _ in spec.seeds]
     points = report_steps(first.schedule.steps, spec.reports)
 
     before = time.perf_counter()
     trained_already = [snapshot] if snapshot.step >= points[-1] else []
-    for now in trained_already or train(snapshot, the_task, knobs, first.schedule, points):
+    for now in trained_already or train(snapshot, the_task, knobs, first.schedule, points, compiled=spec.compiled):
         trained = time.perf_counter()
         last = now.step == points[-1]
         values = measure(now.population, the_task, **({} if last else WHILE_TRAINING))
@@ -200,7 +214,8 @@ def _configuration(spec: CohortSpec, member: Member, r: Recipe) -> dict[str, Any
         "task": spec.task,
         "data_seed": spec.data_seed,
         "seeds": list(spec.seeds),
-        "network": r.network.as_dict(),
+        "dtype": spec.dtype,
+        "network": to_dict(r.network),
         "knobs": dataclasses.asdict(r.knobs),
         "schedule": dataclasses.asdict(r.schedule) | {"cost_phases": [list(p) for p in r.schedule.cost_phases]},
         "searched": dict(member.params),
@@ -259,8 +274,9 @@ class CohortTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder
         """Goes on from a snapshot that `save_checkpoint` wrote, in this process or another."""
-        device = "cuda" if self._spec.gpu else "cpu"
-        self._snapshot, self._reports = read_snapshot(Path(checkpoint), device), None
+        spec = self._spec
+        network = recipe(spec.load_task(), spec.members[0].params).network
+        self._snapshot, self._reports = read_snapshot(Path(checkpoint), network, spec.device), None
 
 
 def result_of(report: Report) -> dict[str, Any]:
@@ -285,9 +301,9 @@ def write_snapshot(snapshot: Snapshot, folder: Path) -> None:
     write_atomically(folder / "step.txt", str(snapshot.step).encode())
 
 
-def read_snapshot(folder: Path, device: str = "cpu") -> Snapshot:
+def read_snapshot(folder: Path, network: Network, device: str = "cpu") -> Snapshot:
     """The snapshot that `write_snapshot` wrote."""
     weights, first, second = (
-        from_bytes((folder / f"{name}.safetensors").read_bytes()).to(device) for name in ("weights", "first", "second")
+        load_population(folder / f"{name}.safetensors", network).to(device) for name in ("weights", "first", "second")
     )
     return Snapshot(int((folder / "step.txt").read_text()), weights, Moments(first.flat, second.flat))

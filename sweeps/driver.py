@@ -9,16 +9,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
-from bimt_core import task
 from sweeps import runs
+from sweeps.capacity import compiles, cores, measured_cohort_size, trials_that_fit, workers_of
 from sweeps.cohort import CohortTrainable
-from sweeps.errors import BadInputError
 from sweeps.progress import Watcher
-from sweeps.recipe import Recipe, recipe
 from sweeps.search import CohortSearch
-from sweeps.search_space import Choices, Range
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord
@@ -91,8 +86,8 @@ def launch(
         StoreError: If the study's storage does not open.
     """
     store = store or Store.at()
-    workers = _workers(spec)
-    _check_memory(spec, workers)
+    workers = workers_of(spec)
+    fits = trials_that_fit(spec, workers)
     store.prepare(spec.name)
     with store.only_driver(spec.name):
         ledger = Ledger.launch(store, spec)
@@ -100,7 +95,7 @@ def launch(
         spool = store.work(spec.name) / "spool"
         tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
         try:
-            return _run(spec, store, ledger, tracker, workers, watch, trainable)
+            return _run(spec, store, ledger, tracker, workers, fits, watch, trainable)
         finally:
             tracker.close(NO_ANSWER_PATIENCE_S)
 
@@ -111,18 +106,21 @@ def _run(
     ledger: Ledger,
     tracker: Tracker,
     workers: int,
+    fits: int,
     watch: Watcher,
     trainable: type[CohortTrainable],
 ) -> Summary:
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     _interrupt_running(ledger, tracker, "its driver died")
-    search = CohortSearch(ledger, tracker)
+    search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers))
     wall_s = 0.0
     try:
         if ledger.count("COMPLETE") < spec.trials:
             started = time.monotonic()
             with watch(search.status), _ray():
                 try:
+                    if spec.cohort_size == "auto":
+                        search.cohort_size = measured_cohort_size(spec, workers, fits)
                     _fit(spec, store, search, workers, trainable)
                 finally:
                     wall_s = time.monotonic() - started
@@ -194,7 +192,7 @@ def _ray() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": _cores(), "include_dashboard": False}
+    local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": cores(), "include_dashboard": False}
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     ray.init(logging_level=logging.CRITICAL, log_to_driver=False, configure_logging=True, **local)
@@ -202,70 +200,6 @@ def _ray() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def _workers(spec: SweepSpec) -> int:
-    """How many cohorts train at once.
-
-    Raises:
-        BadInputError: If this machine cannot train even one. A cluster is asked by Ray instead.
-    """
-    if os.environ.get("RAY_ADDRESS"):
-        return spec.concurrent_cohorts or 64
-    if spec.resources.cpus > _cores():
-        raise BadInputError(
-            f"resources.cpus must be at most this machine's {_cores()} cores, got {spec.resources.cpus}"
-        )
-    room = _cores() // spec.resources.cpus
-    if spec.resources.gpus > 0:
-        import torch
-
-        if spec.resources.gpus > torch.cuda.device_count():
-            n = torch.cuda.device_count()
-            raise BadInputError(f"resources.gpus must be at most this machine's {n} GPUs, got {spec.resources.gpus:g}")
-        room = min(room, int(torch.cuda.device_count() / spec.resources.gpus))
-    return min(room, spec.concurrent_cohorts or room)
-
-
-def _check_memory(spec: SweepSpec, workers: int) -> None:
-    """Refuses cohorts that do not fit into memory beside each other.
-
-    Raises:
-        BadInputError: With the largest cohort that fits.
-    """
-    network_bytes = _largest_network_bytes(spec)
-    available = psutil.virtual_memory().available
-    fits = int(0.8 * available / workers / (network_bytes * spec.replicates))
-    if spec.cohort_size > fits and not os.environ.get("RAY_ADDRESS"):
-        raise BadInputError(
-            f"cohort_size must be at most {fits} to fit {workers} cohorts at once into {available / 2**30:.1f} GiB"
-            f" of free memory ({network_bytes * spec.replicates / 2**20:.1f} MiB a trial), got {spec.cohort_size}"
-        )
-
-
-def _largest_network_bytes(spec: SweepSpec) -> int:
-    """Memory of one network while it trains: about eight copies of its parameters, and its activations twice."""
-    the_task = task(spec.task, spec.data_seed)
-    r = _largest(spec)
-    rows = r.schedule.batch_size or len(the_task.inputs) + len(the_task.test_inputs)
-    numbers = 8 * r.network.wiring.n_parameters + 2 * r.network.activation_values(rows * the_task.points)
-    return numbers * the_task.dtype.itemsize
-
-
-def _largest(spec: SweepSpec) -> Recipe:
-    """The recipe with the largest network of the search space."""
-    params = {name: value for name, value in spec.fixed.items() if name.startswith("hidden_")}
-    for name in ("hidden_width", "hidden_layers"):
-        parameter = spec.search.get(name)
-        if isinstance(parameter, Range):
-            params[name] = int(parameter.high)
-        elif isinstance(parameter, Choices):
-            params[name] = max(parameter.choices)
-    return recipe(task(spec.task, spec.data_seed), params)
 
 
 def _interrupt_running(ledger: Ledger, tracker: Tracker, reason: str) -> None:

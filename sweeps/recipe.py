@@ -43,10 +43,14 @@ def recipe(task: Task, params: Params) -> Recipe:
         params: Hyperparameter name, one of `HYPERPARAMETERS`, to value.
 
     Raises:
-        ValueError: If a value breaks the rules of `Knobs`, `Schedule` or the task's network.
+        ValueError: If a value breaks the rules of `Knobs`, `Schedule` or the task.
     """
     ours: dict[str, Any] = {"relocation": "assignment", "move_moments": True}
     knobs = dataclasses.replace(task.knobs, **{k: v for k, v in params.items() if k in KNOBS})
     schedule = dataclasses.replace(task.schedule, **ours | {k: v for k, v in params.items() if k in SCHEDULE})
+    if schedule.batch_size > len(task.inputs):
+        raise ValueError(
+            f"batch_size must be at most the {len(task.inputs)} training rows of {task.name}, got {schedule.batch_size}"
+        )
     network = task.network.resized(params.get("hidden_width"), params.get("hidden_layers"))
     return Recipe(network, knobs, schedule)

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from bimt_core import METRICS, Population, Task, connectivity, from_bytes, task
+from bimt_core import METRICS, Population, Task, connectivity, load_population, task
 from sweeps.errors import BadInputError, StoreError
 from sweeps.mlflow_store import download, runs_link
+from sweeps.recipe import recipe
 from sweeps.runs import MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
@@ -124,13 +125,14 @@ class Sweep:
             BadInputError: If there is no such trial or replicate.
             StoreError: If its weights are not (yet) in MLflow.
         """
-        self._completed(trial)
+        record = self._completed(trial)
         replicates = len(self.spec.seeds)
         if not 0 <= replicate < replicates:
             raise BadInputError(f"replicate must be between 0 and {replicates - 1}, got {replicate}")
-        population = from_bytes(self._artifact(trial, "weights.safetensors").read_bytes())
         the_task = task(self.spec.task, self.spec.data_seed)
-        return TrainedNetwork(population.select([replicate]), the_task, self.spec.seeds[replicate])
+        weights = self._artifact(trial, "weights.safetensors")
+        population = load_population(weights, recipe(the_task, record.params).network).select([replicate])
+        return TrainedNetwork(population, the_task.in_dtype(population.flat.dtype), self.spec.seeds[replicate])
 
     def export(self, trial: int, folder: Path) -> list[Path]:
         """Copies a trial's configuration, weights, figures and diagrams out of the store.
@@ -187,12 +189,13 @@ class Sweep:
         own = {objective.metric: objective.direction for objective in self.spec.objectives}
         return own.get(metric, METRICS[metric].direction)
 
-    def _completed(self, trial: int) -> None:
-        states = {record.number: record.state for record in self._ledger.records()}
-        if trial not in states:
-            raise BadInputError(f"trial must be between 0 and {len(states) - 1}, got {trial}")
-        if states[trial] != "COMPLETE":
-            raise BadInputError(f"trial must be complete, got trial {trial}, which is {states[trial]}")
+    def _completed(self, trial: int) -> TrialRecord:
+        records = {record.number: record for record in self._ledger.records()}
+        if trial not in records:
+            raise BadInputError(f"trial must be between 0 and {len(records) - 1}, got {trial}")
+        if records[trial].state != "COMPLETE":
+            raise BadInputError(f"trial must be complete, got trial {trial}, which is {records[trial].state}")
+        return records[trial]
 
     def _artifact(self, trial: int, path: str, folder: Path | None = None) -> Path:
         key = trial_key(self._ledger.sweep_id, trial)

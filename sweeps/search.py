@@ -46,10 +46,16 @@ class CohortSearch(Searcher):
     Args:
         ledger: The sweep's study.
         tracker: Where runs are recorded.
+        compiled: Whether cohorts compile their training.
+
+    Attributes:
+        cohort_size: Trials of a cohort; 1 until it is set where the sweep says "auto".
     """
 
-    def __init__(self, ledger: Ledger, tracker: Tracker) -> None:
+    def __init__(self, ledger: Ledger, tracker: Tracker, *, compiled: bool = False) -> None:
         super().__init__()
+        self.cohort_size = 1 if ledger.spec.cohort_size == "auto" else ledger.spec.cohort_size
+        self._compiled = compiled
         self.clock = _Clock()
         self._ledger, self._tracker, self._spec = ledger, tracker, ledger.spec
         self._task = task(ledger.spec.task, ledger.spec.data_seed)
@@ -129,7 +135,7 @@ class CohortSearch(Searcher):
     def _ask(self) -> None:
         """Asks for a cohort's worth of trials and sorts them by the shape of their networks and schedules."""
         outstanding = sum(len(c.spec.members) for c in self._out.values())
-        wanted = min(self._spec.cohort_size, self._spec.trials - self._complete - outstanding)
+        wanted = min(self.cohort_size, self._spec.trials - self._complete - outstanding)
         groups: dict[Any, list[Attempt]] = {}
         while wanted > 0 and not self.gave_up:
             attempt = self._ledger.ask()
@@ -141,8 +147,18 @@ class CohortSearch(Searcher):
             self._ready.append(self._cohort(members, schedule.steps))
 
     def _cohort(self, members: tuple[Member, ...], steps: int) -> _Cohort:
-        spec, gpu = self._spec, self._spec.resources.gpus > 0
-        return _Cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.reports, gpu), steps)
+        spec = self._spec
+        cohort = CohortSpec(
+            spec.task,
+            spec.data_seed,
+            members,
+            tuple(spec.seeds),
+            spec.reports,
+            gpu=spec.resources.gpus > 0,
+            dtype=spec.dtype,
+            compiled=self._compiled,
+        )
+        return _Cohort(cohort, steps)
 
     # Telling
 

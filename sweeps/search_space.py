@@ -1,7 +1,7 @@
 """A search space: for each hyperparameter a range, some choices, or one fixed value."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -63,11 +63,20 @@ class Range(Part):
             raise ValueError(f"high - low must be a multiple of step, got {ends}, step={self.step:g}")
         return self
 
+    def samples(self, name: str) -> tuple[Any, ...]:
+        """Values that stand for all that the hyperparameter of this name may take: the ends, and one beside an end."""
+        ends = (self.low, self.high, self.low + (self.step or 1)) if name in INTEGERS else (self.low, self.high)
+        return tuple(typed(name, value) for value in ends)
+
 
 class Choices(Part):
     """One of several values."""
 
     choices: tuple[Value, ...] = Field(min_length=1)
+
+    def samples(self, name: str) -> tuple[Any, ...]:
+        """All values."""
+        return self.choices
 
     @field_validator("choices")
     @classmethod
@@ -81,6 +90,10 @@ class Fixed(Part):
     """A value that is not searched."""
 
     value: Value | tuple[tuple[float, float], ...]
+
+    def samples(self, name: str) -> tuple[Any, ...]:
+        """The value."""
+        return (self.value,)
 
 
 Parameter = Range | Choices | Fixed
@@ -97,12 +110,12 @@ def parse_parameter(name: str, given: Any) -> Parameter:
     if kind is Range and (name in SWITCHES | WORDS):
         raise ValueError(f"takes choices or one value, not a range, got {given!r}")
     if kind is Fixed:
-        data = data | {"value": _typed(name, data["value"])}
+        data = data | {"value": typed(name, data["value"])}
     if kind is Choices and isinstance(data["choices"], list | tuple):
-        data = data | {"choices": [_typed(name, value) for value in data["choices"]]}
+        data = data | {"choices": [typed(name, value) for value in data["choices"]]}
     parameter = kind.model_validate(data)
-    for value in _values(name, parameter):
-        recipe(task("two_moons"), {name: value})  # the method's rules are the same for every task
+    for value in parameter.samples(name):
+        recipe(task("two_moons"), {name: value})  # most rules of the method are the same for every task
     return parameter
 
 
@@ -111,16 +124,12 @@ def kind_of(data: Mapping[str, Any]) -> type[Range | Choices | Fixed]:
     return Choices if "choices" in data else Fixed if "value" in data else Range
 
 
-def _values(name: str, parameter: Parameter) -> Iterable[Any]:
-    """The values that stand for all that a parameter may take."""
-    if isinstance(parameter, Range):
-        whole = (parameter.low, parameter.high, parameter.step or 1)
-        return [_typed(name, value) for value in whole][:2]
-    return parameter.choices if isinstance(parameter, Choices) else (parameter.value,)
+def typed(name: str, value: Any) -> Any:
+    """A hyperparameter's value in its own type.
 
-
-def _typed(name: str, value: Any) -> Any:
-    """A hyperparameter's value in its own type."""
+    Raises:
+        ValueError: If it is of another kind.
+    """
     if name == "cost_phases":
         return _phases(value)
     if name in SWITCHES | WORDS:

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from bimt_core import METRICS, task
 from sweeps.errors import BadInputError
+from sweeps.recipe import ARCHITECTURE, recipe
 from sweeps.search_space import Fixed, Number, NumberOrNone, Parameter, Part, Whole, kind_of, parse_parameter
 
 PRESETS = Path(__file__).parent / "presets"
@@ -65,10 +67,13 @@ class Resources(Part):
     Args:
         cpus: CPU cores; also the number of torch threads.
         gpus: GPUs or a fraction of one; above 0 the cohort trains on CUDA.
+        compile: Whether training is compiled on CPUs, which takes some ten seconds a worker and then is about twice as
+            fast: "auto" where the sweep is long enough, "always" or "never".
     """
 
     cpus: Whole = Field(default=1, ge=1)
     gpus: Number = Field(default=0.0, ge=0)
+    compile: Literal["auto", "always", "never"] = "auto"
 
 
 class SweepSpec(Part):
@@ -78,7 +83,7 @@ class SweepSpec(Part):
         name: Letters, digits, '-', '_' and '.', not starting with '.' or '-'; also the study's and
             the experiment's name.
         description: Shown in the tracking UI.
-        task: One of the tasks (`bimt tasks`).
+        task: One of the tasks (`bimt tasks`), or module:function for one of your own, which is imported: trusted code.
         data_seed: Seed of the task's data; None for the published one.
         search: Hyperparameter to what is tried: {low, high, log, step}, {choices} or one fixed value. Those left
             out keep the task's published value, but relocation is by assignment with moments moved.
@@ -86,9 +91,10 @@ class SweepSpec(Part):
         constraints: Bounds a good trial keeps, such as "score >= 0.9".
         trials: Number of completed trials asked for.
         replicates: Networks a trial, with seeds `seed`, `seed` + 1, ...
-        cohort_size: Trials trained together as one population.
+        cohort_size: Trials trained together as one population; "auto" for what a short measurement finds fastest.
         concurrent_cohorts: Cohorts at once; None for as many as the cluster has room for when the sweep starts.
         resources: What one cohort is given.
+        dtype: Numbers to train with, "float32" or "float64"; None for the task's own.
         sampler: "tpe", "nsga2" or "random".
         seed: First replicate's seed and the sampler's.
         reports: Points along training at which all metrics are measured.
@@ -105,9 +111,10 @@ class SweepSpec(Part):
     constraints: tuple[Annotated[Constraint, BeforeValidator(parse_constraint)], ...] = ()
     trials: Whole = Field(ge=1)
     replicates: Whole = Field(default=4, ge=1)
-    cohort_size: Whole = Field(default=8, ge=1)
+    cohort_size: Annotated[Whole, Field(ge=1)] | Literal["auto"] = 8
     concurrent_cohorts: Whole | None = Field(default=None, ge=1)
     resources: Resources = Resources()
+    dtype: Literal["float32", "float64"] | None = None
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     seed: Whole = Field(default=0, ge=0, lt=2**31)
     reports: Whole = Field(default=20, ge=1)
@@ -155,6 +162,24 @@ class SweepSpec(Part):
         if len(set(names)) < len(names):
             raise ValueError(f"objectives must be different metrics, got {', '.join(names)}")
         return objectives
+
+    @model_validator(mode="after")
+    def _fits_its_task(self) -> "SweepSpec":
+        """Rules that depend on the task: sizes, batches, and the numbers of the published mode."""
+        the_task = task(self.task, self.data_seed)
+        for name in (*ARCHITECTURE, "batch_size"):
+            for value in self.search[name].samples(name) if name in self.search else ():
+                recipe(the_task, {name: value})
+        published = all(
+            value in self.search[name].samples(name) if name in self.search else False
+            for name, value in (("relocation", "greedy"), ("move_moments", False))
+        )
+        if self.dtype == "float32" and the_task.dtype == torch.float64 and published:
+            raise ValueError(
+                f"dtype must be float64 for {self.task} in the published mode "
+                "(relocation greedy, move_moments false), got 'float32'"
+            )
+        return self
 
     @property
     def seeds(self) -> list[int]:
