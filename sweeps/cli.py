@@ -49,7 +49,12 @@ def tasks(as_json: Json = False) -> None:
 
     rows: list[dict[str, Any]] = []
     for name in TASKS:
-        t = task(name)
+        try:
+            t = task(name)
+        except ValueError as error:  # its data are not there
+            nothing = dict.fromkeys(("network", "score", "steps", "cost_weight"), None if as_json else "")
+            rows.append({"task": name, "description": f"not available: {error}", **nothing})
+            continue
         row: dict[str, Any] = {
             "task": name,
             "description": t.description,

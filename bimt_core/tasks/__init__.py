@@ -5,12 +5,28 @@ from collections.abc import Callable
 from functools import cache
 
 from bimt_core.tasks.algorithmic import modular_addition, permutation_s4
+from bimt_core.tasks.boolean import majority_of_majorities, parity
+from bimt_core.tasks.images import digits, mnist
+from bimt_core.tasks.sequences import delayed_response, in_context
 from bimt_core.tasks.symbolic import compositionality, feature_sharing, independence, two_moons
 from bimt_core.tasks.task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {
     factory.__name__: factory
-    for factory in (independence, feature_sharing, compositionality, two_moons, modular_addition, permutation_s4)
+    for factory in (
+        independence,
+        feature_sharing,
+        compositionality,
+        two_moons,
+        modular_addition,
+        permutation_s4,
+        in_context,
+        mnist,
+        digits,
+        majority_of_majorities,
+        parity,
+        delayed_response,
+    )
 }
 
 

@@ -41,8 +41,9 @@ def prediction_loss(loss: Loss, outputs: Tensor, targets: Tensor, scored: Tensor
 class Task:
     """Data, prediction loss and score, with the set-up the paper used.
 
-    Targets decide the loss: class numbers mean cross-entropy and accuracy, values mean mean squared error and R^2. In a
-    sequence, inputs and targets have one more dimension, the places.
+    Targets decide the loss: class numbers mean cross-entropy and accuracy, values mean mean squared error and R^2 (or
+    accuracy, where the values are one-hot classes). In a sequence, inputs and targets have one more dimension, the
+    places.
 
     Args:
         name: Name in the registry.
@@ -59,9 +60,11 @@ class Task:
         input_names: What each input is called in diagrams.
         output_names: What each output is called.
         scored: Which outputs at which places count, bool, shape (places, outputs); None for all.
+        one_hot: Whether targets are one-hot class values, 1 for the class and 0 for the others: the loss is then the
+            mean squared error, and the score is the accuracy of the largest output.
 
     Raises:
-        ValueError: If rows, or numbers of inputs or outputs, do not match.
+        ValueError: If rows, or numbers of inputs or outputs, do not match, or class numbers are called one-hot.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Task:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     scored: Tensor | None = None
+    one_hot: bool = False
 
     def __post_init__(self) -> None:
         wiring, what = self.network.wiring, f"task {self.name!r}"
@@ -93,6 +97,8 @@ class Task:
         ):
             if len(names) != len(neurons):
                 raise ValueError(f"{what} has {len(names)} {kind} names, its network has {len(neurons)} {kind}s")
+        if self.one_hot and self.loss_name == "cross_entropy":
+            raise ValueError(f"targets of {what} must be values where one_hot is true, got class numbers")
         if self.scored is not None and self.scored.shape != self.targets.shape[1:]:
             raise ValueError(
                 f"scored of {what} must have the targets' shape {tuple(self.targets.shape[1:])}, "
@@ -106,7 +112,8 @@ class Task:
 
     @property
     def score_name(self) -> str:
-        return "accuracy" if self.loss_name == "cross_entropy" else "R^2"
+        """ "accuracy" for classes, one-hot or by number, "R^2" for values."""
+        return "accuracy" if self.one_hot or self.loss_name == "cross_entropy" else "R^2"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -155,6 +162,8 @@ class Task:
         if targets.ndim == 3:
             which = slice(None) if self.scored is None else self.scored[-1].to(outputs.device)
             outputs, targets = outputs[:, :, -1, which], targets[:, -1, which]
+        if self.one_hot:
+            return (outputs.argmax(2) == targets.argmax(1)).to(outputs.dtype).mean(1)
         residual = (outputs - targets).square().sum(1)
         total = (targets - targets.mean(0)).square().sum(0)
         return (1 - residual / total).mean(1)

@@ -67,6 +67,18 @@ def test_tasks_are_listed(bimt, bimt_json):
     assert all(name in out for name in TASKS)
 
 
+def test_a_task_without_its_data_is_listed_with_the_reason(bimt, bimt_json, monkeypatch, tmp_path):
+    monkeypatch.delenv("BIMT_MNIST", raising=False)
+    row = bimt_json("tasks")[list(TASKS).index("mnist")]
+    assert row["description"].startswith("not available: the files train-images-idx3-ubyte, ")
+    assert str(tmp_path / "data" / "mnist") in row["description"]
+    assert {row[key] for key in ("network", "score", "steps", "cost_weight")} == {None}
+    code, out, errors = bimt("tasks")
+    assert (code, errors) == (0, [])
+    assert "not available" in out
+    assert "None" not in out
+
+
 def test_presets_are_listed(bimt, bimt_json):
     rows = bimt_json("presets")
     assert [row["preset"] for row in rows] == preset_names()

@@ -1,0 +1,88 @@
+"""Functions of bits that are built of smaller ones: a majority of majorities, and pairs of bits with their parity."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.networks import MLP
+from bimt_core.tasks.task import RISE_AND_FALL, Task
+
+
+def _boolean(
+    name: str,
+    description: str,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    hidden: tuple[int, ...],
+    steps: int,
+    output_names: tuple[str, ...],
+) -> Task:
+    """A regression task on bits, set up as the paper's formulas are; `train` and `test` are inputs and targets.
+
+    Bits are -1 and +1, not 0 and 1: inputs and outputs then have mean 0, so the biases, which cost too, need not move
+    it, and exchanging -1 and +1 changes a sign and not the size of a weight.
+    """
+    n_inputs = train[0].shape[1]
+    return Task(
+        name,
+        description,
+        *train,
+        *test,
+        MLP((n_inputs, *hidden, len(output_names))),
+        Knobs(),
+        Schedule(
+            steps=steps,
+            cost_phases=RISE_AND_FALL,
+            bias_from=0.75,
+            relocation="greedy",
+            relocate_top_k=5,
+            move_moments=False,
+        ),
+        0,
+        tuple(f"x{i + 1}" for i in range(n_inputs)),
+        output_names,
+    )
+
+
+def _all_bits(n: int) -> Tensor:
+    """Every row of n bits, each -1 or +1, the last bit changing fastest; shape (2^n, n)."""
+    return torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * n)
+
+
+def majority_of_majorities(data_seed: int = 0) -> Task:
+    """The majority of the majorities of three times three bits: y = M(M(x1, x2, x3), M(x4, x5, x6), M(x7, x8, x9)).
+
+    A task of pykan's (github KindXiaoming/pykan, tutorial "Interpretability 10A: swap"), whose bits are 0 and 1. Ours:
+    bits are -1 and +1, M is the sign of their sum, and network, loss and schedule are those of the paper's formulas,
+    with half the steps. Of the 512 rows, 80 % (409, drawn with `data_seed`) are for training and the others for
+    testing, so the score tells whether the network has found the function and not only the rows. The loss is the mean
+    squared error to -1 or +1, and the score R^2.
+    """
+    bits = _all_bits(9)
+    values = bits.unflatten(1, (3, 3)).sum(2).sign().sum(1, keepdim=True).sign()
+    order = torch.from_numpy(np.random.RandomState(data_seed).permutation(len(bits)))
+    train, test = order.tensor_split([int(0.8 * len(bits))])
+    return _boolean(
+        "majority_of_majorities",
+        "the majority of the majorities of three times three bits",
+        (bits[train], values[train]),
+        (bits[test], values[test]),
+        (20, 20),
+        10_000,
+        ("majority",),
+    )
+
+
+def parity(data_seed: int = 0) -> Task:
+    """Five outputs, each the parity (exclusive or) of a pair of ten bits: (x1 xor x2, x3 xor x4, ..., x9 xor x10).
+
+    Five parts that share nothing, so the right modules are known. As bits are -1 or +1 (true), x xor y = -x y. Ours:
+    network, loss and schedule are those of the paper's formulas, with one hidden layer, which is all that a product of
+    two signs needs, and a quarter of the steps. All 1024 rows are for training, and for testing too, so the test loss
+    is the training loss; there is nothing to draw, and `data_seed` changes nothing. The score is R^2.
+    """
+    bits = _all_bits(10)
+    rows = bits, -bits.unflatten(1, (5, 2)).prod(2)
+    names = tuple(f"x{i} xor x{i + 1}" for i in range(1, 10, 2))
+    return _boolean("parity", "five pairs of bits, and the parity of each", rows, rows, (20,), 5_000, names)

@@ -1,0 +1,191 @@
+"""Pictures of digits: MNIST, read from files that the user has, and the small digits of scikit-learn."""
+
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.networks import MLP
+from bimt_core.tasks.task import Task
+
+FOLDER = "BIMT_MNIST"  # the environment variable that names the folder of the files
+DIMENSIONS = {0x00000803: 3, 0x00000801: 1}  # magic number of a file of unsigned bytes (pictures, labels) to dimensions
+CLASSES = 10
+
+# Each file and its MD5 checksums, as it is and with .gz, as published at http://yann.lecun.com/exdb/mnist.
+MNIST: dict[str, tuple[str, str]] = {
+    "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+    "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
+    "t10k-images-idx3-ubyte": ("2646ac647ad5339dbf082846283269ea", "9fb629c4189551a2d022fa330f9573f3"),
+    "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c329615203637", "ec29112dd5afa0611ce80d1b7f02629c"),
+}
+
+
+class Images(NamedTuple):
+    """Pictures, uint8, shape (rows, height, width), and which digit each shows, uint8, shape (rows,)."""
+
+    images: Tensor
+    labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+def read_idx(path: Path) -> Tensor:
+    """Reads an IDX file of unsigned bytes, the format of MNIST.
+
+    It holds a magic number (0x00000803 for pictures, 0x00000801 for labels), the size of each dimension, both as
+    big-endian 32-bit numbers, and then the bytes, the last dimension changing fastest.
+
+    Args:
+        path: The file, compressed with gzip if its name ends in .gz.
+
+    Returns:
+        Uint8, shape (rows, height, width) or (rows,).
+
+    Raises:
+        ValueError: If the file cannot be read, or is no such file.
+    """
+    return _parsed(_unpacked(_read(path), path), path)
+
+
+def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = MNIST) -> Images:
+    """Reads the four files of MNIST, or others of the same names, each as it is or with .gz.
+
+    Args:
+        folder: Where they are.
+        checksums: Name to MD5 checksums of the file as it is and with .gz; None for files that are not checked.
+
+    Raises:
+        ValueError: If files are missing, are not the right ones, or cannot be read.
+    """
+    paths = {name: _existing(folder / name) for name in MNIST}
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        absent = "all" if len(missing) == len(MNIST) else ", ".join(missing)
+        raise ValueError(
+            f"the files {', '.join(MNIST)} (each as it is or with .gz) must be in {folder.absolute()}, or in another "
+            f"folder that the environment variable {FOLDER} names; missing: {absent}"
+        )
+    read = []
+    for name, path in paths.items():
+        assert path is not None
+        data = _read(path)
+        if checksums is not None:
+            _check(data, path, checksums[name][path.suffix == ".gz"])
+        read.append(_parsed(_unpacked(data, path), path))
+    return Images(*read)
+
+
+def _existing(path: Path) -> Path | None:
+    """The file as it is, or with .gz, or None."""
+    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check(data: bytes, path: Path, checksum: str) -> None:
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if found != checksum:
+        raise ValueError(f"{path} is not the published file: its MD5 checksum must be {checksum}, got {found}")
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    if path.suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} must be a whole gzip file, got {len(data)} bytes that are not: {error}") from error
+
+
+def _parsed(data: bytes, path: Path) -> Tensor:
+    magic = int.from_bytes(data[:4], "big")
+    if len(data) < 4 or magic not in DIMENSIONS:
+        known = " or ".join(f"0x{number:08x}" for number in DIMENSIONS)
+        raise ValueError(f"{path} must begin with the magic number {known}, got 0x{data[:4].hex()}")
+    header = 4 * (1 + DIMENSIONS[magic])
+    if len(data) < header:
+        raise ValueError(f"{path} must have a header of {header} bytes, got {len(data)} bytes in all")
+    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4)]
+    size = header + math.prod(shape)
+    if len(data) != size:
+        raise ValueError(f"{path} must have {size} bytes for the shape {tuple(shape)} it says, got {len(data)}")
+    return torch.from_numpy(np.frombuffer(data, np.uint8)[header:].reshape(shape).copy())
+
+
+def mnist(data_seed: int = 0) -> Task:
+    """Handwritten digits, 60,000 pictures of 28 x 28 for training and 10,000 for testing (LeCun, Cortes, Burges).
+
+    The four files are read from the folder that the environment variable BIMT_MNIST names, or else data/mnist; nothing
+    is downloaded. As published: raw pixels in [0, 1], the mean squared error to one-hot targets, pixels that never
+    move, outputs on a ring, and no distance in the last layer's penalty. The score is the accuracy of the largest
+    output. Ours: the published model seed is not known. There is nothing to draw: `data_seed` changes nothing.
+
+    Raises:
+        ValueError: If a file is missing or is not the published one.
+    """
+    data = load_images(Path(os.environ.get(FOLDER, "data/mnist")), MNIST)
+    return _pictures("mnist", "handwritten digits of 28 x 28 pixels", data, 255, (10, 10), 40_000)
+
+
+def digits(data_seed: int = 0) -> Task:
+    """Handwritten digits, 1797 pictures of 8 x 8 (scikit-learn's), of which 80 % (1437) are for training.
+
+    MNIST in small, with nothing to download: set up in the same way, with pixels divided by 16, their largest value.
+    Ours: which pictures are for training is drawn with `data_seed`; hidden layers of 6 x 6 instead of 10 x 10, and an
+    eighth of the steps.
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images, labels = (torch.from_numpy(array.astype(np.uint8)) for array in (found.images, found.target))
+    order = torch.from_numpy(np.random.RandomState(data_seed).permutation(len(images)))
+    train, test = order.tensor_split([int(0.8 * len(images))])
+    data = Images(images[train], labels[train], images[test], labels[test])
+    return _pictures("digits", "handwritten digits of 8 x 8 pixels", data, 16, (6, 6), 5_000)
+
+
+def _pictures(name: str, description: str, data: Images, brightest: int, hidden: tuple[int, int], steps: int) -> Task:
+    """Which digit is it, with pixels divided by `brightest`, and two hidden layers of `hidden` neurons on a grid."""
+    height, width = data.images.shape[1:]
+    inputs, test_inputs = (images.flatten(1).float() / brightest for images in (data.images, data.test_images))
+    targets, test_targets = (one_hot(labels.long(), CLASSES).float() for labels in (data.labels, data.test_labels))
+    return Task(
+        name,
+        description,
+        inputs,
+        targets,
+        test_inputs,
+        test_targets,
+        MLP(((height, width), hidden, hidden, CLASSES), reduction="mean", ring_outputs=True, fixed_inputs=True),
+        Knobs(cost_weight=0.01, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
+        Schedule(
+            steps=steps,
+            batch_size=100,
+            cost_phases=((0.0, 1.0), (0.25, 10.0), (0.5, 100.0)),
+            local_last=False,
+            relocation="greedy",
+            relocate_every=500,
+            relocate_top_k=30,
+            move_moments=False,
+        ),
+        0,
+        tuple(f"pixel {row},{column}" for row in range(height) for column in range(width)),
+        tuple(map(str, range(CLASSES))),
+        one_hot=True,
+    )

@@ -1,0 +1,91 @@
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from bimt_core import initialise, measure, start, task, train
+from bimt_core.tasks.boolean import majority_of_majorities, parity
+
+
+def majority(bits):
+    return 1 if sum(bit == 1 for bit in bits) >= 2 else -1
+
+
+def rows_of(t):
+    inputs, targets = torch.cat([t.inputs, t.test_inputs]), torch.cat([t.targets, t.test_targets])
+    return inputs.int().tolist(), targets.tolist()
+
+
+def trained(name, steps=None):
+    t = task(name)
+    begin = start(initialise(t.network, [t.model_seed]))
+    end = steps or t.schedule.steps
+    return t, next(train(begin, t, [t.knobs], t.schedule, {end}, compiled=False)).population
+
+
+def test_majority_of_majorities_is_what_it_says():
+    inputs, targets = rows_of(majority_of_majorities())
+    for bits, target in zip(inputs, targets, strict=True):
+        assert target == [majority([majority(bits[0:3]), majority(bits[3:6]), majority(bits[6:9])])]
+
+
+@pytest.mark.parametrize("data_seed", [0, 1, 7])
+def test_every_row_of_nine_bits_is_once_for_training_or_for_testing(data_seed):
+    t = majority_of_majorities(data_seed)
+    assert (len(t.inputs), len(t.test_inputs)) == (409, 103)
+    assert sorted(map(tuple, rows_of(t)[0])) == sorted(product((-1, 1), repeat=9))
+
+
+def test_a_data_seed_draws_which_rows_are_for_training():
+    assert torch.equal(majority_of_majorities().inputs, majority_of_majorities(0).inputs)
+    assert torch.equal(majority_of_majorities(3).inputs, majority_of_majorities(3).inputs)
+    assert not torch.equal(majority_of_majorities(3).inputs, majority_of_majorities(4).inputs)
+
+
+def test_parity_is_that_of_each_pair():
+    t = parity()
+    for bits, target in zip(t.inputs.tolist(), t.targets.tolist(), strict=True):
+        for pair, value in enumerate(target):
+            x, y = bits[2 * pair] == 1, bits[2 * pair + 1] == 1
+            assert value == (1 if x != y else -1)
+    assert t.output_names == ("x1 xor x2", "x3 xor x4", "x5 xor x6", "x7 xor x8", "x9 xor x10")
+
+
+@pytest.mark.parametrize("data_seed", [0, 3])
+def test_every_row_of_ten_bits_is_for_training_and_for_testing(data_seed):
+    t = parity(data_seed)
+    assert t.inputs.int().tolist() == list(map(list, product((-1, 1), repeat=10)))
+    assert torch.equal(t.inputs, t.test_inputs)
+    assert torch.equal(t.targets, t.test_targets)
+
+
+@pytest.mark.parametrize("t", [majority_of_majorities(), parity()], ids=lambda t: t.name)
+def test_bits_have_mean_zero_and_a_type_to_train_in(t):
+    inputs, targets = torch.cat([t.inputs, t.test_inputs]), torch.cat([t.targets, t.test_targets])
+    assert torch.equal(inputs.mean(0), torch.zeros(inputs.shape[1]))
+    assert torch.equal(targets.mean(0), torch.zeros(targets.shape[1]))
+    assert t.dtype == inputs.dtype == targets.dtype == torch.float32
+    assert (t.loss_name, t.score_name) == ("mse", "R^2")
+
+
+def test_a_quarter_of_a_run_finds_the_five_pairs():
+    t, population = trained("parity", steps=1250)
+    assert t.score(population.predict(t.test_inputs), t.test_targets).item() > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "weights"), [("majority_of_majorities", 80), ("parity", 40)])
+def test_a_full_run_learns_with_few_weights(name, weights):
+    t, population = trained(name)
+    metrics = measure(population, t)
+    assert metrics["score"].item() > 0.95
+    assert metrics["active_weights"].item() <= weights
+
+
+@pytest.mark.slow
+def test_a_full_run_on_parity_ends_with_one_module_a_pair():
+    t, population = trained("parity")
+    metrics = measure(population, t)
+    assert metrics["communities"].item() == 5
+    np.testing.assert_allclose(metrics["modularity"].item(), 1 - 1 / 5, atol=0.02)  # of five equal separate modules
