@@ -34,9 +34,9 @@ def throughput(task: Task, network: Network, schedule: Schedule, networks: int) 
     """Network-steps per second of a population in training, without relocation and compiling, on the task's device."""
     one = initialise(network, [0], dtype=task.dtype, device=task.inputs.device)
     begin = start(one.select([0] * networks))
-    plain = replace(schedule, relocation="none", steps=10**9)
     steps = 1
     while True:
+        plain = replace(schedule, relocation="none", steps=1 + steps)
         snapshots = train(begin, task, [task.knobs] * networks, plain, {1, 1 + steps}, compiled=False)
         next(snapshots)
         _finish(task)

@@ -210,6 +210,7 @@ def ui(
 
 def main() -> None:
     """The console script: errors a person must act on are one clear line each."""
+    sys.path.append(str(Path.cwd()))  # a task of one's own, module:function, may lie in the current folder
     try:
         app()
     except SweepError as error:

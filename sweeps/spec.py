@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from bimt_core import METRICS, task
@@ -76,6 +76,13 @@ class Resources(Part):
     compile: Literal["auto", "always", "never"] = "auto"
 
 
+def _cohort_size(given: Any) -> Any:
+    whole = isinstance(given, int) and not isinstance(given, bool) and given >= 1
+    if not whole and given != "auto":
+        raise ValueError(f"must be a whole number of at least 1, or 'auto', got {given!r}")
+    return given
+
+
 class SweepSpec(Part):
     """One sweep.
 
@@ -111,7 +118,7 @@ class SweepSpec(Part):
     constraints: tuple[Annotated[Constraint, BeforeValidator(parse_constraint)], ...] = ()
     trials: Whole = Field(ge=1)
     replicates: Whole = Field(default=4, ge=1)
-    cohort_size: Annotated[Whole, Field(ge=1)] | Literal["auto"] = 8
+    cohort_size: Annotated[int | Literal["auto"], PlainValidator(_cohort_size)] = 8
     concurrent_cohorts: Whole | None = Field(default=None, ge=1)
     resources: Resources = Resources()
     dtype: Literal["float32", "float64"] | None = None
@@ -261,6 +268,8 @@ RULES = {
 
 def _told(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
     """One problem as a line: where, the rule, the value."""
+    if not problem["loc"]:
+        return str(problem["ctx"]["error"])  # a rule about several entries names them itself
     where = [str(part) for part in problem["loc"]]
     place, kind, got = ".".join(where), problem["type"], problem["input"]
     if kind in ("extra_forbidden", "invalid_key"):

@@ -2,6 +2,7 @@ import json
 import math
 import statistics
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimt_core import METRICS, from_bytes, initialise, measure, start, task, train
+from bimt_core.networks import to_dict
 from sweeps.cohort import (
     CohortSpec,
     CohortTrainable,
@@ -135,7 +137,7 @@ def test_the_configuration_names_every_setting(three):
     assert config["knobs"] == vars(r.knobs)
     assert config["schedule"].items() >= {"steps": 40, "relocation": "assignment", "move_moments": True}.items()
     assert config["searched"] == dict(THREE.members[1].params)
-    assert config["network"] == json.loads(json.dumps(r.network.as_dict()))
+    assert config["network"] == json.loads(json.dumps(to_dict(r.network)))
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=9))
@@ -210,7 +212,7 @@ def test_why_a_trial_fails_names_the_replicate():
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_cohort_goes_on_as_if_it_had_never_stopped(three, tmp_path, at):
     write_snapshot(three[at].snapshot, tmp_path)
-    rest = trained(THREE, read_snapshot(tmp_path))
+    rest = trained(THREE, read_snapshot(tmp_path, three[at].snapshot.population.network))
     assert [report.snapshot.step for report in rest] == [report.snapshot.step for report in three[at + 1 :]]
     for again, report in zip(rest, three[at + 1 :], strict=True):
         assert again.figures == report.figures
@@ -221,7 +223,7 @@ def test_a_cohort_goes_on_as_if_it_had_never_stopped(three, tmp_path, at):
 
 def test_a_cohort_that_was_trained_already_is_only_measured(three, tmp_path):
     write_snapshot(three[-1].snapshot, tmp_path)
-    (report,) = trained(THREE, read_snapshot(tmp_path))
+    (report,) = trained(THREE, read_snapshot(tmp_path, three[-1].snapshot.population.network))
     assert report.last
     assert report.figures == three[-1].figures
     assert report.files == three[-1].files
@@ -230,7 +232,7 @@ def test_a_cohort_that_was_trained_already_is_only_measured(three, tmp_path):
 def test_a_snapshot_comes_back_bit_for_bit(tmp_path):
     *_, last = trained(cohort(HARMLESS, {"learning_rate": 1e30}))
     write_snapshot(last.snapshot, tmp_path)
-    read = read_snapshot(tmp_path)
+    read = read_snapshot(tmp_path, last.snapshot.population.network)
     assert read.step == last.snapshot.step
     assert same_bits(read.population.flat, last.snapshot.population.flat)
     assert torch.equal(read.population.output_labels, last.snapshot.population.output_labels)
@@ -282,3 +284,26 @@ def test_a_cohort_that_raises_reports_why():
     assert result["done"]
     assert result["error"] == "ValueError: cost_weight must be at least 0, got -1.0"
     assert result["traceback"].startswith("Traceback")
+
+
+# Numbers and compiling
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [(None, torch.float32), ("float64", torch.float64)])
+def test_a_cohort_trains_in_the_numbers_asked_for(dtype, expected):
+    *_, last = trained(replace(THREE, dtype=dtype))
+    assert last.snapshot.population.flat.dtype == expected
+    assert from_bytes(last.files[10]["weights.safetensors"]).flat.dtype == expected
+    assert yaml.safe_load(last.files[10]["config.yaml"])["dtype"] == dtype
+
+
+def test_tokens_can_be_trained_in_float32():
+    spec = CohortSpec("permutation_s4", None, (Member(0, {"steps": 3}),), (0,), 1, dtype="float32")
+    *_, last = trained(spec)
+    assert last.snapshot.population.flat.dtype == torch.float32
+    assert last.failures == {}
+
+
+def test_a_compiled_cohort_ends_where_a_plain_one_does(three):
+    *_, last = trained(replace(THREE, compiled=True))
+    torch.testing.assert_close(last.snapshot.population.flat, three[-1].snapshot.population.flat, rtol=1e-3, atol=1e-4)

@@ -73,7 +73,7 @@ def test_values_have_the_type_of_their_hyperparameter(name, kind):
         ("steps", 0, ": must be at least 1, got 0"),
         ("hidden_width", 0, ": must be at least 1, got 0"),
         ("hidden_layers", {"choices": [1, 0]}, ": must be at least 1, got 0"),
-        ("relocation", "swap", ": must be one of assignment, greedy, none, got 'swap'"),
+        ("relocation", "swap", ": must be one of assignment, exchange, greedy, none, got 'swap'"),
         ("relocation", 3, ": must be a word, got 3"),
         (
             "relocation",
