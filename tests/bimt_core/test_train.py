@@ -1,3 +1,4 @@
+import importlib
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,16 +14,15 @@ from bimt_core.tasks import TASKS, task
 from bimt_core.train import Snapshot, start, train
 from bimt_core.wiring import parameter_order
 
+train_module = importlib.import_module("bimt_core.train")  # the package has a function of this name
+
 THREE = (Knobs(), Knobs(1e-2, 2.0, 0.3, 1e-2), Knobs(0.0, 0.0, 0.0, 5e-4))
 
 
 def in_float64(name):
     """A task whose numbers leave room to tell an error from rounding."""
     t = task(name)
-    if t.network.vocabulary:
-        return t
-    values = {n: d.double() for n, d in vars(t).items() if isinstance(d, torch.Tensor) and d.is_floating_point()}
-    return replace(t, **values)
+    return t if t.network.takes_tokens else t.in_dtype(torch.float64)
 
 
 def run(t, knobs, schedule, report_at, seeds=None, begin=None):
@@ -287,6 +287,110 @@ def test_knobs_are_one_a_network(n):
     t = task("two_moons")
     with pytest.raises(ValueError, match=f"knobs must be one a network: 2 networks, got {n}"):
         next(train(start(initialise(t.network, [0, 1])), t, [t.knobs] * n, Schedule(5), {5}))
+
+
+# Options
+
+
+def test_a_network_does_not_depend_on_its_neighbours_or_on_the_parts_it_is_trained_in(monkeypatch):
+    t = task("two_moons")
+    schedule = Schedule(60, relocate_every=20)
+    together = run(t, [t.knobs] * 5, schedule, {60})[60]
+    monkeypatch.setattr(train_module, "CACHE_BYTES", 2 * 4 * t.network.activation_values(200))
+    in_parts = run(t, [t.knobs] * 5, schedule, {30, 60})  # 2 + 2 + 1 networks, the last padded
+    assert len(in_parts[30].population) == 5
+    torch.testing.assert_close(in_parts[60].population.flat, together.population.flat, rtol=1e-4, atol=1e-5)
+    assert torch.equal(in_parts[60].population.output_labels, together.population.output_labels)
+
+
+def test_compiled_training_is_the_same_but_for_rounding():
+    t = in_float64("independence")
+    schedule = Schedule(60, relocate_every=20)
+    begin = start(initialise(t.network, [0, 1], dtype=torch.float64))
+    plain, fast = (
+        next(train(begin, t, [t.knobs] * 2, schedule, {60}, compiled=compiled)) for compiled in (False, True)
+    )
+    torch.testing.assert_close(fast.population.flat, plain.population.flat, rtol=1e-8, atol=1e-10)
+    again = next(train(begin, t, [t.knobs] * 2, schedule, {60}, compiled=True))
+    assert same(again, fast)
+
+
+def test_a_diverging_network_leaves_its_neighbours_bitwise_alone():
+    t = task("two_moons")
+    schedule = Schedule(60, relocate_every=20)
+    well = run(t, [t.knobs] * 3, schedule, {60})[60]
+    ill = run(t, [t.knobs, replace(t.knobs, learning_rate=1e30), t.knobs], schedule, {60})[60]
+    assert not ill.population.flat[1].isfinite().all()
+    assert torch.equal(ill.population.flat[[0, 2]], well.population.flat[[0, 2]])
+
+
+@pytest.mark.parametrize("at", [1, 13, 20])
+def test_batches_resume_where_they_were(at):
+    t = task("two_moons")
+    schedule = Schedule(40, batch_size=30, relocate_every=10)
+    straight = run(t, [t.knobs] * 2, schedule, {at, 40})
+    assert same(run(t, [t.knobs] * 2, schedule, {40}, begin=straight[at])[40], straight[40])
+    assert not same(run(t, [t.knobs] * 2, replace(schedule, batch_size=0), {40})[40], straight[40])
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    t = task("two_moons")
+    with pytest.raises(ValueError, match="batch_size must be at most the 200 rows there are, got 201"):
+        run(t, [t.knobs], Schedule(5, batch_size=201), {5})
+
+
+def penalised(schedule, weight_factor=1.0):
+    """Wiring length and number of exact zeros after training with a strong penalty."""
+    t = task("two_moons")
+    knobs = replace(t.knobs, cost_weight=1e-2, weight_factor=weight_factor)
+    population = run(t, [knobs] * 4, schedule, {schedule.steps})[schedule.steps].population
+    length = ConnectionCost.of(t.network.wiring).wiring_length(population.flat).mean().item()
+    return length, (population.flat == 0).float().mean().item()
+
+
+def test_proximal_training_gives_exact_zeros():
+    assert penalised(Schedule(800, penalty_step="proximal"))[1] > 0.3
+    assert penalised(Schedule(800))[1] == 0
+
+
+def test_neurons_are_pruned_at_relocations_and_stay_away():
+    t = task("two_moons")
+    schedule = Schedule(1200, relocate_every=200, prune_below=0.3)
+    knobs = [replace(t.knobs, cost_weight=3e-3)] * 4
+    reports = run(t, knobs, schedule, {400, 1200})
+    gone = {}
+    for step, snapshot in reports.items():
+        weights = snapshot.population.tensors["weight1"]
+        gone[step] = (weights == 0).all(2).sum(1)
+    assert (gone[400] > 0).any()
+    assert (gone[1200] >= gone[400]).all()
+
+
+@pytest.mark.parametrize("changes", [{"distance": "euclidean"}, {"distance_power": 2.0}, {"reduction": "mean"}])
+def test_the_penalty_follows_the_schedules_distance_and_reduction(changes):
+    t = in_float64("independence")
+    schedule = Schedule(1, relocation="none", **changes)
+    population = initialise(t.network, [0], dtype=torch.float64)
+    wiring = replace(t.network.wiring, **changes)
+    flat = population.flat.clone().requires_grad_()
+    unit = ConnectionCost.of(wiring).coefficients(
+        *(torch.tensor([v], dtype=torch.float64) for v in (t.knobs.weight_factor, t.knobs.layer_distance))
+    )
+    outputs = t.network.forward(t.network.wiring.tensors(flat), population.place_inputs(t.inputs))
+    loss = t.loss(outputs, t.targets) + 100 * t.knobs.cost_weight * connection_cost(flat, unit)
+    (gradient,) = torch.autograd.grad(loss.sum(), flat)
+    knobs = replace(t.knobs, cost_weight=100 * t.knobs.cost_weight)
+    (after,) = train(start(population), t, [knobs], schedule, {1})
+    torch.testing.assert_close(after.moments.first, 0.1 * gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_relocation_follows_the_schedules_distance():
+    t = task("independence")
+    orders = []
+    for power in (1.0, 8.0):
+        schedule = Schedule(10, relocate_every=10, distance_power=power)
+        orders.append(run(t, [t.knobs] * 4, schedule, {10})[10].population)
+    assert not torch.equal(orders[0].input_labels, orders[1].input_labels)
 
 
 # The full published runs

@@ -1,0 +1,144 @@
+"""One step: against torch's own optimiser, proximal against its definition, compiled against plain."""
+
+import warnings
+
+import pytest
+import torch
+
+from bimt_core import optimiser
+from bimt_core.networks import MLP
+from bimt_core.optimiser import StepArguments, corrections, step_of, stepper
+
+MSE = "mse"
+
+
+def arguments(networks=3, dtype=torch.float64, **changes):
+    """Random arguments of a step of small networks."""
+    network = MLP((3, 5, 2))
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    n = network.wiring.n_parameters
+    given = {
+        "flat": random(networks, n),
+        "first": torch.zeros(networks, n, dtype=dtype),
+        "second": torch.zeros(networks, n, dtype=dtype),
+        "inputs": random(networks, 7, 3),
+        "targets": random(networks, 7, 2),
+        "scored": None,
+        "coefficients": random(networks, n).abs() * 1e-2,
+        "learning_rate": torch.linspace(1e-3, 1e-2, networks, dtype=dtype).unsqueeze(1),
+        "corrections": torch.tensor(corrections(1), dtype=dtype),
+    }
+    return network, StepArguments(**given | changes)
+
+
+def take(network, a, penalty_step="subgradient", steps=5):
+    step = step_of(network, MSE, penalty_step)
+    for t in range(1, steps + 1):
+        a.corrections.copy_(torch.tensor(corrections(t), dtype=a.flat.dtype))
+        step(*a)
+
+
+def gradient(network, a, member):
+    flat = a.flat[member : member + 1].detach().clone().requires_grad_()
+    outputs = network.forward(network.wiring.tensors(flat), a.inputs[member : member + 1])
+    loss = (outputs - a.targets[member]).square().mean()
+    return torch.autograd.grad(loss, flat)[0][0]
+
+
+def test_subgradient_steps_are_adamw_on_the_penalised_loss():
+    network, a = arguments()
+    for member in range(3):
+        parameter = torch.nn.Parameter(a.flat[member].clone())
+        rate = a.learning_rate[member].item()
+        other = torch.optim.AdamW([parameter], lr=rate, weight_decay=0.0)
+        for _ in range(5):
+            outputs = network.forward(network.wiring.tensors(parameter.unsqueeze(0)), a.inputs[member : member + 1])
+            loss = (outputs - a.targets[member]).square().mean() + (a.coefficients[member] * parameter.abs()).sum()
+            other.zero_grad()
+            loss.backward()
+            other.step()
+        _, mine = arguments()
+        take(network, mine)
+        torch.testing.assert_close(mine.flat[member], parameter.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_proximal_step_solves_its_problem():
+    """It minimises coefficient * |w| + (w - plain step)^2 / (2 * step size), parameter by parameter."""
+    network, a = arguments(coefficients=torch.full((3, 32), 0.3, dtype=torch.float64))
+    before = a.flat.clone()
+    gradients = torch.stack([gradient(network, a, member) for member in range(3)])
+    take(network, a, "proximal", steps=1)
+    size = a.learning_rate / (gradients.abs() + optimiser.EPS)  # at the first step
+    plain = before - size * gradients
+    expected = torch.where(plain.abs() > size * 0.3, plain - plain.sign() * size * 0.3, 0.0)
+    torch.testing.assert_close(a.flat, expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(a.first, 0.1 * gradients, rtol=1e-9, atol=1e-12)  # the penalty is not in the moments
+
+
+def test_proximal_steps_give_exact_zeros_and_subgradient_steps_do_not():
+    zeros = {}
+    for penalty_step in ("proximal", "subgradient"):
+        network, a = arguments(coefficients=torch.full((3, 32), 0.05, dtype=torch.float64))
+        take(network, a, penalty_step, steps=2000)
+        zeros[penalty_step] = (a.flat == 0).sum().item()
+    assert zeros["subgradient"] == 0
+    assert zeros["proximal"] > 20
+
+
+@pytest.mark.parametrize("penalty_step", ["subgradient", "proximal"])
+def test_a_compiled_step_is_the_step(penalty_step):
+    network, plain = arguments()
+    _, fast = arguments()
+    runs = [stepper(network, MSE, penalty_step, a, compiled=compiled) for a, compiled in ((plain, False), (fast, True))]
+    for t in range(1, 6):
+        for a, run in zip((plain, fast), runs, strict=True):
+            a.corrections.copy_(torch.tensor(corrections(t), dtype=torch.float64))
+            run()
+    for name in ("flat", "first", "second"):
+        torch.testing.assert_close(getattr(fast, name), getattr(plain, name), rtol=1e-9, atol=1e-12)
+
+
+def test_a_compiled_step_is_kept_and_their_number_is_bounded(monkeypatch):
+    monkeypatch.setattr(optimiser, "_COMPILED", {})
+    compiled = []
+    monkeypatch.setattr(optimiser.torch, "compile", lambda step, **_: compiled.append(step) or step)
+    for networks in (*range(1, optimiser.MOST_COMPILED + 3), 1):
+        network, a = arguments(networks)
+        for _ in range(2):
+            stepper(network, MSE, "subgradient", a, compiled=True)()
+    assert len(compiled) == optimiser.MOST_COMPILED + 3  # the first was forgotten in between
+    assert len(optimiser._COMPILED) <= optimiser.MOST_COMPILED
+
+
+def test_without_a_compiler_it_says_so_once_and_goes_on(monkeypatch):
+    monkeypatch.setattr(optimiser, "_COMPILED", {})
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", (None, "/no/such/compiler"))
+    monkeypatch.setattr(config, "fx_graph_cache", False)
+    torch.compiler.reset()
+    network, a = arguments()
+    run = stepper(network, MSE, "subgradient", a, compiled=True)
+    with pytest.warns(UserWarning, match="training is not compiled and takes about twice as long: "):
+        run()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run()
+    _, plain = arguments()
+    for _ in range(2):
+        step_of(network, MSE, "subgradient")(*plain)
+    assert torch.equal(a.flat, plain.flat)
+
+
+def test_a_nan_stays_in_its_network():
+    network, a = arguments()
+    _, well = arguments()
+    a.flat[1] = torch.nan
+    take(network, a)
+    take(network, well)
+    assert a.flat[1].isnan().all()
+    assert torch.equal(a.flat[[0, 2]], well.flat[[0, 2]])
