@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bimt_core.hyperparameters import PenaltyStep
 from bimt_core.networks import Network
-from bimt_core.tasks.task import Loss, prediction_loss
+from bimt_core.tasks.definition import Loss, prediction_loss
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 MOST_COMPILED = 8  # torch compiles one function for this many kinds of arguments, and then silently no more

@@ -9,7 +9,7 @@ from bimt_core.tasks.boolean import majority_of_majorities, parity
 from bimt_core.tasks.images import digits, mnist
 from bimt_core.tasks.sequences import delayed_response, in_context
 from bimt_core.tasks.symbolic import compositionality, feature_sharing, independence, two_moons
-from bimt_core.tasks.task import Task
+from bimt_core.tasks.definition import Task
 
 TASKS: dict[str, Callable[..., Task]] = {
     factory.__name__: factory

@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.networks import MLP
-from bimt_core.tasks.task import Task
+from bimt_core.tasks.definition import Task
 
 FOLDER = "BIMT_MNIST"  # the environment variable that names the folder of the files
 DIMENSIONS = {0x00000803: 3, 0x00000801: 1}  # magic number of a file of unsigned bytes (pictures, labels) to dimensions

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.networks import RNN, Transformer
-from bimt_core.tasks.task import RISE_AND_FALL, Task
+from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
 DIRECTIONS = 8  # neurons on each ring of the delayed response
 SHOWN, DELAY = 3, 6  # its time steps with and without the direction

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.networks import MLP
-from bimt_core.tasks.task import RISE_AND_FALL, Task
+from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
 
 def _symbolic(

@@ -62,6 +62,7 @@ class Task:
         scored: Which outputs at which places count, bool, shape (places, outputs); None for all.
         one_hot: Whether targets are one-hot class values, 1 for the class and 0 for the others: the loss is then the
             mean squared error, and the score is the accuracy of the largest output.
+        trained_in: Type of the parameters where `dtype`'s rule does not hold; see `in_dtype`.
 
     Raises:
         ValueError: If rows, or numbers of inputs or outputs, do not match, or class numbers are called one-hot.
@@ -81,6 +82,7 @@ class Task:
     output_names: tuple[str, ...]
     scored: Tensor | None = None
     one_hot: bool = False
+    trained_in: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         wiring, what = self.network.wiring, f"task {self.name!r}"
@@ -118,6 +120,8 @@ class Task:
     @property
     def dtype(self) -> torch.dtype:
         """Of the parameters: that of the data, and float64 where an embedding is trained, as in the paper."""
+        if self.trained_in is not None:
+            return self.trained_in
         return torch.float64 if self.network.takes_tokens else self.inputs.dtype
 
     @property
@@ -126,9 +130,9 @@ class Task:
         return self.inputs.shape[1] if self.inputs.ndim == 3 else 1
 
     def in_dtype(self, dtype: torch.dtype) -> "Task":
-        """The same task with its values (not its tokens and classes) in a floating-point type."""
+        """The same task, with parameters and values (not its tokens and classes) in a floating-point type."""
         values = {name: value.to(dtype) for name, value in self._data.items() if value.is_floating_point()}
-        return replace(self, **values)
+        return replace(self, **values, trained_in=dtype)
 
     def to(self, device: torch.device | str) -> "Task":
         """The same task with its data on a device."""
