@@ -6,10 +6,10 @@ from functools import cache
 
 from bimt_core.tasks.algorithmic import modular_addition, permutation_s4
 from bimt_core.tasks.boolean import majority_of_majorities, parity
+from bimt_core.tasks.definition import Task
 from bimt_core.tasks.images import digits, mnist
 from bimt_core.tasks.sequences import delayed_response, in_context
 from bimt_core.tasks.symbolic import compositionality, feature_sharing, independence, two_moons
-from bimt_core.tasks.definition import Task
 
 TASKS: dict[str, Callable[..., Task]] = {
     factory.__name__: factory
