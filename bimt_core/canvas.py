@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.collections import CircleCollection, LineCollection
+from matplotlib.collections import CircleCollection, LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D, Transform
 
@@ -79,6 +79,19 @@ class Canvas:
         lines = LineCollection(list(ends), linewidths=widths, colors=colours, transform=self.points, rasterized=many)
         lines.set_gid(name)
         self.figure.add_artist(lines)
+
+    def areas(self, corners: Floats, colour: str, edge: str, name: str) -> None:
+        """Fills polygons, under all lines.
+
+        Args:
+            corners: In points, shape (n, corners, 2).
+            colour: Of the areas.
+            edge: Colour of their edges.
+            name: Identifies them among the figure's artists and in an SVG.
+        """
+        areas = PolyCollection(list(corners), facecolors=colour, edgecolors=edge, linewidths=0.6, transform=self.points)
+        areas.set(gid=name, zorder=1)
+        self.figure.add_artist(areas)
 
     def circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
         """Draws discs with a thin white edge, over all lines.

@@ -4,39 +4,26 @@ Everything is drawn straight onto a canvas, without axes and without pyplot, so 
 """
 
 import math
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from bimt_core.canvas import INK, MARGIN, MUTED, WIDTH, Canvas, Floats
-from bimt_core.labels import LEGEND_TEXT, LINE, Labels, readable, shortened
-from bimt_core.legend import COMMUNITY, INACTIVE, LEGEND_STEP, NEGATIVE, OTHER, POSITIVE, draw_legend
-from bimt_core.modularity import ACTIVE, Communities, Node, louvain, weight_graph
+from bimt_core.canvas import MARGIN, WIDTH, Canvas
+from bimt_core.labels import LINE, PAD, Labels, readable
+from bimt_core.layout import Layout, Row, layout
+from bimt_core.legend import LEGEND_STEP, draw_legend
+from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
+from bimt_core.panel import MOST_LINES, Panel, room_for_names
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import Wiring
 
-# Lengths, in points.
-ROW_NAMES = 52.0
-LAYER_GAP, PAD = 84.0, 8.0  # between layers of a single diagram; from a neuron to its label
-FOLD_GAP, FOLD_SHIFT = 0.36, 0.34  # between folds, up (of a layer gap) and sideways (of the room a neuron has)
+LAYER_GAP, TALLEST = 84.0, 520.0  # between levels of a single diagram; of all gaps together; in points
+PLATE_DEPTH = 0.2  # of a plate, as a part of its width
 LARGE_TITLE, SMALL_TITLE = 11.0, 8.0  # font sizes
 LABEL = 0.82  # labels as a part of the title's size
-WIDEST_LINE, FAINTEST = 3.4, 0.04  # no line is thinner than this part of the widest, so that it can be seen
-LARGEST_NEURON = 9.0
-
 MOST_COLUMNS = 6
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+MANY_EDGES = 1500  # from here on one Louvain run must do for a network of many
 
 
 def connectivity(
@@ -49,9 +36,15 @@ def connectivity(
 ) -> Figure:
     """The paper's connectivity diagram of one network.
 
-    Neurons stand in rows by their positions, inputs at the bottom (one row a token where there are several). Every
-    active weight is a line: blue positive, red negative, its width |w| / the largest |w| of its layer (but always
-    enough to be seen). Neurons of one community share a colour; those without an active weight are small and grey.
+    Neurons stand in rows by their positions, or on plates seen from above where they have two dimensions, inputs at the
+    bottom (one row a token where there are several, and one for query, key and value of attention heads). Every active
+    weight is a line: blue positive, red negative, its width |w| / the largest |w| of its layer (but always enough to be
+    seen). Of a tensor with more than 4000 active weights the strongest 4000 are drawn, and the picture says so; between
+    plates, weak weights and many are also fainter. Neurons of one community share a colour; those without an active
+    weight are small and grey.
+
+    What a set of neurons writes may come back to it. Then the set is drawn again above: a residual stream after each
+    part that adds to it, with grey lines from every neuron in use to itself, and recurrent neurons at time t + 1.
 
     Args:
         population: Networks trained on the task.
@@ -90,156 +83,73 @@ def _compose(
     population: Population, task: Task, titles: Sequence[str], communities: Sequence[Communities | None]
 ) -> Figure:
     """Panels, one a network, in a grid, over a legend."""
-    wiring, n = population.network.wiring, len(population)
+    n, rows_of = len(population), layout(population.network.wiring)
     columns = min(math.ceil(math.sqrt(n)), MOST_COLUMNS)
     rows, single = math.ceil(n / columns), columns == 1
-    left = MARGIN + (ROW_NAMES if single else 0)
+    left = MARGIN + (room_for_names(rows_of) if single else 0)
     width = (WIDTH - left) / columns - MARGIN
-    heights = _row_heights(wiring, LAYER_GAP if single else max(16.0, 0.2 * width))
+    gap, depth = _lengths(rows_of, width, single=single)
     title_size = LARGE_TITLE if single else SMALL_TITLE
-    input_names, output_names = (list(map(readable, names)) for names in (task.input_names, task.output_names))
-    inputs = Labels.fitting(input_names, width / len(wiring.inputs), LABEL * title_size)
-    outputs, key = Labels.abbreviated(output_names, width / len(wiring.outputs), LABEL * title_size)
+    fit_inputs, fit_outputs = (_fit(row, width, depth, title_size) for row in (rows_of.inputs, rows_of.outputs))
+    inputs = fit_inputs(list(map(readable, task.input_names)))
+    outputs, key = Labels.abbreviated(list(map(readable, task.output_names)), fit_outputs)
+    key += _left_out(population)
 
     title_height = LINE * title_size * max(len(title.splitlines()) for title in titles)
     below, above = inputs.height + 2.5 * PAD, outputs.height + 1.5 * PAD + title_height
-    panel_height = below + heights[-1] + above
+    height = rows_of.gaps * gap + rows_of.depths * depth
+    panel_height = below + height + above
     footer = MARGIN + LEGEND_STEP * (1 + len(key))
     canvas = Canvas.of(WIDTH, footer + rows * panel_height + MARGIN / 2)
     n_communities = 0
     for i in range(n):
         row, column = divmod(i, columns)
         top = footer + (rows - row) * panel_height
-        panel = _Panel(canvas, left + column * (width + MARGIN), top - above - heights[-1], width, heights)
-        n_communities = len(panel.draw(population.select([i]).to("cpu"), communities[i], f"network{i}"))
-        panel.label(population.input_labels[i], inputs, -PAD)
-        panel.label(population.output_labels[i], outputs, heights[-1] + PAD)
+        at = left + column * (width + MARGIN), top - above - height
+        panel = Panel(canvas, rows_of, *at, width, gap, depth)
+        one = population.select([i]).to("cpu")
+        n_communities = len(_draw(panel, one, communities[i], f"network{i}", quick=not single))
+        panel.label(population.input_labels[i], inputs, rows_of.inputs)
+        panel.label(population.output_labels[i], outputs, rows_of.outputs)
         panel.title(titles[i], top, title_size)
         if single:
-            panel.name_rows(wiring)
-    draw_legend(canvas, key, n_communities if n == 1 else None)
+            panel.name_rows()
+    draw_legend(canvas, key, n_communities if n == 1 else None, carried=bool(rows_of.carried))
     return canvas.figure
 
 
-def _folds(wiring: Wiring) -> dict[str, int]:
-    """How many rows each set of neurons has."""
-    folds = {neurons.name: 1 for neurons in wiring.neurons}
-    for wire in wiring.weights:
-        for end in wire.ends:
-            folds[end.neurons] = max(folds[end.neurons], end.folds)
-    return folds
+def _lengths(rows: Layout, width: float, *, single: bool) -> tuple[float, float]:
+    """The gap between levels and the depth of plates; many levels stand closer."""
+    gap = min(LAYER_GAP, TALLEST / rows.gaps) if single else max(16.0, min(0.2 * width, 1.2 * width / rows.gaps))
+    return gap, PLATE_DEPTH * width
 
 
-def _row_heights(wiring: Wiring, gap: float) -> list[float]:
-    """Height of each row of neurons above the lowest: set after set, each with its folds."""
-    heights: list[float] = []
-    for folds in _folds(wiring).values():
-        start = heights[-1] + gap if heights else 0.0
-        heights += [start + fold * FOLD_GAP * gap for fold in range(folds)]
-    return heights
+def _fit(row: Row, width: float, depth: float, title_size: float) -> Callable[[list[str]], Labels]:
+    """Makes labels that fit to a row."""
+    size = LABEL * title_size
+    if row.is_plate:
+        return lambda texts: Labels.around(texts, row.places * (width, depth), (width, depth), size)
+    return lambda texts: Labels.fitting(texts, width * row.spacing, size)
 
 
-@dataclass(frozen=True)
-class _Panel:
-    """The place of one network on a canvas: its lowest row starts at (left, bottom)."""
-
-    canvas: Canvas
-    left: float
-    bottom: float
-    width: float
-    heights: list[float]
-
-    @property
-    def scale(self) -> float:
-        """How much thinner lines and smaller neurons are than in a diagram of full width."""
-        return math.sqrt(self.width / WIDTH)
-
-    def draw(self, one: Population, communities: Communities | None, name: str) -> Communities:
-        """Draws a population of one network; returns its communities."""
-        finite = bool(one.flat.isfinite().all())
-        flat = one.flat[0].detach() if finite else torch.zeros_like(one.flat[0])
-        tensors, places = one.network.wiring.tensors(flat), self._places(one.network.wiring)
-        used = {neurons: np.zeros(there.shape[:-1], dtype=bool) for neurons, there in places.items()}
-        for wire in one.network.wiring.weights:
-            target, source = (end.neurons for end in wire.ends)
-            rows, columns, values = _active(tensors[wire.tensor])
-            used[target].flat[rows] = used[source].flat[columns] = True
-            ends = [places[source].reshape(-1, 2)[columns], places[target].reshape(-1, 2)[rows]]
-            self._draw_lines(np.stack(ends, axis=1), values, f"{name}.{wire.tensor}")
-        if communities is None:
-            communities = _communities(one.network.wiring, tensors)
-        for neurons, there in places.items():
-            self._draw_neurons(neurons, there, used[neurons], communities, f"{name}.{neurons}")
-        if not any(there.any() for there in used.values()):
-            self._say("no active weight" if finite else "weights not finite")
-        return communities
-
-    def label(self, which: Tensor, labels: Labels, height: float) -> None:
-        """Writes what sits at each place of a row, at a height above (or, negative, below) the lowest row."""
-        if not labels.size:
-            return
-        spacing = self.width / len(which)
-        how: dict[str, Any] = {"rotation": 90 if labels.upright else 0, "va": "bottom" if height > 0 else "top"}
-        for place, label in enumerate(which.tolist()):
-            x = self.left + (place + 0.5) * spacing
-            self.canvas.text(x, self.bottom + height, labels.texts[label], labels.size, **how)
-
-    def title(self, title: str, top: float, size: float) -> None:
-        for line, text in enumerate(title.splitlines()):
-            fitting = shortened(text, size if line == 0 else 0.85 * size, self.width)
-            y = top - (line + 0.5) * LINE * size
-            self.canvas.text(self.left + self.width / 2, y, *fitting, INK if line == 0 else MUTED)
-
-    def name_rows(self, wiring: Wiring) -> None:
-        folds = _folds(wiring)
-        n_tokens = folds.pop(wiring.inputs.name)
-        tokens = [f"token {fold + 1}" for fold in range(n_tokens)] if n_tokens > 1 else ["inputs"]
-        hidden = [re.sub(r"(?=\d+$)", " ", name) for name, n in list(folds.items())[:-1] for _ in range(n)]
-        for name, height in zip([*tokens, *hidden, "outputs"], self.heights, strict=True):
-            self.canvas.text(MARGIN, self.bottom + height, name, LEGEND_TEXT, MUTED, ha="left")
-
-    def _places(self, wiring: Wiring) -> dict[str, Floats]:
-        """Centres of each set of neurons, shape (folds, n, 2); folds stand a little aside, so none hides another."""
-        places, heights = {}, iter(self.heights)
-        for neurons, folds in zip(wiring.neurons, _folds(wiring).values(), strict=True):
-            centres = np.empty((folds, len(neurons), 2))
-            for fold in range(folds):
-                shift = FOLD_SHIFT * (fold - (folds - 1) / 2) / len(neurons)
-                centres[fold, :, 0] = self.left + self.width * (neurons.positions[:, 0].numpy() + shift)
-                centres[fold, :, 1] = self.bottom + next(heights)
-            places[neurons.name] = centres
-        return places
-
-    def _draw_lines(self, ends: Floats, values: Floats, name: str) -> None:
-        if not len(values):
-            return
-        strength = np.abs(values) / np.abs(values).max()
-        widest = WIDEST_LINE * self.scale * min(1.0, math.sqrt(60 / len(values)))
-        colours = to_rgba_array([NEGATIVE, POSITIVE], alpha=0.9)[(values > 0).astype(int)]
-        order = strength.argsort(kind="stable")  # the strongest on top
-        self.canvas.lines(ends[order], widest * np.maximum(strength[order], FAINTEST), colours[order], name)
-
-    def _draw_neurons(self, neurons: str, centres: Floats, used: Bools, communities: Communities, name: str) -> None:
-        colour: dict[Node, str] = {}
-        for i, members in enumerate(communities.members):
-            colour |= dict.fromkeys(members, COMMUNITY[i] if i < len(COMMUNITY) else OTHER)
-        n = centres.shape[1]
-        colours = [colour.get((neurons, i % n), OTHER) if there else INACTIVE for i, there in enumerate(used.flat)]
-        diameters = np.where(used.ravel(), 1.0, 0.45) * min(LARGEST_NEURON * self.scale, 0.8 * self.width / n)
-        self.canvas.circles(centres.reshape(-1, 2), diameters, colours, name)
-
-    def _say(self, message: str) -> None:
-        x, y = self.left + self.width / 2, self.bottom + self.heights[-1] / 2
-        text, size = shortened(message, LARGE_TITLE * LABEL, self.width)
-        self.canvas.text(x, y, text, size, MUTED, bbox={"facecolor": "white", "edgecolor": INACTIVE})
+def _left_out(population: Population) -> list[str]:
+    """A line that tells of lines that are not drawn."""
+    tensors = population.tensors
+    active = (tensors[wire.tensor].abs() > ACTIVE for wire in population.network.wiring.weights)
+    if all((weight.sum((1, 2)) <= MOST_LINES).all() for weight in active):
+        return []
+    return [f"Of the weights of each tensor only the {MOST_LINES:,} strongest are drawn."]
 
 
-def _active(weight: Tensor) -> tuple[Ints, Ints, Floats]:
-    """Row, column and value of each active entry."""
-    active = weight.abs() > ACTIVE
-    rows, columns = active.nonzero(as_tuple=True)
-    return rows.numpy(), columns.numpy(), weight[active].double().numpy()
-
-
-def _communities(wiring: Wiring, tensors: Mapping[str, Tensor]) -> Communities:
-    return louvain(weight_graph(wiring, tensors))
+def _draw(panel: Panel, one: Population, communities: Communities | None, name: str, *, quick: bool) -> Communities:
+    """Draws a population of one network; returns its communities."""
+    finite = bool(one.flat.isfinite().all())
+    flat = one.flat[0].detach() if finite else torch.zeros_like(one.flat[0])
+    wiring = one.network.wiring
+    tensors = wiring.tensors(flat)
+    if communities is None:
+        graph = weight_graph(wiring, tensors)
+        communities = louvain(graph, seeds=1 if quick and graph.number_of_edges() > MANY_EDGES else 10)
+    if not panel.draw(tensors, communities, name):
+        panel.say("no active weight" if finite else "weights not finite")
+    return communities

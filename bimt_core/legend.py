@@ -11,29 +11,33 @@ from bimt_core.labels import LEGEND_TEXT, width_ems
 # Blue and orange-red stay apart for every kind of colour blindness; no community is blue or red.
 POSITIVE, NEGATIVE = "#1f6fb4", "#dc4a2a"
 INACTIVE, OTHER = "#d3d8de", "#3f4854"
+CARRIED, PLATE = "#b4bcc6", "#f5f7f9"
 COMMUNITY = ("#16a085", "#e9a800", "#8e5bb5", "#93c01f", "#e377b4", "#8c6239", "#5ec8e5", "#b8a9d9")
 LEGEND_STEP = 1.6 * LEGEND_TEXT  # from one of its lines to the next, in points
 
 
-def draw_legend(canvas: Canvas, key: list[str], n_communities: int | None) -> None:
+def draw_legend(canvas: Canvas, key: list[str], n_communities: int | None, *, carried: bool = False) -> None:
     """Writes one centred line at the bottom, the key of abbreviations above it.
 
     Args:
         canvas: As wide as every diagram.
-        key: Lines that explain abbreviations, if any.
+        key: Lines that explain abbreviations and what is left out, if any.
         n_communities: Of the one network; None stands for several networks, each with its own communities.
+        carried: Whether neurons are drawn again above and joined by lines.
     """
     for line, text in enumerate(reversed(key)):
         canvas.text(WIDTH / 2, MARGIN + (line + 1) * LEGEND_STEP, text, LEGEND_TEXT)
     items: list[tuple[str, Sequence[str], str]] = [
         ("line", [POSITIVE], "positive weight"),
         ("line", [NEGATIVE], "negative weight"),
+        ("line", [CARRIED] * carried, "same neuron"),
         ("dots", *_community_key(n_communities)),
         ("dots", [INACTIVE], "unconnected neuron"),
     ]
     items = [item for item in items if item[1]]
-    lengths = [7 * len(colours) + LEGEND_TEXT * width_ems(text) + 23 for _, colours, text in items]
-    x = (WIDTH - sum(lengths) + 14) / 2
+    lengths = [7 * len(colours) + LEGEND_TEXT * width_ems(text) + 9 for _, colours, text in items]
+    between = min(14.0, (WIDTH - 2 * MARGIN - sum(lengths)) / (len(items) - 1))
+    x = (WIDTH - sum(lengths) - between * (len(items) - 1)) / 2
     for (shape, colours, text), length in zip(items, lengths, strict=True):
         centres = np.array([(x + 3.5 + 7 * i, MARGIN) for i in range(len(colours))])
         if shape == "line":
@@ -42,7 +46,7 @@ def draw_legend(canvas: Canvas, key: list[str], n_communities: int | None) -> No
         else:
             canvas.circles(centres, np.full(len(colours), 6.0), colours, f"legend.{text.split()[-1]}")
         canvas.text(x + 7 * len(colours) + 5, MARGIN, text, LEGEND_TEXT, MUTED, ha="left")
-        x += length
+        x += length + between
 
 
 def _community_key(n_communities: int | None) -> tuple[Sequence[str], str]:

@@ -39,3 +39,13 @@ def test_files_are_the_same_every_time_and_in_threads() -> None:
     with ThreadPoolExecutor(4) as threads:
         files = {*threads.map(lambda _: (to_png(drawn()), to_svg(drawn())), range(8))}
     assert len(files) == 1
+
+
+def test_areas_lie_under_lines() -> None:
+    canvas = Canvas.of(WIDTH, 72)
+    canvas.lines(np.array([[(10.0, 36.0), (90.0, 36.0)]]), np.array([8.0]), to_rgba_array(["#dc4a2a"]), "lines")
+    canvas.areas(np.array([[(20.0, 10.0), (60.0, 10.0), (60.0, 60.0), (20.0, 60.0)]]), "#16a085", "#16a085", "areas")
+    pixels = imread(io.BytesIO(to_png(canvas.figure, dpi=72)))
+    np.testing.assert_allclose(pixels[20, 40, :3] * 255, (0x16, 0xA0, 0x85), atol=1)
+    np.testing.assert_allclose(pixels[36, 40, :3] * 255, (0xDC, 0x4A, 0x2A), atol=1)
+    np.testing.assert_allclose(pixels[20, 70, :3], 1.0)

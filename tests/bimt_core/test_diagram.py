@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
@@ -10,23 +12,85 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import CircleCollection, Collection, LineCollection
+from matplotlib.collections import CircleCollection, Collection, LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from torch import nn
 
 from bimt_core.canvas import to_png, to_svg
-from bimt_core.diagram import FAINTEST, connectivity, contact_sheet
+from bimt_core.diagram import connectivity, contact_sheet
+from bimt_core.geometry import line
 from bimt_core.labels import readable
 from bimt_core.legend import COMMUNITY, INACTIVE, NEGATIVE, OTHER, POSITIVE
 from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
-from bimt_core.networks import MLP
+from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
+from bimt_core.panel import FAINTEST, MOST_LINES
 from bimt_core.population import Population, concatenate, initialise
 from bimt_core.tasks import TASKS, Task, task
-from bimt_core.wiring import Wiring
+from bimt_core.wiring import Neurons, Wiring, linear
 
-PRINTED = str.maketrans({"₁": "1", "₂": "2", "₃": "3", "₄": "4"})
+PRINTED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+AVAILABLE = [name for name in TASKS if name != "mnist"]  # whose files a user must have
+ON_LINES = [name for name in AVAILABLE if task(name).network.wiring.inputs.positions.shape[1] == 1]
+
+
+class Parameters(nn.Module):
+    """The parameters of a wiring; diagrams need no more of a module."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__()
+        for wire in wiring.wires:
+            holder, _, name = wire.tensor.partition(".")
+            if not hasattr(self, holder):
+                self.add_module(holder, nn.Module())
+            self.get_submodule(holder).register_parameter(name, nn.Parameter(torch.randn(wiring.shape(wire))))
+
+
+def module(sets: dict[str, int], *layers: tuple[str, str] | tuple[str, str, int]) -> ModuleNetwork:
+    """A network of linear layers: (source, target) or (source, target, folds of the target)."""
+    wires = []
+    for i, (source, target, *folds) in enumerate(layers):
+        wires += linear(f"layer{i}", source, target, target_folds=folds[0] if folds else 1)
+    wiring = Wiring(tuple(Neurons(name, line(n)) for name, n in sets.items()), tuple(wires))
+    return ModuleNetwork(lambda: Parameters(wiring), wiring)
+
+
+NETWORKS: dict[str, Network] = {
+    "line": MLP((3, 6, 2)),
+    "tokens": MLP((4, 6, 5), folds=2, vocabulary=7),
+    "grids": MLP(((3, 3), (4, 4), 3), ring_outputs=True),
+    "transformer": Transformer(3, 2, width=6, heads=2, hidden_width=9),
+    "recurrent": RNN(3, (3, 3), 2),
+    "gates": module(
+        {"input": 3, "memory": 5, "output": 2}, ("input", "memory", 3), ("memory", "memory", 3), ("memory", "output")
+    ),
+    "branches": module(
+        {"input": 3, "left": 4, "right": 5, "output": 2},
+        ("left", "output"),
+        ("right", "output"),
+        ("input", "left"),
+        ("input", "right"),
+        ("input", "output"),
+    ),
+}
+
+
+def task_of(network: Network) -> Task:
+    """A task that names the network's inputs and outputs."""
+    n, m = len(network.wiring.inputs), len(network.wiring.outputs)
+    of = task("independence")
+    return replace(
+        of,
+        network=network,
+        inputs=torch.zeros(1, n),
+        test_inputs=torch.zeros(1, n),
+        targets=torch.zeros(1, m),
+        test_targets=torch.zeros(1, m),
+        input_names=tuple(f"x{i + 1}" for i in range(n)),
+        output_names=tuple(f"y{i + 1}" for i in range(m)),
+    )
 
 
 def pruned(of: Task, n: int = 1, kept: float = 0.05) -> Population:
@@ -94,24 +158,249 @@ def assert_legible(figure: Figure) -> None:
     for (a, first), (b, second) in combinations(boxes, 2):
         apart = first.x1 <= second.x0 or second.x1 <= first.x0 or first.y1 <= second.y0 or second.y1 <= first.y0
         assert apart, (a, b)
+    low, high = (np.array([getattr(box, corner) for _, box in boxes]) for corner in ("min", "max"))
     for circles in collections(figure, CircleCollection).values():
         points = np.asarray(circles.get_offsets()) * figure.dpi / 72
-        for text, box in boxes:
-            assert not any(box.contains(x, y) for x, y in points), text
+        within = (points >= low[:, None]) & (points <= high[:, None])
+        assert not within.all(2).any(), [
+            text for (text, _), hit in zip(boxes, within.all(2).any(1), strict=True) if hit
+        ]
 
 
-@pytest.mark.parametrize("name", TASKS)
+def neurons_at(figure: Figure, name: str, n: int) -> dict[tuple[float, ...], int]:
+    """Which neuron of a set each of its discs is."""
+    return {tuple(np.round(centre, 6)): i % n for i, centre in enumerate(centres(figure, name))}
+
+
+def assert_weights_are_lines(population: Population, figure: Figure) -> None:
+    """Every active weight is one line that rises from a disc of its source to one of its target."""
+    wiring = population.network.wiring
+    for wire in wiring.weights:
+        target, source = (wiring[end.neurons] for end in wire.ends)
+        rows, columns = (population.tensors[wire.tensor][0].abs() > ACTIVE).nonzero(as_tuple=True)
+        drawn = np.round(segments(figure, f"network0.{wire.tensor}"), 6)
+        below, above = (neurons_at(figure, f"network0.{n.name}", len(n)) for n in (source, target))
+        assert (drawn[:, 0, 1] < drawn[:, 1, 1]).all()
+        found = Counter((above[tuple(end)], below[tuple(begin)]) for begin, end in drawn)
+        assert found == Counter(zip((rows % len(target)).tolist(), (columns % len(source)).tolist(), strict=True))
+        assert len(drawn) == len(rows) > 0
+
+
+@pytest.mark.parametrize("name", AVAILABLE)
 def test_every_active_weight_is_a_line_between_its_neurons(name: str) -> None:
     population = pruned(task(name), kept=0.3)
-    figure = connectivity(population, task(name))
-    for wire in population.network.wiring.weights:
-        target, source = wire.ends
-        rows, columns = (population.tensors[wire.tensor][0].abs() > ACTIVE).nonzero(as_tuple=True)
-        drawn = segments(figure, f"network0.{wire.tensor}")
-        assert len(drawn) == len(rows) > 0
-        below, above = centres(figure, f"network0.{source.neurons}"), centres(figure, f"network0.{target.neurons}")
-        expected = np.concatenate([below[columns], above[rows]], axis=1)
-        assert {tuple(ends) for ends in drawn.reshape(-1, 4)} == {tuple(ends) for ends in expected}
+    assert_weights_are_lines(population, connectivity(population, task(name)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_wiring_is_drawn(name: str) -> None:
+    of = task_of(NETWORKS[name])
+    population = pruned(of, kept=0.7)
+    figure = connectivity(population, of, title=name)
+    assert_weights_are_lines(population, figure)
+    assert_legible(figure)
+    assert len(collections(figure, CircleCollection)) == len(of.network.wiring.neurons)
+    sheet = contact_sheet(pruned(of, 5, kept=0.7), of, [name] * 5)
+    assert_legible(sheet)
+    to_png(sheet), to_svg(sheet)
+
+
+ROWS = {
+    "line": ["inputs", "hidden 1", "outputs"],
+    "tokens": ["token 1", "token 2", "hidden 1", "outputs"],
+    "grids": ["inputs", "hidden 1", "outputs"],
+    "transformer": [
+        "inputs",
+        "residual",
+        *("query 1", "key 1", "value 1", "residual", "hidden 1", "residual"),
+        *("query 2", "key 2", "value 2", "residual", "hidden 2", "residual"),
+        "outputs",
+    ],
+    "recurrent": ["inputs", "hidden, t", "hidden, t+1", "outputs"],
+    "gates": [
+        "inputs",
+        *(f"memory {fold}/3, t" for fold in (1, 2, 3)),
+        *(f"memory {fold}/3, t+1" for fold in (1, 2, 3)),
+        "outputs",
+    ],
+    "branches": ["inputs", "left", "right", "outputs"],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rows_are_named_from_below(name: str) -> None:
+    of = task_of(NETWORKS[name])
+    figure = connectivity(pruned(of, kept=0.7), of)
+    named = [text for text in figure.texts if text.get_text() in ROWS[name]]
+    assert [text.get_text() for text in sorted(named, key=lambda text: text.get_position()[1])] == ROWS[name]
+
+
+def one_weight(network: Network, tensor: str, row: int, column: int) -> Population:
+    """One network, zero but for one weight."""
+    population = initialise(network, [0])
+    population.flat.zero_()
+    population.tensors[tensor][0, row, column] = 1.0
+    return population
+
+
+@pytest.mark.parametrize(
+    ("tensor", "row", "below", "above"),
+    [
+        ("attend1.weight", 0, "residual", "query 1"),
+        ("attend1.weight", 6, "residual", "key 1"),
+        ("attend1.weight", 12, "residual", "value 1"),
+        ("attended1.weight", 0, "value 1", "residual"),
+        ("attend2.weight", 12, "residual", "value 2"),
+        ("contract2.weight", 0, "hidden 2", "residual"),
+        ("read.weight", 0, "residual", "outputs"),
+    ],
+)
+def test_weights_of_a_transformer_stand_where_they_work(tensor: str, row: int, below: str, above: str) -> None:
+    network = NETWORKS["transformer"]
+    figure = connectivity(one_weight(network, tensor, row, 0), task_of(network))
+    (line,) = segments(figure, f"network0.{tensor}")
+    height = {
+        y: text for text in figure.texts for y in [text.get_position()[1]] if text.get_text() in ROWS["transformer"]
+    }
+    ends = [height[min(height, key=lambda y: abs(y - end[1]))].get_text() for end in line]
+    assert ends == [below, above]
+
+
+def test_the_residual_stream_is_carried_on() -> None:
+    network = NETWORKS["transformer"]
+    figure = connectivity(one_weight(network, "embed.weight", 4, 1), task_of(network))
+    rails = segments(figure, "network0.carried")
+    assert len(rails) == 4 and np.all(rails[:, 0, 0] == rails[:, 1, 0])  # neuron 4, from each of 5 rows to the next
+    np.testing.assert_allclose(rails[1:, 0], rails[:-1, 1])
+    drawn = centres(figure, "network0.residual").reshape(5, 6, 2)
+    np.testing.assert_allclose(rails[:, 0], drawn[:-1, 4])
+    areas = collections(figure, CircleCollection)["network0.residual"].get_sizes().reshape(5, 6)
+    assert (areas[:, 4] > areas[:, 3]).all() and "same neuron" in words(figure)
+
+
+@pytest.mark.parametrize("name", ["line", "tokens", "grids", "recurrent", "gates", "branches"])
+def test_nothing_is_carried_where_no_stream_is(name: str) -> None:
+    of = task_of(NETWORKS[name])
+    figure = connectivity(pruned(of, kept=0.7), of)
+    assert "network0.carried" not in collections(figure, LineCollection) and "same neuron" not in words(figure)
+
+
+def test_grids_are_plates_seen_from_the_front() -> None:
+    network = MLP(((3, 4), (2, 2)))
+    figure = connectivity(one_weight(network, "weight0", 0, 0), task_of(network))
+    plates = collections(figure, PolyCollection)["network0.plates"]
+    outlines = [path.vertices for path in plates.get_paths()]
+    assert len(outlines) == 2
+    for name, outline, shape in (("input", outlines[0], (3, 4)), ("output", outlines[1], (2, 2))):
+        drawn = centres(figure, f"network0.{name}").reshape(*shape, 2)
+        assert np.all(np.diff(drawn[..., 0], axis=1) > 0)  # columns go to the right
+        assert np.all(np.diff(drawn[..., 1], axis=0) < 0)  # rows come nearer
+        assert np.all(drawn.min((0, 1)) > outline.min(0)) and np.all(drawn.max((0, 1)) < outline.max(0))
+    assert outlines[0][:, 1].max() < outlines[1][:, 1].min()
+
+
+def test_no_two_neurons_of_a_square_grid_stand_above_each_other() -> None:
+    network = MLP(((10, 10), (6, 6)))
+    figure = connectivity(one_weight(network, "weight0", 0, 0), task_of(network))
+    for name in ("input", "output"):
+        across = np.sort(centres(figure, f"network0.{name}")[:, 0])
+        assert np.diff(across).min() > 0.1
+
+
+def test_labels_stand_beside_their_neurons_on_a_plate() -> None:
+    of = task("delayed_response")
+    before = pruned(of, kept=0.3)
+    for population in (before, reversed_ends(before)):
+        figure = connectivity(population, of)
+        for neurons, labels in (("input", population.input_labels), ("output", population.output_labels)):
+            drawn = centres(figure, f"network0.{neurons}")
+            for place, label in enumerate(labels[0].tolist()):
+                texts = [t.get_position() for t in figure.texts if t.get_text() == of.input_names[label]]
+                nearest = [np.abs(drawn - at).sum(1).argmin() for at in texts]
+                assert place in nearest and len(texts) == 2
+
+
+def test_labels_that_would_hide_a_plate_are_left_out() -> None:
+    of = task("delayed_response")
+    few, many = (words(contact_sheet(pruned(of, n), of, [""] * n)) for n in (4, 30))
+    assert few.count("22.5°") == 8 and many.count("22.5°") == 0
+
+
+def test_only_the_strongest_of_many_weights_are_drawn() -> None:
+    network = MLP((70, 70))
+    of, population = task_of(network), initialise(network, [0, 1])
+    weights = population.tensors["weight0"]
+    weights[0] = torch.arange(2.0, 2.0 + 4900).view(70, 70)[torch.randperm(70)]
+    figure = connectivity(population, of)
+    assert len(segments(figure, "network0.weight0")) == MOST_LINES == 4000
+    assert any("only the 4,000 strongest" in word for word in words(figure))
+    below, above = (neurons_at(figure, f"network0.{name}", 70) for name in ("input", "output"))
+    drawn = np.round(segments(figure, "network0.weight0"), 6)
+    found = {(above[tuple(end)], below[tuple(begin)]) for begin, end in drawn}
+    assert found == {tuple(pair) for pair in (weights[0] >= 902).nonzero().tolist()}
+    weights[0][weights[0] < 902] = 0.0
+    assert not any("strongest" in word for word in words(connectivity(population, of)))
+    assert any("strongest" in word for word in words(contact_sheet(population, of, ["", ""])))  # of the other one
+
+
+def test_a_neuron_whose_weights_are_not_drawn_is_connected_all_the_same() -> None:
+    network = MLP((70, 70))
+    of, population = task_of(network), initialise(network, [0])
+    population.tensors["weight0"][0] = torch.rand(70, 70) + 2
+    population.tensors["weight0"][0, 5] = 0.5
+    areas = collections(connectivity(population, of), CircleCollection)["network0.output"].get_sizes()
+    assert areas[5] == areas[6]
+
+
+def test_weak_weights_between_plates_are_faint() -> None:
+    network = MLP(((2, 2), (2, 2)))
+    population = one_weight(network, "weight0", 0, 0)
+    population.tensors["weight0"][0, 1, 1] = -0.1
+    lines = collections(connectivity(population, task_of(network)), LineCollection)["network0.weight0"]
+    weak, strong = lines.get_colors()[:, 3]
+    assert weak < 0.3 * strong and strong == pytest.approx(0.9)
+
+
+def test_positions_outside_the_unit_square_shrink_alike() -> None:
+    wiring = MLP(((2, 2), (3, 3))).wiring
+    far = replace(wiring, neurons=tuple(replace(n, positions=40 * n.positions - 10) for n in wiring.neurons))
+    network = ModuleNetwork(lambda: Flat(far), far)
+    figure = connectivity(one_weight(network, "weight0", 0, 0), task_of(network))
+    plates = [path.vertices for path in collections(figure, PolyCollection)["network0.plates"].get_paths()]
+    for name, outline in zip(("input", "output"), plates, strict=True):
+        drawn = centres(figure, f"network0.{name}")
+        assert np.all(drawn.min(0) >= outline.min(0) - 1e-6) and np.all(drawn.max(0) <= outline.max(0) + 1e-6)
+
+
+class Flat(nn.Module):
+    """Parameters without modules."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__()
+        for wire in wiring.wires:
+            self.register_parameter(wire.tensor, nn.Parameter(torch.zeros(wiring.shape(wire))))
+
+
+def test_positions_of_three_dimensions_hide_none() -> None:
+    box = torch.cartesian_prod(*(line(n).flatten() for n in (3, 4, 5)))
+    wiring = replace(
+        MLP((2, 60)).wiring, neurons=(Neurons("input", torch.rand(2, 3)), Neurons("output", box, movable=False))
+    )
+    network = ModuleNetwork(lambda: Flat(wiring), wiring)
+    drawn = centres(connectivity(one_weight(network, "weight0", 0, 0), task_of(network)), "network0.output")
+    assert len(np.unique(drawn.round(3), axis=0)) == 60
+
+
+def test_the_largest_published_network_is_drawn_in_no_time() -> None:
+    network = MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True)
+    of, population = task_of(network), initialise(network, [0])
+    start = time.process_time()
+    figure = connectivity(population, of)
+    to_png(figure)
+    assert time.process_time() - start < 4  # a fifth of it is enough
+    lines = [len(segments(figure, f"network0.weight{layer}")) for layer in range(3)]
+    assert lines[:2] == [MOST_LINES, MOST_LINES] and lines[2] <= 1000
+    assert_legible(figure)
 
 
 def test_weights_at_the_threshold_are_not_drawn() -> None:
@@ -152,7 +441,7 @@ def test_folds_are_stacked_rows_of_which_none_hides_another() -> None:
     assert {"token 1", "token 2", "hidden 1", "hidden 2", "outputs"} <= set(words(figure))
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", ON_LINES)
 def test_labels_move_with_the_neurons(name: str) -> None:
     of = task(name)
     before = pruned(of)
@@ -220,7 +509,7 @@ def test_more_communities_than_colours_share_the_last() -> None:
 @pytest.mark.parametrize(
     ("value", "message"), [(0.0, "no active weight"), (np.nan, "not finite"), (np.inf, "not finite")]
 )
-@pytest.mark.parametrize("name", ["independence", "modular_addition"])
+@pytest.mark.parametrize("name", ["independence", "modular_addition", "in_context", "digits", "delayed_response"])
 def test_a_network_that_cannot_be_drawn_says_so(name: str, value: float, message: str) -> None:
     healthy = pruned(task(name))
     flat = torch.zeros_like(healthy.flat) if value == 0 else healthy.flat.clone()
@@ -244,17 +533,17 @@ def test_a_broken_network_leaves_its_neighbours_on_a_sheet() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 4, 32])
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", AVAILABLE)
 def test_text_is_legible(name: str, n: int) -> None:
     of, title = task(name), "trial 17: score 0.990\ncost 8.4  Q 0.38"
     population = pruned(of, n, kept=0.02)
     assert_legible(connectivity(population, of, n - 1, title=title))
     sheet = contact_sheet(population, of, [title] * n)
     assert_legible(sheet)
-    assert len(collections(sheet, CircleCollection)) == n * len(of.network.shape)
+    assert len(collections(sheet, CircleCollection)) == n * len(of.network.wiring.neurons)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [*ON_LINES, "delayed_response"])
 def test_a_single_diagram_leaves_no_label_out(name: str) -> None:
     of = task(name)
     written = words(connectivity(pruned(of), of))

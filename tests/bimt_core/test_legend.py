@@ -1,4 +1,8 @@
+from itertools import pairwise
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 
 from bimt_core.canvas import WIDTH, Canvas
 from bimt_core.legend import COMMUNITY, draw_legend
@@ -33,3 +37,16 @@ def test_key_stands_above_in_its_order() -> None:
     draw_legend(canvas, ["y₁ = a", "y₂ = b"], 2)
     heights = {text.get_text(): text.get_position()[1] for text in canvas.figure.texts}
     assert heights["y₁ = a"] > heights["y₂ = b"] > heights["2 communities"] == heights["positive weight"]
+
+
+@pytest.mark.parametrize("n", [None, 1, 9, 20])
+def test_a_line_to_the_same_neuron_is_explained_within_the_width(n: int | None) -> None:
+    canvas = Canvas.of(WIDTH, 50)
+    draw_legend(canvas, [], n, carried=True)
+    texts = [text.get_text() for text in canvas.figure.texts]
+    assert texts[:3] == ["positive weight", "negative weight", "same neuron"]
+    renderer = FigureCanvasAgg(canvas.figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in canvas.figure.texts]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes)) and boxes[-1].x1 < canvas.figure.bbox.x1
+    starts = [line.get_segments()[0][0][0] for line in canvas.figure.artists if isinstance(line, LineCollection)]
+    assert len(starts) == 3 and min(starts) >= 0
