@@ -106,6 +106,8 @@ class Task:
                 f"scored of {what} must have the targets' shape {tuple(self.targets.shape[1:])}, "
                 f"got {tuple(self.scored.shape)}"
             )
+        if self.scored is not None and not self.scored[-1].any():
+            raise ValueError(f"scored of {what} must score an output at the last place, which gives the score")
 
     @property
     def loss_name(self) -> Loss:

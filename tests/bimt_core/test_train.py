@@ -10,7 +10,7 @@ from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.population import initialise
 from bimt_core.relocate import relocate
-from bimt_core.tasks import TASKS, task
+from bimt_core.tasks import task
 from bimt_core.train import Snapshot, start, train
 from bimt_core.wiring import parameter_order
 
@@ -53,7 +53,10 @@ def member(snapshot, networks):
 # The published code
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    "name",
+    ["independence", "feature_sharing", "compositionality", "two_moons", "modular_addition", "permutation_s4"],
+)
 def test_published_mode_follows_the_published_code(name, reference):
     facts, arrays = reference("training")
     t, record = task(name), facts[name]
