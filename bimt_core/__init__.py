@@ -17,6 +17,7 @@ from bimt_core.population import (
     to_bytes,
 )
 from bimt_core.relocate import relocate
+from bimt_core.surgery import KnockOut, knock_out, knock_out_scores
 from bimt_core.tasks import TASKS, Task, task
 from bimt_core.train import Moments, Snapshot, start, train
 from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
@@ -30,6 +31,7 @@ __all__ = [
     "Communities",
     "ConnectionCost",
     "Knobs",
+    "KnockOut",
     "Metric",
     "ModuleNetwork",
     "Moments",
@@ -48,6 +50,8 @@ __all__ = [
     "contact_sheet",
     "from_bytes",
     "initialise",
+    "knock_out",
+    "knock_out_scores",
     "linear",
     "load_population",
     "louvain",

@@ -172,17 +172,21 @@ def _arrange(layer: _Layer, method: Method, top_k: int) -> Tensor:
         return _visit(layer, top_k)
     if method == "exchange":
         return _exchange(layer)
-    order = _assignment(layer)
-    better = layer.rearranged(order).total() < layer.total() * (1 - IMPROVES)
-    order = order.where(better.unsqueeze(1), layer.stay)
+    order = _if_better(layer, _assignment(layer))
     return order if layer.tie is None else order.gather(1, _exchange(layer.rearranged(order)))
+
+
+def _if_better(layer: _Layer, order: Tensor) -> Tensor:
+    """An order for the networks whose cost it lowers; the others stay as they are."""
+    before, after = layer.total(), layer.rearranged(order).total()
+    return order.where((before - after > IMPROVES * before).unsqueeze(1), layer.stay)
 
 
 def _exchange(layer: _Layer) -> Tensor:
     """Visits of all neurons until no exchange lowers the cost."""
     order = stay = layer.stay
     while True:
-        best = _visit(layer, stay.shape[1], improves=IMPROVES)
+        best = _if_better(layer, _visit(layer, stay.shape[1], improves=IMPROVES))
         if torch.equal(best, stay):
             return order
         order, layer = order.gather(1, best), layer.rearranged(best)
@@ -211,7 +215,8 @@ def _greedy(layer: _Layer, top_k: int, improves: float | None) -> Tensor:
         change = cost[row, place] + cost[row, :, place] - here - here[row, place].unsqueeze(1)
         if tie is not None:
             change = change + 2 * tie[row, place] * apart[place]
-        change = change.masked_fill(block != block[place].unsqueeze(1), torch.inf)
+        if layer.blocks > 1:
+            change = change.masked_fill(block != block[place].unsqueeze(1), torch.inf)
         other = change.argmin(1)
         if improves is not None:
             other = other.where(change[row, other] < -improves * here.sum(1), place)

@@ -25,9 +25,7 @@ class Rows:
         if batch_size > len(task.inputs):
             raise ValueError(f"batch_size must be at most the {len(task.inputs)} rows there are, got {batch_size}")
         self._task, self._batch_size = task, batch_size
-        inputs, targets, scored = self._placed(population, self._rows(0))
-        self.inputs, self.targets = _buffer(inputs), _buffer(targets)
-        self.scored = None if scored is None else _buffer(scored)
+        self.inputs, self.targets, self.scored = self._placed(population, self._rows(0))
         self._population = population
 
     def place(self, population: Population) -> None:
@@ -79,10 +77,6 @@ def batch(n: int, size: int, step: int) -> Tensor:
 @lru_cache(maxsize=2)
 def _epoch(n: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=Generator().manual_seed(epoch))
-
-
-def _buffer(placed: Tensor) -> Tensor:
-    return _once(placed).clone().expand(placed.shape)
 
 
 def _once(tensor: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ class MLP:
             return torch.baddbmm(bias, weight, inputs.mT)
         tokens = tensors["embedding"].mT
         folds = weight.unflatten(2, (self.folds, -1)).unbind(2)
-        values = [torch.bmm(w, tokens).index_select(2, which) for w, which in zip(folds, inputs.mT, strict=True)]
+        values = [look_up(torch.bmm(w, tokens), which) for w, which in zip(folds, inputs.mT, strict=True)]
         return sum(values[1:], values[0] + bias)
 
     def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
@@ -173,6 +173,24 @@ class MLP:
         """The network that `as_dict` described."""
         shape = tuple(tuple(size) if isinstance(size, list) else size for size in data["shape"])
         return MLP(**{**data, "shape": shape})
+
+
+def look_up(by_token: Tensor, which: Tensor) -> Tensor:
+    """What belongs to each row's token.
+
+    On CUDA as a product with one-hot rows, since the gradient of a lookup there adds up in no fixed order.
+
+    Args:
+        by_token: Shape (networks, neurons, tokens).
+        which: Token of each row, int64, shape (rows,).
+
+    Returns:
+        Shape (networks, neurons, rows).
+    """
+    if not by_token.is_cuda:
+        return by_token.index_select(2, which)
+    one_hot = torch.arange(by_token.shape[2], device=which.device).unsqueeze(1) == which
+    return by_token @ one_hot.to(by_token.dtype)
 
 
 def _told(shape: tuple[Size, ...]) -> list[int | list[int]]:
