@@ -242,3 +242,20 @@ def test_the_largest_published_network_takes_seconds():
     assert graph.number_of_edges() > 88_000
     assert louvain(graph).modularity > 0
     assert time.process_time() - start < 5  # a tenth of it is enough; networkx takes 3 s a run, of which there were 10
+
+
+def test_communities_of_a_size_stand_in_order_of_their_first_neuron():
+    graph = nx.Graph()
+    for place in (3, 1, 2, 0):
+        graph.add_edge(("output", place), ("input", place), weight=1.0)
+    assert [min(community) for community in louvain(graph).members] == [("input", place) for place in range(4)]
+
+
+def test_an_edge_from_a_node_to_itself_counts_in_any_graph():
+    graph = by_name(nx.path_graph(6))
+    graph.add_edge(("neurons", 0), ("neurons", 0), weight=5.0)
+    found = louvain(graph)
+    assert found.modularity == pytest.approx(nx.community.modularity(graph, found.members))
+    assert found.modularity == pytest.approx(
+        nx.community.modularity(graph, nx.community.louvain_communities(graph, seed=0))
+    )
