@@ -1,8 +1,8 @@
 """The published systems beyond formulas, over several seeds of initial weights: python benchmarks/systems.py [TASK ...]
 
 Modular addition and permutations as published; in-context regression as published, with the error at the last place,
-where context helps; digits without penalty, with L1, and with BIMT by assignment. Figures are means with standard errors
-over the seeds; where a count is asked for, every network's is shown.
+where context helps; digits without penalty, with L1, and with BIMT by assignment. Figures are means with standard
+errors over the seeds; where a count is asked for, every network's is shown.
 """
 
 import sys

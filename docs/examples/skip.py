@@ -1,7 +1,4 @@
-"""A task and a network of one's own: the product of two numbers, by a module with a skip connection.
-
-    bimt launch skip.yaml
-"""
+"""A task and a network of one's own: the product of two numbers, by a module with a skip connection."""
 
 import torch
 from torch import Tensor, nn
