@@ -12,6 +12,15 @@ from bimt_core.optimiser import StepArguments, corrections, step_of, stepper
 MSE = "mse"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_compiled_yet(monkeypatch):
+    """torch counts what it has compiled of one function, over all tests."""
+    monkeypatch.setattr(optimiser, "_COMPILED", {})
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
 def arguments(networks=3, dtype=torch.float64, **changes):
     """Random arguments of a step of small networks."""
     network = MLP((3, 5, 2))
@@ -103,7 +112,6 @@ def test_a_compiled_step_is_the_step(penalty_step):
 
 
 def test_a_compiled_step_is_kept_and_their_number_is_bounded(monkeypatch):
-    monkeypatch.setattr(optimiser, "_COMPILED", {})
     compiled = []
     monkeypatch.setattr(optimiser.torch, "compile", lambda step, **_: compiled.append(step) or step)
     for networks in (*range(1, optimiser.MOST_COMPILED + 3), 1):
@@ -114,16 +122,13 @@ def test_a_compiled_step_is_kept_and_their_number_is_bounded(monkeypatch):
     assert len(optimiser._COMPILED) <= optimiser.MOST_COMPILED
 
 
-def test_without_a_compiler_it_says_so_once_and_goes_on(monkeypatch):
-    monkeypatch.setattr(optimiser, "_COMPILED", {})
+def test_without_a_compiler_it_says_so_once_and_goes_on():
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", (None, "/no/such/compiler"))
-    monkeypatch.setattr(config, "fx_graph_cache", False)
-    torch.compiler.reset()
     network, a = arguments()
     run = stepper(network, MSE, "subgradient", a, compiled=True)
-    with pytest.warns(UserWarning, match="training is not compiled and takes about twice as long: "):
+    no_compiler = config.patch({"cpp.cxx": (None, "/no/such/compiler"), "fx_graph_cache": False})
+    with no_compiler, pytest.warns(UserWarning, match="training is not compiled and takes about twice as long: "):
         run()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
