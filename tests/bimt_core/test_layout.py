@@ -131,3 +131,8 @@ def test_neurons_have_room_for_their_labels() -> None:
 def test_grids_of_a_recurrent_network_are_drawn_twice() -> None:
     rows = layout(RNN(2, (2, 2), 2).wiring).rows
     assert (rows[1].places == rows[2].places).all() and (rows[1].places == on_plate(grid(2, 2).numpy())).all()
+
+
+def test_outputs_are_at_the_top_though_a_side_branch_is_longer() -> None:
+    found = layout(wiring_of([("a", "e"), ("a", "b"), ("b", "c"), ("c", "d")]))
+    assert [row.copy.neurons for row in found.rows] == list(LETTERS)
