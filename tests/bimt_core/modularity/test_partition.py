@@ -2,7 +2,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from bimt_core.partition import Edges, louvain_partition, summed
+from bimt_core.modularity.partition import Edges, louvain_partition, summed
 
 
 def numbered(graph: nx.Graph) -> Edges:

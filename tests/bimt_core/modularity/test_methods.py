@@ -4,11 +4,11 @@ import networkx as nx
 import pytest
 import torch
 
-from bimt_core import modularity
 from bimt_core.geometry import line
-from bimt_core.modularity import ACTIVE, MOST_EDGES, TRANSFORMS, louvain, weight_graph
+from bimt_core.modularity import ACTIVE, TRANSFORMS, louvain, methods, weight_graph
+from bimt_core.modularity.methods import MOST_EDGES
+from bimt_core.modularity.partition import louvain_partition
 from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.partition import louvain_partition
 from bimt_core.wiring import Neurons, Wiring, linear
 
 SKIPPING = Wiring(
@@ -226,9 +226,9 @@ def test_a_large_graph_has_fewer_runs(monkeypatch):
         seeds.append(seed)
         return louvain_partition(edges, seed)
 
-    monkeypatch.setattr(modularity, "louvain_partition", counted)
+    monkeypatch.setattr(methods, "louvain_partition", counted)
     for most, runs in ((MOST_EDGES, 10), (4 * graph.number_of_edges() - 1, 3), (1, 1)):
-        monkeypatch.setattr(modularity, "MOST_EDGES", most)
+        monkeypatch.setattr(methods, "MOST_EDGES", most)
         louvain(graph)
         assert seeds == list(range(runs))
         seeds.clear()

@@ -1,38 +1,20 @@
-"""Modularity of a network: its weight graph, communities and Newman's Q."""
+"""The weight graph of a network: its neurons, tied by the weights between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
 from torch import Tensor
 
-from bimt_core.partition import Edges, Floats, Ints, louvain_partition, summed
+from bimt_core.modularity.partition import Floats, Ints, summed
 from bimt_core.wiring import Wire, Wiring
 
 Transform = Literal["layer_max", "raw"]
 TRANSFORMS: tuple[Transform, ...] = get_args(Transform)
 ACTIVE = 1e-3  # |weight| above which a weight counts as active, as in the paper's edge counts
-MOST_EDGES = 100_000  # Louvain runs look at this many edges together
 
 Node = tuple[str, int]  # (name of the set of neurons, place)
-
-
-@dataclass(frozen=True)
-class Communities:
-    """A partition of a weight graph.
-
-    Args:
-        modularity: Newman's Q of the partition.
-        members: The communities, largest first; ties in order of the first neuron.
-    """
-
-    modularity: float
-    members: tuple[frozenset[Node], ...]
-
-    def __len__(self) -> int:
-        return len(self.members)
 
 
 def weight_graph(wiring: Wiring, tensors: Mapping[str, Tensor], transform: Transform = "layer_max") -> nx.Graph:
@@ -85,40 +67,3 @@ def _connections(
     rows, columns = folded.nonzero(as_tuple=True)
     ends = (rows + starts[target.neurons]).numpy(), (columns + starts[source.neurons]).numpy()
     return *ends, folded[rows, columns].double().numpy()
-
-
-def louvain(graph: nx.Graph, *, seeds: int = 10) -> Communities:
-    """The partition of highest Newman modularity among several Louvain runs.
-
-    Q = sum over communities c of [ W_c / m - (k_c / 2m)^2 ], with m the total edge weight, W_c that inside the
-    community and k_c the summed weighted degree (Newman 2004); Louvain: Blondel et al. 2008.
-
-    Args:
-        graph: Weighted graph.
-        seeds: Number of runs, with seeds 0, 1, ...; the best is kept. Where there are many edges there are fewer runs:
-            as many as look at 100,000 edges together, but at least one.
-
-    Returns:
-        Communities; none, with Q = 0, for a graph without edges.
-    """
-    if not graph.number_of_edges():
-        return Communities(0.0, ())
-    edges, runs = _numbered(graph), MOST_EDGES // graph.number_of_edges()
-    partitions = [louvain_partition(edges, seed) for seed in range(max(1, min(seeds, runs)))]
-    best = max(partitions, key=edges.modularity)
-    members: dict[int, set[Node]] = {}
-    for node, community in zip(graph, best.tolist(), strict=True):
-        members.setdefault(community, set()).add(node)
-    ordered = sorted(map(frozenset, members.values()), key=lambda c: (-len(c), min(c)))
-    return Communities(edges.modularity(best), tuple(ordered))
-
-
-def _numbered(graph: nx.Graph) -> Edges:
-    """The graph's edges between the numbers of its nodes."""
-    number = {node: i for i, node in enumerate(graph)}
-    near = [neighbours for _, neighbours in graph.adjacency()]
-    one = np.repeat(np.arange(len(graph)), list(map(len, near)))
-    other = np.array([number[node] for neighbours in near for node in neighbours])
-    weight = np.array([edge.get("weight", 1) for neighbours in near for edge in neighbours.values()], dtype=np.float64)
-    once = one <= other
-    return Edges(len(graph), one[once], other[once], weight[once])
