@@ -1,12 +1,11 @@
 """Brain-Inspired Modular Training: the method (Liu, Gan, Tegmark, Entropy 2024, 26(1), 41)."""
 
-from bimt_core.canvas import to_png, to_svg
 from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.diagram import connectivity, contact_sheet
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.metrics import METRICS, Metric, measure
 from bimt_core.modularity import Communities, louvain, weight_graph
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
+from bimt_core.pictures import connectivity, contact_sheet, to_png, to_svg
 from bimt_core.population import (
     Population,
     concatenate,

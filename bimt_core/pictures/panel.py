@@ -11,11 +11,11 @@ from matplotlib.colors import to_rgba_array
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from bimt_core.canvas import INK, MARGIN, MUTED, WIDTH, Canvas, Floats
-from bimt_core.labels import LEGEND_TEXT, LINE, PAD, Labels, beside, shortened, width_ems
-from bimt_core.layout import CORNERS, Layout, Row
-from bimt_core.legend import CARRIED, COMMUNITY, INACTIVE, NEGATIVE, OTHER, PLATE, POSITIVE
 from bimt_core.modularity import ACTIVE, Communities, Node
+from bimt_core.pictures.canvas import INK, MARGIN, MUTED, WIDTH, Canvas, Floats
+from bimt_core.pictures.labels import LEGEND_TEXT, LINE, PAD, Labels, beside, shortened, width_ems
+from bimt_core.pictures.layout import CORNERS, Layout, Row
+from bimt_core.pictures.legend import CARRIED, COMMUNITY, INACTIVE, NEGATIVE, OTHER, PLATE, POSITIVE
 
 LEAST_ROW_NAMES, MOST_ROW_NAMES = 52.0, 88.0  # room for them, in points
 WIDEST_LINE, FAINTEST = 3.4, 0.04  # no line is thinner than this part of the widest, so that it can be seen

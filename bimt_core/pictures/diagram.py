@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import torch
 from matplotlib.figure import Figure
 
-from bimt_core.canvas import MARGIN, WIDTH, Canvas
-from bimt_core.labels import LINE, PAD, Labels, readable
-from bimt_core.layout import Layout, Row, layout
-from bimt_core.legend import LEGEND_STEP, draw_legend
 from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
-from bimt_core.panel import MOST_LINES, Panel, room_for_names
+from bimt_core.pictures.canvas import MARGIN, WIDTH, Canvas
+from bimt_core.pictures.labels import LINE, PAD, Labels, readable
+from bimt_core.pictures.layout import Layout, Row, layout
+from bimt_core.pictures.legend import LEGEND_STEP, draw_legend
+from bimt_core.pictures.panel import MOST_LINES, Panel, room_for_names
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 

@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from bimt_core.canvas import WIDTH, Canvas, to_png, to_svg
+from bimt_core.pictures.canvas import WIDTH, Canvas, to_png, to_svg
 
 
 def drawn() -> Figure:

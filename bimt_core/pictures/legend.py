@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import to_rgba_array
 
-from bimt_core.canvas import MARGIN, MUTED, WIDTH, Canvas
-from bimt_core.labels import LEGEND_TEXT, width_ems
+from bimt_core.pictures.canvas import MARGIN, MUTED, WIDTH, Canvas
+from bimt_core.pictures.labels import LEGEND_TEXT, width_ems
 
 # Blue and orange-red stay apart for every kind of colour blindness; no community is blue or red.
 POSITIVE, NEGATIVE = "#1f6fb4", "#dc4a2a"

@@ -4,8 +4,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 
-from bimt_core.canvas import WIDTH, Canvas
-from bimt_core.legend import COMMUNITY, draw_legend
+from bimt_core.pictures.canvas import WIDTH, Canvas
+from bimt_core.pictures.legend import COMMUNITY, draw_legend
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bimt_core.geometry import ring
-from bimt_core.labels import MOST_AROUND, SMALLEST_TEXT, Labels, Spot, beside, box, readable, width_ems
+from bimt_core.pictures.labels import MOST_AROUND, SMALLEST_TEXT, Labels, Spot, beside, box, readable, width_ems
 from bimt_core.tasks import task
 
 ROOM = (400.0, 80.0)

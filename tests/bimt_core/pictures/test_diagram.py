@@ -19,14 +19,14 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from torch import nn
 
-from bimt_core.canvas import to_png, to_svg
-from bimt_core.diagram import connectivity, contact_sheet
 from bimt_core.geometry import line
-from bimt_core.labels import readable
-from bimt_core.legend import COMMUNITY, INACTIVE, NEGATIVE, OTHER, POSITIVE
 from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
-from bimt_core.panel import FAINTEST, MOST_LINES
+from bimt_core.pictures.canvas import to_png, to_svg
+from bimt_core.pictures.diagram import connectivity, contact_sheet
+from bimt_core.pictures.labels import readable
+from bimt_core.pictures.legend import COMMUNITY, INACTIVE, NEGATIVE, OTHER, POSITIVE
+from bimt_core.pictures.panel import FAINTEST, MOST_LINES
 from bimt_core.population import Population, concatenate, initialise
 from bimt_core.tasks import TASKS, Task, task
 from bimt_core.wiring import Neurons, Wiring, linear
@@ -606,8 +606,8 @@ def test_bytes_are_the_same_every_time_and_in_threads() -> None:
 def test_drawing_needs_no_pyplot() -> None:
     code = """
 import sys
-from bimt_core.canvas import to_png
-from bimt_core.diagram import connectivity
+from bimt_core.pictures.canvas import to_png
+from bimt_core.pictures.diagram import connectivity
 from bimt_core.population import initialise
 from bimt_core.tasks import task
 of = task("two_moons")

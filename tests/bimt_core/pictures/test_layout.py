@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimt_core.geometry import grid, line
-from bimt_core.layout import CORNERS, Layout, layout, on_plate
 from bimt_core.networks import MLP, RNN, Transformer
+from bimt_core.pictures.layout import CORNERS, Layout, layout, on_plate
 from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
 
 LETTERS = "abcde"

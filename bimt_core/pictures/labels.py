@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from bimt_core.canvas import FONT, WIDTH, Floats
+from bimt_core.pictures.canvas import FONT, WIDTH, Floats
 
 SUBSCRIPTS, SUPERSCRIPTS = (str.maketrans("0123456789", digits) for digits in ("₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 NO_BREAK = "\N{NO-BREAK SPACE}"
