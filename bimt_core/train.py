@@ -13,10 +13,10 @@ from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.networks import Network
 from bimt_core.optimiser import StepArguments, corrections, stepper
 from bimt_core.population import Population
-from bimt_core.prune import weak_neurons
 from bimt_core.relocate import relocate
 from bimt_core.rows import Rows
 from bimt_core.tasks import Task
+from bimt_core.weak_neurons import weak_neurons
 from bimt_core.wiring import parameter_order, parameters_at
 
 CACHE_BYTES = 4 * 2**20  # values of a step that stay near a core; measured, see docs/results.md

@@ -10,9 +10,9 @@ from bimt_core.geometry import line
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.networks import MLP, RNN, Transformer
 from bimt_core.population import initialise
-from bimt_core.prune import weak_neurons
 from bimt_core.tasks import Task
 from bimt_core.train import start, train
+from bimt_core.weak_neurons import weak_neurons
 from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear, parameters_at
 
 NETWORKS = {

@@ -1,4 +1,4 @@
-"""Surgery: neurons, or whole communities of them, are knocked out to see what they are for."""
+"""Neurons, or whole communities of them, are knocked out to see what they are for."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
