@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from sweeps.driver import Summary, launch
     from sweeps.errors import BadInputError, StoreError, SweepError
     from sweeps.results import Sweep, TrainedNetwork, list_sweeps, open_sweep
-    from sweeps.spec import SweepSpec, parse_spec, read_spec
+    from sweeps.spec import SweepSpec, parse_spec
+    from sweeps.spec_file import read_spec, read_specs
     from sweeps.store import Store
 
 _HOME = {
@@ -25,7 +26,8 @@ _HOME = {
     "list_sweeps": "sweeps.results",
     "open_sweep": "sweeps.results",
     "parse_spec": "sweeps.spec",
-    "read_spec": "sweeps.spec",
+    "read_spec": "sweeps.spec_file",
+    "read_specs": "sweeps.spec_file",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "open_sweep",
     "parse_spec",
     "read_spec",
+    "read_specs",
 ]
 
 

@@ -9,8 +9,7 @@ from bimt_core import Task, task
 from bimt_core.population_size import best_population, network_bytes
 from bimt_core.train import WORTH_COMPILING, work
 from sweeps.errors import BadInputError
-from sweeps.recipe import Recipe, recipe
-from sweeps.search_space import Choices, Range
+from sweeps.recipe import ARCHITECTURE, Recipe, recipe
 from sweeps.spec import SweepSpec
 
 
@@ -85,12 +84,6 @@ def measured_cohort_size(spec: SweepSpec, workers: int, fits: int) -> int:
 
 
 def _largest(spec: SweepSpec) -> Recipe:
-    """The recipe with the largest network of the search space."""
-    params = {name: value for name, value in spec.fixed.items() if name.startswith("hidden_")}
-    for name in ("hidden_width", "hidden_layers"):
-        parameter = spec.search.get(name)
-        if isinstance(parameter, Range):
-            params[name] = int(parameter.high)
-        elif isinstance(parameter, Choices):
-            params[name] = max(parameter.choices)
-    return recipe(_task(spec), params)
+    """The recipe with the largest network of the search space, and the fixed hyperparameters."""
+    sizes = {name: max(spec.samples(name)) for name in ARCHITECTURE if spec.samples(name)}
+    return recipe(_task(spec), spec.fixed | sizes)

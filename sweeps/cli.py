@@ -68,23 +68,27 @@ def tasks(as_json: Json = False) -> None:
 @app.command()
 def presets(as_json: Json = False) -> None:
     """List the ready sweeps."""
-    from sweeps.spec import preset_names, preset_path, read_spec
+    from sweeps.spec_file import preset_names, preset_path, read_specs
 
     rows = []
     for name in preset_names():
-        spec = read_spec(preset_path(name))
-        objectives = ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives)
-        rows.append({"preset": name, "trials": spec.trials, "replicates": spec.replicates, "objectives": objectives})
+        specs = read_specs(preset_path(name))
+        objectives = ", ".join(f"{o.direction} {o.metric}" for o in specs[0].objectives)
+        row = {"preset": name, "sweeps": len(specs), "trials": sum(spec.trials for spec in specs)}
+        rows.append(row | {"replicates": specs[0].replicates, "objectives": objectives})
     _print_rows(rows, as_json)
 
 
 @app.command()
 def validate(spec: Spec, as_json: Json = False) -> None:
-    """Check a sweep file; print it with all defaults filled in."""
+    """Check a sweep file; print it with all defaults filled in, the sweeps of a suite one after another."""
     import yaml
 
-    data = _spec(spec).model_dump(mode="json")
-    print(json.dumps(data, indent=2) if as_json else yaml.safe_dump(data, sort_keys=False).rstrip())
+    data = [checked.model_dump(mode="json") for checked in _specs(spec)]
+    if as_json:
+        print(json.dumps(data[0] if len(data) == 1 else data, indent=2))
+    else:
+        print(yaml.safe_dump_all(data, sort_keys=False).rstrip())
 
 
 @app.command()
@@ -97,22 +101,24 @@ def launch(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Run a sweep, or go on with it: the same name continues the same study."""
+    """Run a sweep, or all of a suite, or go on with them: the same name continues the same study."""
     from sweeps.driver import launch as run_sweep
     from sweeps.progress import watcher
 
-    checked = _spec(spec, name=name, trials=trials)
     console = Console(stderr=True) if as_json else out
     where = _store(store, storage, tracking_uri)
-    console.print(
-        f"Sweep {checked.name}: {checked.trials} trials x {checked.replicates} networks on {checked.task},"
-        f" kept in {where.folder}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    summary = run_sweep(checked, where, watch=watcher(console, checked))
-    _print_summary(summary, checked, where, as_json)
-    if summary.complete < summary.wanted:
+    incomplete = False
+    for checked in _specs(spec, name=name, trials=trials):
+        console.print(
+            f"Sweep {checked.name}: {checked.trials} trials x {checked.replicates} networks on {checked.task},"
+            f" kept in {where.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        summary = run_sweep(checked, where, watch=watcher(console, checked))
+        _print_summary(summary, checked, where, as_json)
+        incomplete |= summary.complete < summary.wanted
+    if incomplete:
         raise typer.Exit(1)
 
 
@@ -219,11 +225,11 @@ def main() -> None:
         sys.exit(2 if isinstance(error, BadInputError) else 1)
 
 
-def _spec(given: str, **changes: Any) -> "SweepSpec":
-    from sweeps.spec import preset_path, read_spec
+def _specs(given: str, **changes: Any) -> "list[SweepSpec]":
+    from sweeps.spec_file import preset_path, read_specs
 
     path = Path(given)
-    return read_spec(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(given), **changes)
+    return read_specs(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(given), **changes)
 
 
 def _store(folder: Path | None, storage: str | None, tracking_uri: str | None) -> "Store":
@@ -287,7 +293,7 @@ def _print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra
         shown[name] = [
             figure(m, e) if not math.isnan(m) else "" for m, e in zip(frame[name], frame[f"{name}_stderr"], strict=True)
         ]
-    for name in (name for name in spec.search if name not in spec.fixed):
+    for name in spec.searched:
         shown[name] = frame[name]
     _print_frame(shown, as_json)
 

@@ -81,13 +81,12 @@ def front_table(front: Sequence[TrialRecord], spec: SweepSpec, title: str) -> Ta
     table = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
-    searched = [name for name in spec.search if name not in spec.fixed]
-    for name in ("trial", *metrics, *searched):
-        table.add_column(heading(name), justify="right", style="dim" if name in searched else "", no_wrap=False)
+    for name in ("trial", *metrics, *spec.searched):
+        table.add_column(heading(name), justify="right", style="dim" if name in spec.searched else "", no_wrap=False)
     ordered = sorted(front, key=lambda r: r.mean[first.metric], reverse=first.direction == "maximize")
     for record in ordered:
         figures = [figure(record.mean[m], record.stderr[m]) for m in metrics]
-        table.add_row(str(record.number), *figures, *(_short(record.params[name]) for name in searched))
+        table.add_row(str(record.number), *figures, *(_short(record.params[name]) for name in spec.searched))
     return table
 
 

@@ -170,7 +170,7 @@ class Sweep:
             "state",
             "attempt",
             "retry_of",
-            *self.spec.search,
+            *self.spec.hyperparameters,
             *figures,
             "feasible",
             "reason",
@@ -180,7 +180,7 @@ class Sweep:
 
     def _row(self, r: TrialRecord) -> list[Any]:
         figures = [value for name in METRICS for value in (r.mean.get(name, math.nan), r.stderr.get(name, math.nan))]
-        params = [r.params.get(name) for name in self.spec.search]
+        params = [r.params.get(name) for name in self.spec.hyperparameters]
         return [r.number, r.state, r.attempt, r.retry_of, *params, *figures, r.feasible, r.reason, r.started, r.ended]
 
     def _direction(self, metric: str) -> str:

@@ -173,16 +173,16 @@ def sweep_ended(
 ) -> Record:
     """The parent run's end: the front as a table, and where the workers' time went."""
     names = [*dict.fromkeys([*(o.metric for o in spec.objectives), "score", "connection_cost", "modularity"])]
-    searched = list(front[0].params) if front else []
-    rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params[p] for p in searched)] for r in front]
+    told = spec.hyperparameters
+    rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params.get(p) for p in told)] for r in front]
     at = now_ms()
-    note = "**Pareto front**\n\n" + _markdown(["trial", *names, *searched], rows) + "\n" + sweep_note(spec)
+    note = "**Pareto front**\n\n" + _markdown(["trial", *names, *told], rows) + "\n" + sweep_note(spec)
     return Record(
         sweep_key(sweep_id),
         f"{spec.name} (sweep)",
         tags={NOTE_TAG: note},
         points=tuple((f"worker_time/{name}", value, 0, at) for name, value in account.items() if math.isfinite(value)),
-        table={"front.json": {"columns": ["trial", *names, *searched], "data": rows}},
+        table={"front.json": {"columns": ["trial", *names, *told], "data": rows}},
         status="FINISHED" if complete else "KILLED",
         end_ms=at,
     )
@@ -219,7 +219,7 @@ def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:
 
 def _markdown(columns: list[str], rows: list[list[Any]]) -> str:
     def cell(value: Any) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
     lines = ["| " + " | ".join(map(str, columns)) + " |", "|" + " --- |" * len(columns)]
     return "\n".join(lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows]) + "\n"

@@ -137,8 +137,7 @@ class CohortSearch(Searcher):
         outstanding = sum(len(c.spec.members) for c in self._out.values())
         wanted = min(self.cohort_size, self._spec.trials - self._complete - outstanding)
         groups: dict[Any, list[Attempt]] = {}
-        while wanted > 0 and not self.gave_up:
-            attempt = self._ledger.ask()
+        while wanted > 0 and not self.gave_up and (attempt := self._ledger.ask()):
             self._tracker.record(runs.trial_started(self._spec, self._ledger.sweep_id, attempt))
             groups.setdefault(recipe(self._task, attempt.params).shape, []).append(attempt)
             wanted -= 1

@@ -86,10 +86,13 @@ class Choices(Part):
         return choices
 
 
+Setting = Value | tuple[tuple[float, float], ...]
+
+
 class Fixed(Part):
     """A value that is not searched."""
 
-    value: Value | tuple[tuple[float, float], ...]
+    value: Setting
 
     def samples(self, name: str) -> tuple[Any, ...]:
         """The value."""
@@ -117,6 +120,14 @@ def parse_parameter(name: str, given: Any) -> Parameter:
     for value in parameter.samples(name) if name != "batch_size" else ():
         recipe(task("two_moons"), {name: value})  # the others are checked with the sweep's own task
     return parameter
+
+
+def parse_setting(name: str, given: Any) -> Setting:
+    """One value of a hyperparameter, where nothing is searched."""
+    parameter = parse_parameter(name, given)
+    if not isinstance(parameter, Fixed):
+        raise ValueError(f"must be one value, got {given!r}")
+    return parameter.value
 
 
 def kind_of(data: Mapping[str, Any]) -> type[Range | Choices | Fixed]:

@@ -1,21 +1,29 @@
 """SweepSpec: what a sweep file says, checked whole before anything starts."""
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-import yaml
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails, InitErrorDetails
+from pydantic_core import InitErrorDetails
 
 from bimt_core import METRICS, task
 from sweeps.errors import BadInputError
+from sweeps.problems import lines_of, placed
 from sweeps.recipe import ARCHITECTURE, recipe
-from sweeps.search_space import Fixed, Number, NumberOrNone, Parameter, Part, Whole, kind_of, parse_parameter
-
-PRESETS = Path(__file__).parent / "presets"
+from sweeps.search_space import (
+    Fixed,
+    Number,
+    NumberOrNone,
+    Parameter,
+    Part,
+    Setting,
+    Whole,
+    kind_of,
+    parse_parameter,
+    parse_setting,
+)
 
 
 class Objective(Part):
@@ -94,9 +102,12 @@ class SweepSpec(Part):
         data_seed: Seed of the task's data; None for the published one.
         search: Hyperparameter to what is tried: {low, high, log, step}, {choices} or one fixed value. Those left
             out keep the task's published value, but relocation is by assignment with moments moved.
+        variants: Instead of a search: named settings to compare, each a trial. Name to hyperparameters and their
+            values, which come on top of the fixed ones of `search`.
+        reference: The variant that the others are compared with; None for the last.
         objectives: One or more metrics with directions.
         constraints: Bounds a good trial keeps, such as "score >= 0.9".
-        trials: Number of completed trials asked for.
+        trials: Number of completed trials asked for; with variants it is their number.
         replicates: Networks a trial, with seeds `seed`, `seed` + 1, ...
         cohort_size: Trials trained together as one population; "auto" for what a short measurement finds fastest.
         concurrent_cohorts: Cohorts at once; None for as many as the cluster has room for when the sweep starts.
@@ -114,6 +125,8 @@ class SweepSpec(Part):
     task: str
     data_seed: Whole | None = Field(default=None, ge=0, lt=2**32)
     search: dict[str, Parameter] = Field(default_factory=dict)
+    variants: dict[str, dict[str, Setting]] = Field(default_factory=dict)
+    reference: str | None = None
     objectives: tuple[Objective, ...] = Field(min_length=1)
     constraints: tuple[Annotated[Constraint, BeforeValidator(parse_constraint)], ...] = ()
     trials: Whole = Field(ge=1)
@@ -146,21 +159,25 @@ class SweepSpec(Part):
     @field_validator("search", mode="before")
     @classmethod
     def _by_name(cls, search: Any) -> Any:
-        """Reads every entry, so that the problems of all are told, not only the first one's."""
-        if not isinstance(search, dict):
-            return search
-        read: dict[str, Parameter] = {}
-        problems: list[InitErrorDetails] = []
-        for name, given in search.items():
-            try:
-                read[name] = parse_parameter(name, given)
-            except ValidationError as error:
-                problems += [_placed(problem, name) for problem in error.errors()]
-            except ValueError as error:
-                problems.append({"type": "value_error", "loc": (name,), "input": given, "ctx": {"error": error}})
-        if problems:
-            raise ValidationError.from_exception_data("search", problems)
-        return read
+        return _each(search, parse_parameter)
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _settings_by_name(cls, variants: Any) -> Any:
+        def settings(_: str, given: Any) -> Any:
+            if not isinstance(given, dict):
+                raise ValueError(f"must be a mapping of hyperparameters to values, got {given!r}")
+            return _each(given, parse_setting)
+
+        return _each(variants, settings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_trial_each(cls, data: Any) -> Any:
+        """The number of trials of a sweep with variants need not be said."""
+        if isinstance(data, dict) and isinstance(data.get("variants"), dict) and data["variants"]:
+            return {"trials": len(data["variants"])} | data
+        return data
 
     @field_validator("objectives")
     @classmethod
@@ -171,22 +188,38 @@ class SweepSpec(Part):
         return objectives
 
     @model_validator(mode="after")
+    def _compares(self) -> "SweepSpec":
+        """Rules of sweeps with variants."""
+        if self.reference is not None and self.reference not in self.variants:
+            raise ValueError(
+                f"reference must be one of the variants, {', '.join(self.variants) or 'none'}, got {self.reference!r}"
+            )
+        searched = [name for name in self.search if name not in self.fixed]
+        if self.variants and searched:
+            raise ValueError(f"search must hold fixed values only where there are variants, got {', '.join(searched)}")
+        if self.variants and self.trials != len(self.variants):
+            raise ValueError(f"trials must be the number of variants, {len(self.variants)}, got {self.trials}")
+        return self
+
+    @model_validator(mode="after")
     def _fits_its_task(self) -> "SweepSpec":
         """Rules that depend on the task: sizes, batches, and the numbers of the published mode."""
         the_task = task(self.task, self.data_seed)
         for name in (*ARCHITECTURE, "batch_size"):
-            for value in self.search[name].samples(name) if name in self.search else ():
+            for value in self.samples(name):
                 recipe(the_task, {name: value})
-        published = all(
-            value in self.search[name].samples(name) if name in self.search else False
-            for name, value in (("relocation", "greedy"), ("move_moments", False))
-        )
+        published = "greedy" in self.samples("relocation") and False in self.samples("move_moments")
         if self.dtype == "float32" and the_task.dtype == torch.float64 and published:
             raise ValueError(
                 f"dtype must be float64 for {self.task} in the published mode "
                 "(relocation greedy, move_moments false), got 'float32'"
             )
         return self
+
+    def samples(self, name: str) -> tuple[Any, ...]:
+        """Values that stand for all that a hyperparameter may take; none where the task's own is kept."""
+        searched = self.search[name].samples(name) if name in self.search else ()
+        return (*searched, *(settings[name] for settings in self.variants.values() if name in settings))
 
     @property
     def seeds(self) -> list[int]:
@@ -198,6 +231,17 @@ class SweepSpec(Part):
         """Hyperparameters with one value."""
         return {name: p.value for name, p in self.search.items() if isinstance(p, Fixed)}
 
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """What tells one trial from another: hyperparameters that are searched, or "variant"."""
+        return ("variant",) if self.variants else tuple(name for name in self.search if name not in self.fixed)
+
+    @property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """Everything that is said of a trial's hyperparameters, "variant" included where there are some."""
+        settings = [name for variant in self.variants.values() for name in variant]
+        return tuple(dict.fromkeys([*(["variant"] if self.variants else []), *self.search, *settings]))
+
 
 def _metric(name: str) -> str:
     if name not in METRICS:
@@ -205,33 +249,22 @@ def _metric(name: str) -> str:
     return name
 
 
-def _placed(problem: ErrorDetails, name: str) -> InitErrorDetails:
-    """A problem of an entry, for the mapping that holds the entry."""
-    where = (name, *problem["loc"])
-    return {"type": problem["type"], "loc": where, "input": problem["input"], "ctx": problem.get("ctx", {})}
-
-
-def read_spec(path: Path, **changes: Any) -> SweepSpec:
-    """Reads and checks a sweep file.
-
-    Args:
-        path: A YAML file.
-        changes: Top-level entries that replace the file's, where they are not None.
-
-    Raises:
-        BadInputError: With all of the file's problems, one line each.
-    """
-    try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{path} is not YAML: it is not text in UTF-8") from error
-    except yaml.YAMLError as error:
-        raise BadInputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise BadInputError(f"{path} must hold a mapping of names to values, got {type(data).__name__}")
-    return parse_spec(data | {k: v for k, v in changes.items() if v is not None}, source=str(path))
+def _each(entries: Any, read: Callable[[str, Any], Any]) -> Any:
+    """Reads every entry of a mapping, so that the problems of all are told, not only the first one's."""
+    if not isinstance(entries, dict):
+        return entries
+    done: dict[str, Any] = {}
+    problems: list[InitErrorDetails] = []
+    for name, given in entries.items():
+        try:
+            done[name] = read(name, given)
+        except ValidationError as error:
+            problems += [placed(problem, name) for problem in error.errors()]
+        except ValueError as error:
+            problems.append({"type": "value_error", "loc": (name,), "input": given, "ctx": {"error": error}})
+    if problems:
+        raise ValidationError.from_exception_data("entries", problems)
+    return done
 
 
 def parse_spec(data: dict[str, Any], *, source: str = "spec") -> SweepSpec:
@@ -247,46 +280,8 @@ def parse_spec(data: dict[str, Any], *, source: str = "spec") -> SweepSpec:
     try:
         return SweepSpec.model_validate(data)
     except ValidationError as error:
-        told = [_told(problem, data) for problem in error.errors() if not _follows(problem)]
+        told = lines_of(error, lambda place: _keys(place, data))
         raise BadInputError(*(f"{source}: {line}" for line in told)) from None
-
-
-RULES = {
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "dict_type": "must be a mapping of names to values",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "int_type": "must be a whole number",
-    "less_than": "must be below {lt}",
-    "literal_error": "must be {expected}",
-    "string_type": "must be text",
-    "too_short": "must have at least {min_length} entry",
-    "tuple_type": "must be a list",
-}
-
-
-def _told(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
-    """One problem as a line: where, the rule, the value."""
-    if not problem["loc"]:
-        return str(problem["ctx"]["error"])  # a rule about several entries names them itself
-    where = [str(part) for part in problem["loc"]]
-    place, kind, got = ".".join(where), problem["type"], problem["input"]
-    if kind in ("extra_forbidden", "invalid_key"):
-        return f"unknown key {place!r}, allowed are {', '.join(_keys(where[:-1], data))}"
-    if kind == "missing":
-        return f"{place} is missing"
-    if kind == "value_error":
-        return f"{place}: {str(problem['ctx']['error']).removeprefix(where[-1] + ' ')}"
-    if kind in ("model_type", "model_attributes_type"):
-        return f"{place}: must be a mapping with the keys {', '.join(_keys(where, data))}, got {got!r}"
-    rule = RULES[kind].format(**problem.get("ctx", {})) if kind in RULES else problem["msg"]
-    return f"{place}: {rule}, got {got!r}"
-
-
-def _follows(problem: ErrorDetails) -> bool:
-    """Whether a problem is only another one's consequence: a list counts as empty when none of its entries is right."""
-    return problem["type"] == "too_short" and len(problem["input"]) > 0
 
 
 def _keys(place: list[str], data: Mapping[str, Any]) -> list[str]:
@@ -297,20 +292,3 @@ def _keys(place: list[str], data: Mapping[str, Any]) -> list[str]:
         return list(kind_of(data["search"][place[1]]).model_fields)
     parts: dict[str, type[Part]] = {"objectives": Objective, "constraints": Constraint, "resources": Resources}
     return list(parts[place[0]].model_fields)
-
-
-def preset_path(name: str) -> Path:
-    """The file of a preset.
-
-    Raises:
-        BadInputError: If there is no such preset.
-    """
-    path = PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        raise BadInputError(f"{name!r} is neither a file nor a preset; presets are {', '.join(preset_names())}")
-    return path
-
-
-def preset_names() -> list[str]:
-    """Names of the ready sweeps."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))

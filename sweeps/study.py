@@ -80,9 +80,7 @@ class Ledger:
         self._study = study
         self.spec = SweepSpec.model_validate(study.user_attrs["spec"])
         self.sweep_id: str = study.user_attrs["sweep_id"]
-        self._distributions = {
-            name: _distribution(name, p) for name, p in self.spec.search.items() if not isinstance(p, Fixed)
-        }
+        self._distributions = _distributions(self.spec)
 
     @staticmethod
     def open(store: Store, name: str) -> "Ledger":
@@ -118,8 +116,10 @@ class Ledger:
         study.sampler = _sampler(spec, seed=spec.seed + len(study.get_trials(deepcopy=False)))
         return Ledger(study)
 
-    def ask(self) -> Attempt:
-        """The next trial: a retry that waits, else one the sampler suggests."""
+    def ask(self) -> Attempt | None:
+        """The next trial: one that waits, else one the sampler suggests; None where all variants have been tried."""
+        if self.spec.variants and not self.count("WAITING"):
+            return None
         trial = self._study.ask(self._distributions)
         return Attempt(trial.number, self._params(trial.params), trial.user_attrs.get("attempt", 1))
 
@@ -171,10 +171,10 @@ class Ledger:
         return [trial.number for trial in self._study.best_trials]
 
     def _params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: searched.get(name, getattr(p, "value", None)) for name, p in self._filled(searched)}
-
-    def _filled(self, searched: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        return [(n, p) for n, p in self.spec.search.items() if n in searched or isinstance(p, Fixed)]
+        """All hyperparameters, in the order of the spec: searched ones, fixed ones, and the settings of a variant."""
+        settings = self.spec.variants.get(searched.get("variant", ""), {})
+        known = {**self.spec.fixed, **searched, **settings}
+        return {name: known[name] for name in self.spec.hyperparameters if name in known}
 
     def _running(self, number: int) -> optuna.Trial:
         frozen = self._study.get_trials(deepcopy=False)[number]
@@ -226,6 +226,8 @@ def _made_study(storage: BaseStorage, spec: SweepSpec) -> optuna.Study:
     directions = [objective.direction for objective in spec.objectives]
     study = optuna.create_study(study_name=spec.name, storage=storage, directions=directions)
     study.set_user_attr("sweep_id", uuid.uuid4().hex[:12])
+    for variant in spec.variants:
+        study.enqueue_trial({"variant": variant})
     study.set_user_attr("spec", spec.model_dump(mode="json"))
     return study
 
@@ -263,6 +265,12 @@ def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
     if spec.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed)
+
+
+def _distributions(spec: SweepSpec) -> dict[str, BaseDistribution]:
+    if spec.variants:
+        return {"variant": CategoricalDistribution(tuple(spec.variants))}
+    return {name: _distribution(name, p) for name, p in spec.search.items() if not isinstance(p, Fixed)}
 
 
 def _distribution(name: str, parameter: Parameter) -> BaseDistribution:

@@ -8,7 +8,8 @@ import yaml
 
 from bimt_core import METRICS, TASKS, load_population
 from sweeps import cli
-from sweeps.spec import parse_spec, preset_names, preset_path, read_spec
+from sweeps.spec import parse_spec
+from sweeps.spec_file import preset_names, preset_path, read_spec, read_specs
 
 
 @pytest.fixture
@@ -86,7 +87,13 @@ def test_presets_are_listed(bimt, bimt_json):
     assert all(name in bimt("presets")[1] for name in preset_names())
 
 
-@pytest.mark.parametrize("name", preset_names())
+def test_the_sweeps_of_a_suite_are_printed_one_after_another(bimt, bimt_json):
+    specs = read_specs(preset_path("paper_ablation"))
+    assert [parse_spec(data) for data in bimt_json("validate", "paper_ablation")] == specs
+    assert [parse_spec(data) for data in yaml.safe_load_all(bimt("validate", "paper_ablation")[1])] == specs
+
+
+@pytest.mark.parametrize("name", sorted(set(preset_names()) - {"paper_ablation"}))
 def test_a_preset_is_printed_with_all_its_defaults(bimt, bimt_json, name):
     spec = read_spec(preset_path(name))
     assert parse_spec(bimt_json("validate", name)) == spec

@@ -6,24 +6,20 @@ import yaml
 from bimt_core import METRICS, TASKS
 from sweeps.errors import BadInputError
 from sweeps.search_space import Choices, Fixed, Range
-from sweeps.spec import (
-    Constraint,
-    SweepSpec,
-    parse_constraint,
-    parse_spec,
-    preset_names,
-    preset_path,
-    read_spec,
-)
+from sweeps.spec import Constraint, SweepSpec, parse_constraint, parse_spec
+from sweeps.spec_file import preset_names, preset_path, read_spec, read_specs
 
 TOP = (
-    "name, description, task, data_seed, search, objectives, constraints, trials, replicates, cohort_size,"
+    "name, description, task, data_seed, search, variants, reference, objectives, constraints, trials, replicates, cohort_size,"
     " concurrent_cohorts, resources, dtype, sampler, seed, reports, time_budget_s, max_failed"
 )
 # What is right
 
 
-@pytest.mark.parametrize("name", preset_names())
+SUITES = ["paper_ablation"]
+
+
+@pytest.mark.parametrize("name", sorted(set(preset_names()) - set(SUITES)))
 def test_every_preset_is_a_sweep_of_its_task(name):
     spec = read_spec(preset_path(name))
     assert (spec.name, spec.task) == (name, name)
@@ -33,7 +29,7 @@ def test_every_preset_is_a_sweep_of_its_task(name):
 
 
 def test_there_is_a_preset_for_every_task_that_trains_in_minutes():
-    assert set(preset_names()) == set(TASKS) - {"mnist", "modular_addition", "permutation_s4"}
+    assert set(preset_names()) == set(TASKS) - {"mnist", "modular_addition", "permutation_s4"} | set(SUITES)
 
 
 SEARCH = """
@@ -113,6 +109,105 @@ def test_constraints_are_read(text):
     assert constraint.violation(0.8) == pytest.approx(0.1)
     assert constraint.violation(0.9) == 0
     assert Constraint(metric="score", relation="<=", bound=0.9).violation(0.8) == pytest.approx(-0.1)
+
+
+# Variants and suites
+
+
+VARIANTS = {"vanilla": {"cost_weight": "0.0", "relocation": "none"}, "BIMT": {"move_moments": False}}
+
+
+def test_variants_are_trials_whose_number_need_not_be_said(small):
+    spec = parse_spec(small(search={"steps": 40}, variants=VARIANTS, reference="BIMT", trials=None))
+    assert spec.trials == 2
+    assert spec.variants == {"vanilla": {"cost_weight": 0.0, "relocation": "none"}, "BIMT": {"move_moments": False}}
+    assert spec.searched == ("variant",)
+    assert spec.hyperparameters == ("variant", "steps", "cost_weight", "relocation", "move_moments")
+    assert SweepSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+
+
+def test_without_variants_what_is_searched_tells_trials_apart(small_spec):
+    spec = small_spec()
+    assert (spec.searched, spec.hyperparameters) == (("cost_weight",), ("cost_weight", "steps"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"variants": [1]}, "variants: must be a mapping of names to values, got [1]"),
+        ({"variants": {"a": 1}}, "variants.a: must be a mapping of hyperparameters to values, got 1"),
+        (
+            {"variants": {"a": {"cost_weight": {"low": 1, "high": 2}}}},
+            "variants.a.cost_weight: must be one value, got {'low': 1, 'high': 2}",
+        ),
+        ({"variants": {"a": {"cost_weight": -1}}}, "variants.a.cost_weight: must be at least 0, got -1.0"),
+        (
+            {"variants": VARIANTS, "search": {"cost_weight": {"choices": [1, 2]}}},
+            "search must hold fixed values only where there are variants, got cost_weight",
+        ),
+        ({"variants": VARIANTS, "trials": 3}, "trials must be the number of variants, 2, got 3"),
+        ({"variants": VARIANTS, "reference": "L1"}, "reference must be one of the variants, vanilla, BIMT, got 'L1'"),
+        ({"reference": "L1"}, "reference must be one of the variants, none, got 'L1'"),
+        (
+            {"variants": {"a": {"hidden_width": 5}}, "task": "digits"},
+            "hidden_width must be a square number where neurons stand on a grid, got 5",
+        ),
+    ],
+)
+def test_variants_that_break_a_rule(problems_of, small, changes, line):
+    assert problems_of(small(search={"steps": 40}) | {"trials": len(changes.get("variants", "a"))} | changes) == [line]
+
+
+def suite(small, **changes):
+    each = small(name=None, task=None)
+    return {"name": "s", "each": each, "sweeps": [{"task": "two_moons"}, {"task": "parity", "replicates": 3}]} | changes
+
+
+def test_a_suite_is_several_sweeps_with_much_in_common(tmp_path, small):
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump(suite(small)))
+    specs = read_specs(path)
+    assert [(s.name, s.task, s.replicates) for s in specs] == [
+        ("s.two_moons", "two_moons", 2),
+        ("s.parity", "parity", 3),
+    ]
+    assert specs[0] == parse_spec(small(name="s.two_moons"))
+    assert [s.name for s in read_specs(path, name="t")] == ["t.two_moons", "t.parity"]
+    with pytest.raises(BadInputError, match=r"holds 2 sweeps; read_specs reads them all$"):
+        read_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({"colour": 1}, ["unknown key 'colour' of a suite, allowed are name, description, each, sweeps"]),
+        ({"sweeps": []}, ["a suite must have a name, a list of sweeps, and each of them must be a mapping"]),
+        ({"sweeps": [1]}, ["a suite must have a name, a list of sweeps, and each of them must be a mapping"]),
+        (
+            {"sweeps": [{"task": "parity", "trials": 0}, {}]},
+            ["sweeps.0: trials: must be at least 1, got 0", "sweeps.1: task is missing"],
+        ),
+        (
+            {"sweeps": [{"task": "parity"}, {"task": "parity"}]},
+            ["the sweeps of a suite must have different names, got twice s.parity"],
+        ),
+    ],
+)
+def test_a_suite_that_breaks_a_rule(tmp_path, small, changes, lines):
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump(suite(small, **changes)))
+    with pytest.raises(BadInputError) as caught:
+        read_specs(path)
+    assert [line.removeprefix(f"{path}: ") for line in caught.value.problems] == lines
+
+
+def test_the_papers_ablation_is_six_methods_on_all_its_tasks():
+    specs = read_specs(preset_path("paper_ablation"))
+    assert [spec.task for spec in specs][-2:] == ["in_context", "modular_addition"]
+    assert len(specs) == 8
+    for spec in specs:
+        assert list(spec.variants) == ["vanilla", "L1", "L1+Local", "L1+Swap", "BIMT", "BIMT, assignment"]
+        assert (spec.reference, spec.replicates, spec.trials) == ("BIMT", 16, 6)
 
 
 @pytest.mark.parametrize("name", ["a", "A-1_b.c", "0", "_x", "x" * 100])
