@@ -1,15 +1,19 @@
 """Neurons, or whole communities of them, are knocked out to see what they are for."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from bimt_core.modularity import Communities, Node
 from bimt_core.population import Population
+from bimt_core.surgery.evaluation import finite_network, scores_without
 from bimt_core.tasks import Task
 from bimt_core.wiring import Axis, Wire, Wiring
+
+MOST_TOGETHER = 10  # communities: 1024 subsets
 
 Chosen = Mapping[str, Collection[int]] | Collection[Node]
 
@@ -68,17 +72,73 @@ def knock_out_scores(
         The score (see `Task.score`) of the whole network, and one record a community, in their order.
 
     Raises:
-        ValueError: If a community has a neuron that the network has not.
+        ValueError: If there is no such network, its parameters are not finite, or a community has a neuron that the
+            network has not.
     """
-    members, wiring = communities.members, population.network.wiring
+    one, members = finite_network(population, network), communities.members
     everyone = frozenset[Node]().union(*members)
     silent = [frozenset[Node](), *members, *(everyone - some for some in members)]
-    masks = torch.stack([_parameters(wiring, _by_set(nodes)) for nodes in silent]).to(population.flat.device)
-    variants = population.select([network] * len(silent))
-    variants = replace(variants, flat=variants.flat.masked_fill(masks, 0.0))
-    score, *scores = task.score(variants.predict(task.test_inputs), task.test_targets).tolist()
+    score, *scores = _scores(one, task, silent)
     without, alone = scores[: len(members)], scores[len(members) :]
     return score, [KnockOut(*record) for record in zip(members, without, alone, strict=True)]
+
+
+def knock_out_neurons(population: Population, task: Task, network: int) -> dict[Node, float]:
+    """The score of one network with each of its neurons knocked out in turn.
+
+    Args:
+        population: Networks trained on the task.
+        task: The task, on the population's device.
+        network: Which network of the population.
+
+    Returns:
+        The score (see `Task.score`) without each neuron but the outputs, which have no effect to lose.
+
+    Raises:
+        ValueError: If there is no such network, or its parameters are not finite.
+    """
+    one = finite_network(population, network)
+    nodes = [(neurons.name, place) for neurons in one.network.wiring.neurons[:-1] for place in range(len(neurons))]
+    return dict(zip(nodes, _scores(one, task, [[node] for node in nodes]), strict=True))
+
+
+def knock_out_subsets(
+    population: Population, task: Task, network: int, communities: Communities, most: int = 6
+) -> dict[tuple[bool, ...], float]:
+    """The score of one network with every subset of its largest communities, as the paper's table of modular addition.
+
+    Neurons of smaller communities, and those that are in none, stay.
+
+    Args:
+        population: Networks trained on the task.
+        task: The task, on the population's device.
+        network: Which network of the population.
+        communities: Of that network; see `louvain`.
+        most: How many communities, largest first, are kept or knocked out; every one doubles the number of subsets.
+
+    Returns:
+        For each subset its score (see `Task.score`). A subset says of each community, largest first, whether it is
+        kept: (True, True, ...) comes first, (False, False, ...) last.
+
+    Raises:
+        ValueError: If `most` is not between 1 and 10, there is no such network, its parameters are not finite, or a
+            community has a neuron that the network has not.
+    """
+    if not 1 <= most <= MOST_TOGETHER:
+        raise ValueError(f"most must be between 1 and {MOST_TOGETHER}, got {most}")
+    one, members = finite_network(population, network), communities.members[:most]
+    subsets = list(product((True, False), repeat=len(members)))
+    silent = [
+        frozenset[Node]().union(*(some for some, is_kept in zip(members, kept, strict=True) if not is_kept))
+        for kept in subsets
+    ]
+    return dict(zip(subsets, _scores(one, task, silent), strict=True))
+
+
+def _scores(one: Population, task: Task, silent: Sequence[Collection[Node]]) -> list[float]:
+    """Score of one network without each of some groups of neurons."""
+    masks = [_parameters(one.network.wiring, _by_set(nodes)) for nodes in silent]
+    return scores_without(one, task, torch.stack(masks))
 
 
 def _by_set(neurons: Chosen) -> Mapping[str, Collection[int]]:
