@@ -5,7 +5,7 @@ from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.metrics import METRICS, Metric, measure
 from bimt_core.modularity import Communities, louvain, weight_graph
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
-from bimt_core.pictures import connectivity, contact_sheet, to_png, to_svg
+from bimt_core.pictures import connectivity, contact_sheet, interactive, sketch, to_png, to_svg
 from bimt_core.population import (
     Population,
     concatenate,
@@ -69,6 +69,7 @@ __all__ = [
     "formula_text",
     "from_bytes",
     "initialise",
+    "interactive",
     "intervene",
     "knock_out",
     "knock_out_neurons",
@@ -82,6 +83,7 @@ __all__ = [
     "prune_curve",
     "relocate",
     "save_population",
+    "sketch",
     "smallest_network",
     "start",
     "task",

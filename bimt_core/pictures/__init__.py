@@ -2,5 +2,7 @@
 
 from bimt_core.pictures.canvas import to_png, to_svg
 from bimt_core.pictures.diagram import connectivity, contact_sheet
+from bimt_core.pictures.interactive import interactive
+from bimt_core.pictures.sketch import sketch
 
-__all__ = ["connectivity", "contact_sheet", "to_png", "to_svg"]
+__all__ = ["connectivity", "contact_sheet", "interactive", "sketch", "to_png", "to_svg"]

@@ -7,7 +7,7 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -25,6 +25,22 @@ MANY_LINES = 1500  # from here on lines are pixels in an SVG too
 
 Floats = npt.NDArray[np.float64]
 _svg_salt = threading.Lock()
+
+
+class Surface(Protocol):
+    """What a network can be drawn on: a `Canvas`, or the text of a `sketch`."""
+
+    def text(self, x: float, y: float, text: str, size: float, colour: str = INK, **how: Any) -> None:
+        """See `Canvas.text`."""
+
+    def lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
+        """See `Canvas.lines`."""
+
+    def areas(self, corners: Floats, colour: str, edge: str, name: str) -> None:
+        """See `Canvas.areas`."""
+
+    def circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
+        """See `Canvas.circles`."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from bimt_core.modularity import ACTIVE, Communities, Node
-from bimt_core.pictures.canvas import INK, MARGIN, MUTED, WIDTH, Canvas, Floats
+from bimt_core.pictures.canvas import INK, MARGIN, MUTED, WIDTH, Floats, Surface
 from bimt_core.pictures.labels import LEGEND_TEXT, LINE, PAD, Labels, beside, shortened, width_ems
 from bimt_core.pictures.layout import CORNERS, Layout, Row
 from bimt_core.pictures.legend import CARRIED, COMMUNITY, INACTIVE, NEGATIVE, OTHER, PLATE, POSITIVE
@@ -42,7 +42,7 @@ class Panel:
         depth: How high plates are.
     """
 
-    canvas: Canvas
+    canvas: Surface
     layout: Layout
     left: float
     bottom: float
