@@ -10,8 +10,8 @@ from sweeps.spec import Constraint, SweepSpec, parse_constraint, parse_spec
 from sweeps.spec_file import preset_names, preset_path, read_spec, read_specs
 
 TOP = (
-    "name, description, task, data_seed, search, variants, reference, objectives, constraints, trials, replicates, cohort_size,"
-    " concurrent_cohorts, resources, dtype, sampler, seed, reports, time_budget_s, max_failed"
+    "name, description, task, data_seed, search, variants, reference, objectives, constraints, trials, replicates,"
+    " cohort_size, concurrent_cohorts, resources, dtype, sampler, seed, reports, time_budget_s, max_failed"
 )
 # What is right
 
