@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -9,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, silu
 
 from bimt_core.geometry import line
-from bimt_core.modularity import Communities, louvain, weight_graph
+from bimt_core.modularity import Communities, Node, louvain, weight_graph
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
 from bimt_core.population import Population, initialise
-from bimt_core.surgery import knock_out, knock_out_scores
+from bimt_core.surgery import evaluation, knock_out, knock_out_neurons, knock_out_scores, knock_out_subsets
 from bimt_core.tasks import Task, task
 from bimt_core.wiring import Neurons, Wiring, linear
 
@@ -256,3 +257,80 @@ def test_communities_of_another_network_are_refused() -> None:
     of = task("two_moons")
     with pytest.raises(ValueError, match="places of neurons 'hidden1' must be between 0 and 19, got 20"):
         knock_out_scores(pruned(of, 0.3), of, 0, Communities(0.0, (frozenset({("hidden1", 20)}),)))
+
+
+@pytest.mark.parametrize("name", ["independence", "feature_sharing", "delayed_response"])
+def test_every_neuron_is_knocked_out_in_turn(name: str) -> None:
+    of = task(name)
+    population = pruned(of, 0.1)
+    found = knock_out_neurons(population, of, 2)
+    sets = of.network.wiring.neurons[:-1]
+    assert list(found) == [(neurons.name, place) for neurons in sets for place in range(len(neurons))]
+    for node in list(found)[::7]:
+        outputs = knock_out(population, [node]).predict(of.test_inputs)
+        assert found[node] == pytest.approx(of.score(outputs, of.test_targets)[2].item(), abs=1e-6)
+    assert len(set(found.values())) > 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2**26])
+@pytest.mark.parametrize("name", ["independence", "delayed_response", "feature_sharing"])
+def test_subsets_are_those_of_knocking_out_what_is_not_kept(name: str, at_once: int, monkeypatch) -> None:
+    monkeypatch.setattr(evaluation, "AT_ONCE", at_once)
+    of = task(name)
+    population = pruned(of, 0.5)
+    nodes = [(neurons.name, place) for neurons in of.network.wiring.neurons for place in range(len(neurons))]
+    communities = Communities(0.0, tuple(frozenset(nodes[first::9]) for first in range(4)))
+    found = knock_out_subsets(population, of, 1, communities, most=3)
+    assert list(found) == list(product((True, False), repeat=3))
+    for kept, score in found.items():
+        out = [some for is_kept, some in zip(kept, communities.members, strict=False) if not is_kept]
+        one = knock_out(population, frozenset[Node]().union(*out)).select([1])
+        assert score == pytest.approx(of.score(one.predict(of.test_inputs), of.test_targets).item(), abs=1e-6)
+    assert len(set(found.values())) == 8
+
+
+def test_subsets_with_one_community_less_or_alone_are_those_of_the_knock_outs() -> None:
+    of = task("independence")
+    population = pruned(of, 0.02)
+    communities = communities_of(population, 0)
+    communities = Communities(communities.modularity, communities.members[:3])
+    whole, records = knock_out_scores(population, of, 0, communities)
+    found = knock_out_subsets(population, of, 0, communities)
+    assert len(found) == 8
+    assert found[True, True, True] == pytest.approx(whole, abs=1e-6)
+    for number, record in enumerate(records):
+        alone = tuple(other == number for other in range(3))
+        assert found[alone] == pytest.approx(record.score_alone, abs=1e-6)
+        assert found[tuple(not kept for kept in alone)] == pytest.approx(record.score_without, abs=1e-6)
+
+
+def test_no_communities_have_one_subset() -> None:
+    of = task("two_moons")
+    population = pruned(of, 0.3)
+    ((kept, score),) = knock_out_subsets(population, of, 0, Communities(0.0, ())).items()
+    assert (kept, score) == ((), knock_out_scores(population, of, 0, Communities(0.0, ()))[0])
+
+
+@pytest.mark.parametrize("most", [0, 11])
+def test_too_many_communities_for_every_subset_are_refused(most: int) -> None:
+    of = task("two_moons")
+    with pytest.raises(ValueError, match=f"most must be between 1 and 10, got {most}"):
+        knock_out_subsets(pruned(of, 0.3), of, 0, Communities(0.0, ()), most)
+
+
+def test_networks_without_a_score_are_refused() -> None:
+    of, nothing = task("two_moons"), Communities(0.0, ())
+    population = pruned(of, 0.3)
+    population.flat[1, 0] = torch.nan
+    for network, message in (
+        (1, "network 1 has parameters that are not finite"),
+        (3, "network must be between 0 and 2"),
+    ):
+        for evaluate in (
+            lambda n: knock_out_scores(population, of, n, nothing),
+            lambda n: knock_out_subsets(population, of, n, nothing),
+            lambda n: knock_out_neurons(population, of, n),
+        ):
+            with pytest.raises(ValueError, match=message):
+                evaluate(network)
+    assert knock_out_neurons(population, of, 0)
