@@ -186,11 +186,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def to_bytes(population: Population) -> bytes:
-    """The population as a safetensors file whose header holds the architecture as JSON."""
+def to_bytes(population: Population, **more: Tensor) -> bytes:
+    """The population as a safetensors file whose header holds the architecture as JSON.
+
+    Args:
+        population: What to write.
+        more: Further tensors of the file; `from_bytes` passes over them.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in population.tensors.items()}
     labels = {"input_labels": population.input_labels.cpu(), "output_labels": population.output_labels.cpu()}
-    return save(tensors | labels, metadata={"network": json.dumps(to_dict(population.network))})
+    return save(tensors | labels | more, metadata={"network": json.dumps(to_dict(population.network))})
 
 
 def save_population(population: Population, path: Path) -> None:

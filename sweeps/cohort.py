@@ -24,20 +24,18 @@ from bimt_core import (
     Population,
     Snapshot,
     Task,
-    connectivity,
-    contact_sheet,
     initialise,
     load_population,
     measure,
     start,
     task,
     to_bytes,
-    to_png,
-    to_svg,
     train,
 )
 from bimt_core.networks import to_dict
 from bimt_core.population import write_atomically
+from sweeps.history import Moment, kept, read_history, write_history
+from sweeps.pictures import pictures
 from sweeps.recipe import Recipe, recipe
 
 WHILE_TRAINING: dict[str, Any] = {"louvain_seeds": 1, "transforms": ("layer_max",)}  # the last report is thorough
@@ -99,6 +97,7 @@ class Report:
 
     Args:
         snapshot: What training goes on from.
+        history: The networks along the way.
         figures: For each member, each metric's values over the replicates; all metrics at the last report only.
         failures: Trial number to why it has failed.
         files: Trial number to artifact path to content; at the last report only.
@@ -107,6 +106,7 @@ class Report:
     """
 
     snapshot: Snapshot
+    history: tuple[Moment, ...]
     figures: tuple[dict[str, list[float]], ...]
     failures: dict[int, str]
     files: dict[int, dict[str, bytes]]
@@ -119,12 +119,15 @@ def report_steps(steps: int, reports: int) -> list[int]:
     return sorted({max(1, round(steps * (i + 1) / reports)) for i in range(reports)})
 
 
-def run_cohort(spec: CohortSpec, snapshot: Snapshot | None = None) -> Iterator[Report]:
+def run_cohort(
+    spec: CohortSpec, snapshot: Snapshot | None = None, history: tuple[Moment, ...] = ()
+) -> Iterator[Report]:
     """Trains a cohort.
 
     Args:
         spec: The cohort.
         snapshot: Where an interrupted cohort goes on; None for the beginning.
+        history: What the interrupted cohort kept.
 
     Yields:
         A report at each of its points.
@@ -136,25 +139,29 @@ def run_cohort(spec: CohortSpec, snapshot: Snapshot | None = None) -> Iterator[R
     recipes = [recipe(the_task, member.params) for member in spec.members]
     first = recipes[0]
     assert all(other.shape == first.shape for other in recipes), "a cohort's members share network and schedule"
+    points = report_steps(first.schedule.steps, spec.reports)
+    keep = kept([0, *points], len(recipes) * len(spec.seeds), first.network.wiring.n_parameters)
     if snapshot is None:
         seeds = list(spec.seeds) * len(recipes)
         snapshot = start(initialise(first.network, seeds, dtype=the_task.dtype, device=spec.device))
+        history = (Moment.of(snapshot),)
     knobs = [r.knobs for r in recipes for _ in spec.seeds]
-    points = report_steps(first.schedule.steps, spec.reports)
 
     before = time.perf_counter()
     trained_already = [snapshot] if snapshot.step >= points[-1] else []
     for now in trained_already or train(snapshot, the_task, knobs, first.schedule, points, compiled=spec.compiled):
         trained = time.perf_counter()
         last = now.step == points[-1]
+        if now.step in keep and all(moment.step != now.step for moment in history):
+            history = (*history, Moment.of(now))
         values = measure(now.population, the_task, **({} if last else WHILE_TRAINING))
         figures = _by_member(values, len(spec.seeds))
         failures = _failures(spec, figures, last=last)
         measured = time.perf_counter()
-        files = _artifacts(spec, recipes, the_task, now.population, figures, failures) if last else {}
+        files = _artifacts(spec, recipes, the_task, now.population, history, figures, failures) if last else {}
         drawn = time.perf_counter()
         seconds = {"training": trained - before, "measuring": measured - trained, "drawing": drawn - measured}
-        yield Report(now, figures, failures, files, seconds, last)
+        yield Report(now, history, figures, failures, files, seconds, last)
         before = time.perf_counter()
 
 
@@ -180,21 +187,16 @@ def _by_member(values: Mapping[str, torch.Tensor], replicates: int) -> tuple[dic
     return tuple({name: row[member] for name, row in rows.items()} for member in range(members))
 
 
-def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:
-    """The replicates of lowest and of median test loss."""
-    order = sorted(range(len(figures["test_loss"])), key=lambda r: figures["test_loss"][r])
-    return order[0], order[(len(order) - 1) // 2]
-
-
 def _artifacts(
     spec: CohortSpec,
     recipes: list[Recipe],
     the_task: Task,
     population: Population,
+    history: tuple[Moment, ...],
     figures: tuple[dict[str, list[float]], ...],
     failures: Mapping[int, str],
 ) -> dict[int, dict[str, bytes]]:
-    """Weights, configuration and pictures of every member; a failed one has weights and configuration only."""
+    """Weights, configuration, history and pictures of every member; a failed one has the first two only."""
     cpu_task, population = the_task.to("cpu"), population.to("cpu")
     files: dict[int, dict[str, bytes]] = {}
     for index, (member, r) in enumerate(zip(spec.members, recipes, strict=True)):
@@ -205,7 +207,8 @@ def _artifacts(
             "config.yaml": yaml.safe_dump(_configuration(spec, member, r), sort_keys=False).encode(),
         }
         if member.number not in failures:
-            files[member.number] |= _pictures(networks, cpu_task, figures[index], spec.seeds)
+            along = [Moment(m.step, m.population.part(slice(first, first + len(spec.seeds)))) for m in history]
+            files[member.number] |= pictures(networks, cpu_task, figures[index], spec.seeds, along)
     return files
 
 
@@ -222,25 +225,6 @@ def _configuration(spec: CohortSpec, member: Member, r: Recipe) -> dict[str, Any
     }
 
 
-def _pictures(
-    networks: Population, the_task: Task, figures: Mapping[str, list[float]], seeds: tuple[int, ...]
-) -> dict[str, bytes]:
-    def caption(replicate: int) -> str:
-        score, cost, q = (figures[name][replicate] for name in ("score", "connection_cost", "modularity"))
-        return f"{the_task.score_name} {score:.3f}   cost {cost:.2f}   Q {q:.2f}"
-
-    best, median = best_and_median(figures)
-    pictures: dict[str, bytes] = {}
-    for name, replicate in (("best", best), ("median", median)):
-        title = f"{the_task.name}, {name} replicate (seed {seeds[replicate]})\n{caption(replicate)}"
-        figure = connectivity(networks, the_task, replicate, title=title)
-        pictures[f"diagrams/{name}.png"] = to_png(figure)
-        if name == "best":
-            pictures["diagrams/best.svg"] = to_svg(figure)
-    titles = [f"seed {seed}\n{caption(replicate)}" for replicate, seed in enumerate(seeds)]
-    return pictures | {"diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles))}
-
-
 class CohortTrainable(tune.Trainable):
     """Ray Tune's view of a cohort: a step is a report."""
 
@@ -252,6 +236,7 @@ class CohortTrainable(tune.Trainable):
         """Ray calls this when the process takes its next cohort; nothing is left of the one before."""
         self._spec = CohortSpec.from_dict(new_config["cohort"])
         self._snapshot: Snapshot | None = None
+        self._history: tuple[Moment, ...] = ()
         self._reports: Iterator[Report] | None = None
         return True
 
@@ -259,24 +244,26 @@ class CohortTrainable(tune.Trainable):
         """Trains up to the next report; see `result_of`."""
         try:
             if self._reports is None:
-                self._reports = run_cohort(self._spec, self._snapshot)
+                self._reports = run_cohort(self._spec, self._snapshot, self._history)
             report = next(self._reports)
         except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told and decides)
             reason = f"{type(error).__name__}: {error}"
             return {"error": reason, "traceback": traceback.format_exc(), "done": True}
-        self._snapshot = report.snapshot
+        self._snapshot, self._history = report.snapshot, report.history
         return result_of(report)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Writes the last snapshot."""
+        """Writes the last snapshot and what came before it."""
         if self._snapshot is not None:
             write_snapshot(self._snapshot, Path(checkpoint_dir))
+            write_history(self._history, Path(checkpoint_dir) / "history")
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder
         """Goes on from a snapshot that `save_checkpoint` wrote, in this process or another."""
         spec = self._spec
         network = recipe(spec.load_task(), spec.members[0].params).network
         self._snapshot, self._reports = read_snapshot(Path(checkpoint), network, spec.device), None
+        self._history = read_history(Path(checkpoint) / "history", network)
 
 
 def result_of(report: Report) -> dict[str, Any]:

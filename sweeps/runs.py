@@ -135,8 +135,9 @@ def trial_completed(
     summary = "; ".join(f"{o.metric} {means[o.metric]:.4g}" for o in spec.objectives)
     note = (
         f"{summary}; modularity {means['modularity']:.3f} in {means['communities']:.1f} communities.\n\n"
-        "*Artifacts*: `diagrams/` (best, median and all replicates), `replicates.json` (figures of each),"
-        " `weights.safetensors`, `config.yaml`."
+        "*Artifacts*: `diagrams/interactive.html` (the best replicate, to explore along its training), `diagrams/`"
+        " (best and all replicates), `replicates.json` (figures of each), `weights.safetensors`, `history.safetensors`,"
+        " `config.yaml`."
     )
     return _of_trial(
         sweep_id,

@@ -1,6 +1,5 @@
 import json
 import math
-import statistics
 import time
 from dataclasses import replace
 
@@ -16,7 +15,6 @@ from sweeps.cohort import (
     CohortSpec,
     CohortTrainable,
     Member,
-    best_and_median,
     failure,
     read_snapshot,
     report_steps,
@@ -24,6 +22,8 @@ from sweeps.cohort import (
     run_cohort,
     write_snapshot,
 )
+from sweeps.history import from_safetensors, read_history, write_history
+from sweeps.pictures import best_and_median
 from sweeps.recipe import recipe
 
 QUICK = {"steps": 40, "relocate_every": 15, "hidden_width": 6}
@@ -36,8 +36,8 @@ def cohort(*changes, seeds=(3, 4), reports=4, **common):
     return CohortSpec("two_moons", None, members, seeds, reports)
 
 
-def trained(spec, snapshot=None):
-    return list(run_cohort(spec, snapshot))
+def trained(spec, snapshot=None, history=()):
+    return list(run_cohort(spec, snapshot, history))
 
 
 THREE = cohort({"cost_weight": 0.0}, {"cost_weight": 3e-3, "weight_factor": 2.0}, {"learning_rate": 1e-2})
@@ -121,8 +121,9 @@ def test_a_trial_leaves_weights_configuration_and_diagrams(three):
     files = three[-1].files
     assert list(files) == [10, 11, 12]
     for number, of_trial in files.items():
-        names = [f"diagrams/{kind}" for kind in ("best.png", "best.svg", "median.png", "all_replicates.png")]
-        assert sorted(of_trial) == sorted(["weights.safetensors", "config.yaml", *names])
+        kinds = ("best.png", "best.svg", "all_replicates.png", "sketch.svg", "interactive.html")
+        names = [f"diagrams/{kind}" for kind in kinds]
+        assert sorted(of_trial) == sorted(["weights.safetensors", "history.safetensors", "config.yaml", *names])
         assert all(of_trial[name].startswith(b"\x89PNG") for name in names if name.endswith("png"))
         assert all(b"<svg" in of_trial[name] for name in names if name.endswith("svg"))
         first = 2 * (number - 10)
@@ -140,11 +141,17 @@ def test_the_configuration_names_every_setting(three):
     assert config["network"] == json.loads(json.dumps(to_dict(r.network)))
 
 
-@given(st.lists(st.floats(0, 10), min_size=1, max_size=9))
-def test_best_and_median_replicate(losses):
-    best, median = best_and_median({"test_loss": losses})
-    assert losses[best] == min(losses)
-    assert losses[median] == statistics.median_low(losses)
+def test_a_trial_leaves_the_history_of_its_best_replicate(three):
+    last = three[-1]
+    for index, (number, files) in enumerate(last.files.items()):
+        best, _ = best_and_median(last.figures[index])
+        moments = from_safetensors(files["history.safetensors"], last.snapshot.population.network)
+        assert [moment.step for moment in moments] == [0, *(report.snapshot.step for report in three)]
+        for moment, report in zip(moments[1:], three, strict=True):
+            (own,) = report.snapshot.population.flat[[2 * (number - 10) + best]]
+            assert same_bits(moment.population.flat[0], own.float())
+            labels = report.snapshot.population.output_labels[2 * (number - 10) + best]
+            assert moment.population.output_labels[0].tolist() == labels.tolist()
 
 
 # Failures
@@ -211,8 +218,10 @@ def test_why_a_trial_fails_names_the_replicate():
 
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_cohort_goes_on_as_if_it_had_never_stopped(three, tmp_path, at):
+    network = three[at].snapshot.population.network
     write_snapshot(three[at].snapshot, tmp_path)
-    rest = trained(THREE, read_snapshot(tmp_path, three[at].snapshot.population.network))
+    write_history(three[at].history, tmp_path / "history")
+    rest = trained(THREE, read_snapshot(tmp_path, network), read_history(tmp_path / "history", network))
     assert [report.snapshot.step for report in rest] == [report.snapshot.step for report in three[at + 1 :]]
     for again, report in zip(rest, three[at + 1 :], strict=True):
         assert again.figures == report.figures
@@ -222,8 +231,10 @@ def test_a_cohort_goes_on_as_if_it_had_never_stopped(three, tmp_path, at):
 
 
 def test_a_cohort_that_was_trained_already_is_only_measured(three, tmp_path):
+    network = three[-1].snapshot.population.network
     write_snapshot(three[-1].snapshot, tmp_path)
-    (report,) = trained(THREE, read_snapshot(tmp_path, three[-1].snapshot.population.network))
+    write_history(three[-1].history, tmp_path / "history")
+    (report,) = trained(THREE, read_snapshot(tmp_path, network), read_history(tmp_path / "history", network))
     assert report.last
     assert report.figures == three[-1].figures
     assert report.files == three[-1].files

@@ -224,7 +224,8 @@ def test_a_trial_is_copied_out(sweep, finished, tmp_path):
         "all_replicates.png",
         "best.png",
         "best.svg",
-        "median.png",
+        "interactive.html",
+        "sketch.svg",
     ]
 
 

@@ -1,0 +1,66 @@
+"""The pictures of a trial, as files."""
+
+from collections.abc import Mapping, Sequence
+
+from bimt_core import (
+    Population,
+    Task,
+    connectivity,
+    contact_sheet,
+    interactive,
+    louvain,
+    sketch,
+    to_png,
+    to_svg,
+    weight_graph,
+)
+from sweeps.history import Moment, to_safetensors
+
+
+def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:
+    """The replicates of lowest and of median test loss."""
+    order = sorted(range(len(figures["test_loss"])), key=lambda r: figures["test_loss"][r])
+    return order[0], order[(len(order) - 1) // 2]
+
+
+def pictures(
+    networks: Population,
+    the_task: Task,
+    figures: Mapping[str, list[float]],
+    seeds: tuple[int, ...],
+    history: Sequence[Moment],
+) -> dict[str, bytes]:
+    """What is to be seen of a trial: its best replicate, now and along training, and all replicates.
+
+    Args:
+        networks: The replicates.
+        the_task: The task, on the CPU.
+        figures: Each metric's values over the replicates.
+        seeds: One a replicate.
+        history: The replicates along training.
+
+    Returns:
+        Artifact path to content.
+    """
+
+    def caption(replicate: int) -> str:
+        score, cost, q = (figures[name][replicate] for name in ("score", "connection_cost", "modularity"))
+        return f"{the_task.score_name} {score:.3f}   cost {cost:.2f}   Q {q:.2f}"
+
+    best, median = best_and_median(figures)
+    found = louvain(weight_graph(networks.network.wiring, {n: t[best] for n, t in networks.tensors.items()}))
+    title = f"{the_task.name}, best replicate (seed {seeds[best]})\n{caption(best)}"
+    figure = connectivity(networks, the_task, best, communities=found, title=title)
+    populations, steps = [m.population for m in history], [m.step for m in history]
+    marks = {best: ", best", median: ", median"} if len(seeds) > 2 else {}
+    titles = [f"seed {seed}{marks.get(i, '')}\n{caption(i)}" for i, seed in enumerate(seeds)]
+    return {
+        "history.safetensors": to_safetensors(history, best),
+        "diagrams/best.png": to_png(figure),
+        "diagrams/best.svg": to_svg(figure),
+        "diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles)),
+        "diagrams/sketch.svg": sketch(networks, the_task, best, communities=found).encode(),
+        "diagrams/interactive.html": interactive(
+            populations, the_task, best, steps=steps, communities=found, title=title
+        ).encode(),
+    }
