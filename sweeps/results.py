@@ -125,14 +125,28 @@ class Sweep:
             BadInputError: If there is no such trial or replicate.
             StoreError: If its weights are not (yet) in MLflow.
         """
-        record = self._completed(trial)
+        self._completed(trial)
         replicates = len(self.spec.seeds)
         if not 0 <= replicate < replicates:
             raise BadInputError(f"replicate must be between 0 and {replicates - 1}, got {replicate}")
+        population, the_task = self.population(trial)
+        return TrainedNetwork(population.select([replicate]), the_task, self.spec.seeds[replicate])
+
+    def population(self, trial: int) -> tuple[Population, Task]:
+        """All networks of a trial, one a replicate, and the task they were trained on.
+
+        Args:
+            trial: A completed trial's number.
+
+        Raises:
+            BadInputError: If there is no such completed trial.
+            StoreError: If its weights are not (yet) in MLflow.
+        """
+        record = self._completed(trial)
         the_task = task(self.spec.task, self.spec.data_seed)
         weights = self._artifact(trial, "weights.safetensors")
-        population = load_population(weights, recipe(the_task, record.params).network).select([replicate])
-        return TrainedNetwork(population, the_task.in_dtype(population.flat.dtype), self.spec.seeds[replicate])
+        population = load_population(weights, recipe(the_task, record.params).network)
+        return population, the_task.in_dtype(population.flat.dtype)
 
     def export(self, trial: int, folder: Path) -> list[Path]:
         """Copies a trial's configuration, weights, figures and diagrams out of the store.

@@ -173,3 +173,20 @@ def test_status_estimates_what_is_left(bench: Bench) -> None:
     status = bench.search.status()
     assert status.network_steps_left == 6 * 2 * 100 - 4 * 2 * 50
     assert status.running == 4
+
+
+VARIANTS = {"vanilla": {"cost_weight": 0.0}, "L1": {"weight_factor": 0.0}, "long": {"steps": 200}}
+
+
+def test_every_variant_is_a_trial_of_its_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, variants=VARIANTS, trials=3, search={"steps": 100})
+    first, second = bench.search.suggest("a"), bench.search.suggest("b")
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert (numbers(first), numbers(second)) == ([0, 1], [2])  # other schedules, other cohorts
+    assert first["cohort"]["members"][1]["params"] == {"variant": "L1", "steps": 100, "weight_factor": 0.0}
+    bench.search.on_trial_complete("a", result(first, failures={1: "diverged"}))
+    assert bench.search.suggest("c") is None  # a variant that failed would only fail again
+    bench.search.on_trial_complete("b", result(second))
+    assert bench.search.suggest("d") == Searcher.FINISHED
+    assert bench.states() == ["COMPLETE", "FAIL", "COMPLETE"]

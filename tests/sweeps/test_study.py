@@ -111,6 +111,23 @@ def test_a_trial_is_asked_with_all_its_hyperparameters(ledger, spec):
     assert record.ended is None
 
 
+def test_variants_are_asked_once_each_and_again_when_they_were_cut_off(store, small_spec):
+    variants = {"vanilla": {"cost_weight": 0.0, "steps": 30}, "BIMT": {"relocation": "greedy"}}
+    spec = small_spec(search={"steps": 40}, variants=variants, trials=None)
+    ledger = Ledger.launch(store, spec)
+    first, second = ledger.ask(), ledger.ask()
+    assert first.params == {"variant": "vanilla", "steps": 30, "cost_weight": 0.0}
+    assert second.params == {"variant": "BIMT", "steps": 40, "relocation": "greedy"}
+    assert ledger.ask() is None
+    ledger.interrupt(first.number, "its driver died")
+    again = Ledger.launch(store, spec)
+    assert [r.params["variant"] for r in again.records()] == ["vanilla", "BIMT", "vanilla"]
+    third = again.ask()
+    assert (third.params, third.attempt) == (first.params, 2)
+    again.fail(third.number, "diverged")
+    assert again.ask() is None
+
+
 def test_values_keep_their_kind_and_range(on_file, spec):
     ledger = Ledger.launch(on_file, spec)
     params = [ledger.ask().params for _ in range(30)]
