@@ -1,0 +1,45 @@
+"""Surgery on a trained network: what is left when it is pruned, the formula it computes, and what a neuron is for."""
+
+from dataclasses import replace
+
+from bimt_core import (
+    MLP,
+    Change,
+    Surgery,
+    formula_text,
+    initialise,
+    knock_out_neurons,
+    prune_curve,
+    smallest_network,
+    start,
+    task,
+    train,
+)
+
+moons = task("two_moons")
+population = initialise(MLP((2, 8, 8, 2)), seeds=range(4))
+schedule = replace(moons.schedule, steps=1500, cost_phases=((0.0, 0.1), (0.5, 1.0)))
+knobs = replace(moons.knobs, cost_weight=0.01, learning_rate=0.01)  # short and strict: few weights are left
+(end,) = train(start(population), moons, [knobs] * 4, schedule, report_at=[1500])
+
+small = [smallest_network(end.population, moons, network) for network in range(4)]
+figures = [prune_curve(one, moons, [0.0])[0] for one in small]
+best = min(range(4), key=lambda network: (-round(figures[network].score, 1), figures[network].parameters))
+
+print(f"Network {best} at rising thresholds")
+for row in prune_curve(end.population.select([best]), moons)[::3]:
+    print(f"  {row.threshold:8.2g}: {row.parameters:3} parameters, accuracy {row.score:.3f}")
+
+print(f"\nWith {figures[best].parameters} parameters it has accuracy {figures[best].score:.3f}:\n")
+print(formula_text(small[best], moons))
+
+print("\nAccuracy without")
+scores = knock_out_neurons(small[best], moons, 0)
+for (neurons, place), score in scores.items():
+    if score < figures[best].score:
+        print(f"  place {place} of {neurons:8}: {score:.3f}")
+
+surgery = Surgery(small[best]).intervene([Change("bias2", (0,), to=5.0)])
+print(f"\nWith another bias: {prune_curve(surgery.population, moons, [0.0])[0].score:.3f}")
+surgery = surgery.revert()
+print(f"Reverted: {prune_curve(surgery.population, moons, [0.0])[0].score:.3f}")
