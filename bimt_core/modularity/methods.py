@@ -1,13 +1,19 @@
-"""Communities of a weight graph and Newman's Q."""
+"""Communities of a weight graph and Newman's Q, by several methods."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
 
 from bimt_core.modularity.graph import Node
-from bimt_core.modularity.partition import Edges, louvain_partition
+from bimt_core.modularity.newman import newman_partition
+from bimt_core.modularity.partition import Edges, Ints, louvain_partition
 
+Method = Literal["louvain", "newman", "cnm"]
+METHODS: tuple[Method, ...] = get_args(Method)
 MOST_EDGES = 100_000  # Louvain runs look at this many edges together
 
 
@@ -27,25 +33,30 @@ class Communities:
         return len(self.members)
 
 
-def louvain(graph: nx.Graph, *, seeds: int = 10) -> Communities:
-    """The partition of highest Newman modularity among several Louvain runs.
+def communities(graph: nx.Graph, method: Method = "louvain", seeds: int = 10) -> Communities:
+    """The communities of a weight graph.
 
     Q = sum over communities c of [ W_c / m - (k_c / 2m)^2 ], with m the total edge weight, W_c that inside the
-    community and k_c the summed weighted degree (Newman 2004); Louvain: Blondel et al. 2008.
+    community and k_c the summed weighted degree (Newman 2004).
 
     Args:
         graph: Weighted graph.
-        seeds: Number of runs, with seeds 0, 1, ...; the best is kept. Where there are many edges there are fewer runs:
-            as many as look at 100,000 edges together, but at least one.
+        method: "louvain" (Blondel et al. 2008); "newman", leading eigenvectors with fine-tuned divisions (Newman
+            2006); or "cnm", greedy joining (Clauset, Newman, Moore 2004) as networkx does it.
+        seeds: Number of Louvain runs, with seeds 0, 1, ...; the best is kept. Where there are many edges there are
+            fewer runs: as many as look at 100,000 edges together, but at least one. The others draw nothing.
 
     Returns:
-        Communities; none, with Q = 0, for a graph without edges.
+        Communities; none, with Q = 0, for a graph without edges, or whose edges weigh nothing.
+
+    Raises:
+        ValueError: If the method is unknown, there is no seed, or an edge's weight is negative or not finite.
     """
-    if not graph.number_of_edges():
+    check_method(method, seeds)
+    edges = _numbered(graph)
+    if not len(edges) or not edges.total:
         return Communities(0.0, ())
-    edges, runs = _numbered(graph), MOST_EDGES // graph.number_of_edges()
-    partitions = [louvain_partition(edges, seed) for seed in range(max(1, min(seeds, runs)))]
-    best = max(partitions, key=edges.modularity)
+    best = best_partition(edges, method, seeds)
     members: dict[int, set[Node]] = {}
     for node, community in zip(graph, best.tolist(), strict=True):
         members.setdefault(community, set()).add(node)
@@ -53,12 +64,49 @@ def louvain(graph: nx.Graph, *, seeds: int = 10) -> Communities:
     return Communities(edges.modularity(best), tuple(ordered))
 
 
+def louvain(graph: nx.Graph, *, seeds: int = 10) -> Communities:
+    """`communities` by Louvain's method."""
+    return communities(graph, "louvain", seeds)
+
+
+def check_method(method: Method, seeds: int) -> None:
+    """See `communities`."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+
+
+def best_partition(edges: Edges, method: Method, seeds: int) -> Ints:
+    """Community of each node of a graph that has weight; see `communities`."""
+    if method == "newman":
+        return newman_partition(edges)
+    if method == "cnm":
+        return _greedy(edges)
+    runs = max(1, min(seeds, MOST_EDGES // len(edges)))
+    return max((louvain_partition(edges, seed) for seed in range(runs)), key=edges.modularity)
+
+
+def _greedy(edges: Edges) -> Ints:
+    """Clauset, Newman and Moore's method; networkx hands it to a faster backend where one is installed."""
+    graph = nx.empty_graph(edges.n)
+    graph.add_weighted_edges_from(zip(edges.one.tolist(), edges.other.tolist(), edges.weight.tolist(), strict=True))
+    found: Sequence[frozenset[int]] = nx.community.greedy_modularity_communities(graph, weight="weight")
+    community = np.zeros(edges.n, dtype=np.int64)
+    for number, nodes in enumerate(found):
+        community[list(nodes)] = number
+    return community
+
+
 def _numbered(graph: nx.Graph) -> Edges:
     """The graph's edges between the numbers of its nodes."""
     number = {node: i for i, node in enumerate(graph)}
     near = [neighbours for _, neighbours in graph.adjacency()]
     one = np.repeat(np.arange(len(graph)), list(map(len, near)))
-    other = np.array([number[node] for neighbours in near for node in neighbours])
+    other = np.array([number[node] for neighbours in near for node in neighbours], dtype=np.int64)
     weight = np.array([edge.get("weight", 1) for neighbours in near for edge in neighbours.values()], dtype=np.float64)
+    wrong = weight[~((weight >= 0) & (weight < math.inf))]
+    if len(wrong):
+        raise ValueError(f"weights of edges must be at least 0 and finite, got {wrong[0]}")
     once = one <= other
     return Edges(len(graph), one[once], other[once], weight[once])

@@ -160,8 +160,8 @@ def test_dead_layers_and_isolated_neurons_are_left_out():
 
 
 def test_an_unknown_transform_is_refused():
-    with pytest.raises(ValueError, match="transform must be one of layer_max, raw, got 'square'"):
-        weight_graph(*one_network(), "square")
+    with pytest.raises(ValueError, match="transform must be one of layer_max, raw, squared, binary, got 'cubed'"):
+        weight_graph(*one_network(), "cubed")
 
 
 def sparse(wiring):
@@ -176,7 +176,8 @@ def slow_edges(wiring, tensors, transform):
     found = {}
     for wire in wiring.weights:
         (target, source), rows = wire.ends, tensors[wire.tensor].tolist()
-        largest = max(abs(w) for row in rows for w in row) if transform == "layer_max" else 1.0
+        largest = max(abs(w) for row in rows for w in row)
+        strength = {"raw": abs, "layer_max": lambda w: abs(w) / largest, "squared": lambda w: w * w, "binary": bool}  # noqa: B023
         for i, row in enumerate(rows):
             for j, w in enumerate(row):
                 ends = (
@@ -185,7 +186,7 @@ def slow_edges(wiring, tensors, transform):
                 )
                 if abs(w) > ACTIVE and ends[0] != ends[1]:
                     pair = tuple(sorted(ends))
-                    found[pair] = found.get(pair, 0.0) + abs(w) / largest
+                    found[pair] = found.get(pair, 0.0) + strength[transform](w)
     return found
 
 

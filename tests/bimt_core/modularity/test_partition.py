@@ -2,6 +2,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from bimt_core.modularity import partition as louvain
 from bimt_core.modularity.partition import Edges, louvain_partition, summed
 
 
@@ -42,8 +43,10 @@ def communities(graph: nx.Graph, partition: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(nodes[partition == i].tolist()) for i in range(partition.max() + 1)}
 
 
+@pytest.mark.parametrize("many", [0, 10_000], ids=["at once", "one by one"])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_partitions_are_those_of_networkx(name: str) -> None:
+def test_partitions_are_those_of_networkx(name: str, many: int, monkeypatch) -> None:
+    monkeypatch.setattr(louvain, "MANY_NEIGHBOURS", many)
     graph = GRAPHS[name]
     edges = numbered(graph)
     for seed in range(20):
@@ -60,15 +63,10 @@ def test_degrees_and_total_are_those_of_networkx(name: str) -> None:
     assert edges.total == pytest.approx(graph.size(weight="weight"))
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_merging_communities_keeps_modularity(name: str) -> None:
-    edges = numbered(GRAPHS[name])
-    community = np.unique(np.arange(edges.n) // 3, return_inverse=True)[1]
-    merged = edges.merged(community)
-    assert merged.total == pytest.approx(edges.total)
-    assert merged.modularity(np.arange(merged.n)) == pytest.approx(edges.modularity(community))
-    pairs = [frozenset(pair) for pair in zip(merged.one.tolist(), merged.other.tolist(), strict=True)]
-    assert len(pairs) == len(set(pairs))
+def test_a_graph_without_weight_has_no_modularity() -> None:
+    for n, weight in ((0, []), (2, [0.0])):
+        ends = np.arange(len(weight))
+        assert Edges(n, ends, ends + 1, np.array(weight)).modularity(np.zeros(n, dtype=int)) == 0
 
 
 def test_the_order_of_nodes_is_drawn_with_the_seed() -> None:
