@@ -1,8 +1,15 @@
 """Modularity of a network: its weight graph, communities, Newman's Q, and how far chance goes."""
 
+from bimt_core.modularity.cut import Cut, normalised_cut
 from bimt_core.modularity.graph import ACTIVE, TRANSFORMS, Node, Transform, weight_graph
 from bimt_core.modularity.methods import METHODS, Communities, Method, communities, louvain
 from bimt_core.modularity.null import AMONG, Among, Null, null_modularity
+from bimt_core.modularity.statistics import (
+    CommunityStatistics,
+    TensorStatistics,
+    community_statistics,
+    tensor_statistics,
+)
 from bimt_core.modularity.table import ModularityRow, modularity_rows, modularity_table
 
 __all__ = [
@@ -12,15 +19,21 @@ __all__ = [
     "TRANSFORMS",
     "Among",
     "Communities",
+    "CommunityStatistics",
+    "Cut",
     "Method",
     "ModularityRow",
     "Node",
     "Null",
+    "TensorStatistics",
     "Transform",
     "communities",
+    "community_statistics",
     "louvain",
     "modularity_rows",
     "modularity_table",
+    "normalised_cut",
     "null_modularity",
+    "tensor_statistics",
     "weight_graph",
 ]

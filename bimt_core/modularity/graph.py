@@ -7,9 +7,10 @@ from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
-from bimt_core.modularity.partition import Floats, Ints, summed
+from bimt_core.modularity.partition import Edges, Floats, Ints, summed
 from bimt_core.wiring import Wire, Wiring
 
 Transform = Literal["layer_max", "raw", "squared", "binary"]
@@ -75,8 +76,7 @@ def connections(
     """What every weight tensor connects; see `weight_graph`."""
     if transform not in TRANSFORMS:
         raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, got {transform!r}")
-    if not 0 <= threshold < math.inf:
-        raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
+    check_threshold(threshold)
     starts, n = {}, 0
     for neurons in wiring.neurons:
         starts[neurons.name] = n
@@ -89,22 +89,38 @@ def _connections(
 ) -> Connections:
     ends = [np.tile(np.arange(len(wiring[end.neurons])) + starts[end.neurons], end.folds) for end in wire.ends]
     target, source = (end.ravel() for end in np.meshgrid(*ends, indexing="ij"))
-    size = weight.detach().abs().cpu().numpy().ravel()
-    largest = float(size.max())
-    if not math.isfinite(largest):
-        raise ValueError(f"weights must be finite, tensor {wire.tensor!r} has {largest}")
+    size = finite_sizes(wire.tensor, weight)
     active = (size > threshold).nonzero()[0]
     active = active[np.lexsort((source[active], target[active]))]  # folds of a neuron next to each other
-    return Connections(target, source, active, _strength(size[active].astype(np.float64), largest, transform))
+    return Connections(target, source, active, _strength(size[active].astype(np.float64), transform))
 
 
-def _strength(size: Floats, largest: float, transform: Transform) -> Floats:
-    """What active weights of these sizes add to the graph."""
+def check_threshold(threshold: float) -> None:
+    """See `weight_graph`."""
+    if not 0 <= threshold < math.inf:
+        raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
+
+
+def finite_sizes(tensor: str, weight: Tensor) -> npt.NDArray[np.floating]:
+    """|w| of every entry, row after row.
+
+    Raises:
+        ValueError: If one is not finite.
+    """
+    sizes: npt.NDArray[np.floating] = weight.detach().abs().cpu().numpy().ravel()
+    largest = sizes.max()
+    if not math.isfinite(largest):
+        raise ValueError(f"weights must be finite, tensor {tensor!r} has {largest}")
+    return sizes
+
+
+def _strength(size: Floats, transform: Transform) -> Floats:
+    """What the active weights of a tensor, of these sizes, add to the graph."""
     if transform == "binary":
         return np.ones_like(size)
     if transform == "squared":
         return size**2
-    return size / largest if transform == "layer_max" else size
+    return size / size.max(initial=0) if transform == "layer_max" else size
 
 
 def edges_at(parts: Sequence[Connections], places: Sequence[Ints]) -> tuple[Ints, Ints, Floats]:
@@ -125,3 +141,21 @@ def edges_at(parts: Sequence[Connections], places: Sequence[Ints]) -> tuple[Ints
     low, high = np.minimum(one, other), np.maximum(one, other)
     first, total = summed(low * (high.max(initial=0) + 1) + high, weight)
     return one[first], other[first], total
+
+
+def numbered(graph: nx.Graph) -> Edges:
+    """The graph's edges between the numbers of its nodes, in the graph's order.
+
+    Raises:
+        ValueError: If an edge's weight is negative or not finite.
+    """
+    number = {node: i for i, node in enumerate(graph)}
+    near = [neighbours for _, neighbours in graph.adjacency()]
+    one = np.repeat(np.arange(len(graph)), list(map(len, near)))
+    other = np.array([number[node] for neighbours in near for node in neighbours], dtype=np.int64)
+    weight = np.array([edge.get("weight", 1) for neighbours in near for edge in neighbours.values()], dtype=np.float64)
+    wrong = weight[~((weight >= 0) & (weight < math.inf))]
+    if len(wrong):
+        raise ValueError(f"weights of edges must be at least 0 and finite, got {wrong[0]}")
+    once = one <= other
+    return Edges(len(graph), one[once], other[once], weight[once])

@@ -1,14 +1,13 @@
 """Communities of a weight graph and Newman's Q, by several methods."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
 
-from bimt_core.modularity.graph import Node
+from bimt_core.modularity.graph import Node, numbered
 from bimt_core.modularity.newman import newman_partition
 from bimt_core.modularity.partition import Edges, Ints, louvain_partition
 
@@ -53,20 +52,29 @@ def communities(graph: nx.Graph, method: Method = "louvain", seeds: int = 10) ->
         ValueError: If the method is unknown, there is no seed, or an edge's weight is negative or not finite.
     """
     check_method(method, seeds)
-    edges = _numbered(graph)
+    edges = numbered(graph)
     if not len(edges) or not edges.total:
         return Communities(0.0, ())
     best = best_partition(edges, method, seeds)
-    members: dict[int, set[Node]] = {}
-    for node, community in zip(graph, best.tolist(), strict=True):
-        members.setdefault(community, set()).add(node)
-    ordered = sorted(map(frozenset, members.values()), key=lambda c: (-len(c), min(c)))
-    return Communities(edges.modularity(best), tuple(ordered))
+    return Communities(edges.modularity(best), in_order(graph, best))
 
 
 def louvain(graph: nx.Graph, *, seeds: int = 10) -> Communities:
     """`communities` by Louvain's method."""
     return communities(graph, "louvain", seeds)
+
+
+def in_order(nodes: Iterable[Node], community: Ints) -> tuple[frozenset[Node], ...]:
+    """The communities of nodes, largest first; ties in order of the first neuron.
+
+    Args:
+        nodes: As many as there are communities given.
+        community: The number of each node's community, shape (nodes,).
+    """
+    members: dict[int, set[Node]] = {}
+    for node, number in zip(nodes, community.tolist(), strict=True):
+        members.setdefault(number, set()).add(node)
+    return tuple(sorted(map(frozenset, members.values()), key=lambda c: (-len(c), min(c))))
 
 
 def check_method(method: Method, seeds: int) -> None:
@@ -96,17 +104,3 @@ def _greedy(edges: Edges) -> Ints:
     for number, nodes in enumerate(found):
         community[list(nodes)] = number
     return community
-
-
-def _numbered(graph: nx.Graph) -> Edges:
-    """The graph's edges between the numbers of its nodes."""
-    number = {node: i for i, node in enumerate(graph)}
-    near = [neighbours for _, neighbours in graph.adjacency()]
-    one = np.repeat(np.arange(len(graph)), list(map(len, near)))
-    other = np.array([number[node] for neighbours in near for node in neighbours], dtype=np.int64)
-    weight = np.array([edge.get("weight", 1) for neighbours in near for edge in neighbours.values()], dtype=np.float64)
-    wrong = weight[~((weight >= 0) & (weight < math.inf))]
-    if len(wrong):
-        raise ValueError(f"weights of edges must be at least 0 and finite, got {wrong[0]}")
-    once = one <= other
-    return Edges(len(graph), one[once], other[once], weight[once])
