@@ -65,7 +65,6 @@ class Group:
         return column
 
     @cached_property
-    @cached_property
     def leading(self) -> tuple[float, Floats]:
         """The largest eigenvalue and its eigenvector."""
         n = len(self.degrees)
