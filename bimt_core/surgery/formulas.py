@@ -130,9 +130,7 @@ def _lines(population: Population, task: Task, network: int, threshold: float, d
     one = prune(finite_network(population, network), threshold)
     *layers, last = _in_use(one, most)
     names = identifiers(task.input_names)
-    symbols = [sympy.Symbol(name) for name in names]
-    movable = one.network.wiring.inputs.movable
-    values = [symbols[label] for label in one.input_labels[0].tolist()] if movable else symbols
+    values = [sympy.Symbol(names[label]) for label in one.input_labels[0].tolist()]
     hidden: dict[Expression, Expression] = {}
     for number, layer in enumerate(layers, start=1):
         values = [silu(value) for value in _sums(layer, values)]
