@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.modularity import ACTIVE, TRANSFORMS, Transform, louvain, weight_graph
+from bimt_core.modularity import ACTIVE, Transform, communities, louvain, null_modularity, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 from bimt_core.wiring import Wiring
 
+SHUFFLED = 20  # networks behind modularity_z
 Direction = Literal["minimize", "maximize"]
 
 
@@ -39,8 +40,14 @@ METRICS: dict[str, Metric] = {
     "communities": Metric("number of communities behind modularity", "maximize"),
     "modularity_raw": Metric("Newman's Q (Louvain) of the graph of |w|", "maximize"),
     "communities_raw": Metric("number of communities behind modularity_raw", "maximize"),
+    "modularity_newman": Metric("Newman's Q (leading eigenvectors, fine-tuned) of |w| / layer maximum", "maximize"),
+    "modularity_z": Metric(
+        f"how many standard deviations Q (one Louvain run) of |w| / layer maximum is above that of {SHUFFLED} networks "
+        "whose weights are shuffled within each layer; far below 0 for few weights, since shuffled ones fall apart; "
+        "0 where shuffling changes nothing",
+        "maximize",
+    ),
 }
-
 
 MODULARITY: dict[Transform, tuple[str, str]] = {
     "layer_max": ("modularity", "communities"),
@@ -49,7 +56,12 @@ MODULARITY: dict[Transform, tuple[str, str]] = {
 
 
 def measure(
-    population: Population, task: Task, *, louvain_seeds: int = 10, transforms: Sequence[Transform] = TRANSFORMS
+    population: Population,
+    task: Task,
+    *,
+    louvain_seeds: int = 10,
+    transforms: Sequence[Transform] = tuple(MODULARITY),
+    thorough: bool = True,
 ) -> dict[str, Tensor]:
     """All of `METRICS` for every network.
 
@@ -59,6 +71,8 @@ def measure(
         louvain_seeds: Louvain runs a graph; the best partition counts. Graphs of many edges have fewer; see `louvain`.
         transforms: Graphs whose modularity is measured, which takes most of the time; the metrics of the others are
             left out.
+        thorough: Whether modularity is also measured by Newman's method and against shuffled weights; otherwise
+            `modularity_newman` and `modularity_z` are left out.
 
     Returns:
         Metric name to values, float64 on the CPU, shape (networks,). A network whose parameters are not all finite has
@@ -73,7 +87,7 @@ def measure(
         "test_loss": task.loss(test_outputs, task.test_targets),
         "score": task.score(test_outputs, task.test_targets),
         **_wiring_metrics(population, task),
-        **_modularity_metrics(population, finite, louvain_seeds, transforms),
+        **_modularity_metrics(population, finite, louvain_seeds, transforms, thorough),
     }
     return {name: rows[name].double().cpu().where(finite.cpu(), torch.nan) for name in METRICS if name in rows}
 
@@ -107,15 +121,19 @@ def _active_neurons(wiring: Wiring, active: dict[str, Tensor]) -> Tensor:
 
 
 def _modularity_metrics(
-    population: Population, finite: Tensor, seeds: int, transforms: Sequence[Transform]
+    population: Population, finite: Tensor, seeds: int, transforms: Sequence[Transform], thorough: bool
 ) -> dict[str, Tensor]:
     wiring, tensors = population.network.wiring, population.to("cpu").tensors
-    metrics: dict[str, Tensor] = {}
-    for transform in transforms:
-        values = torch.full((2, len(population)), torch.nan, dtype=torch.float64)
-        for network in finite.nonzero().flatten().tolist():
-            one = {name: tensor[network] for name, tensor in tensors.items()}
+    names = [name for transform in transforms for name in MODULARITY[transform]]
+    names += ["modularity_newman", "modularity_z"] * thorough
+    values = torch.full((len(names), len(population)), torch.nan, dtype=torch.float64)
+    for network in finite.nonzero().flatten().tolist():
+        one, row = {name: tensor[network] for name, tensor in tensors.items()}, []
+        for transform in transforms:
             found = louvain(weight_graph(wiring, one, transform), seeds=seeds)
-            values[0, network], values[1, network] = found.modularity, len(found)
-        metrics |= zip(MODULARITY[transform], values, strict=True)
-    return metrics
+            row += [found.modularity, len(found)]
+        if thorough:
+            newman = communities(weight_graph(wiring, one), "newman")
+            row += [newman.modularity, null_modularity(wiring, one, n=SHUFFLED).z]
+        values[:, network] = torch.tensor(row, dtype=torch.float64)
+    return dict(zip(names, values, strict=True))

@@ -38,7 +38,8 @@ from sweeps.history import Moment, kept, read_history, write_history
 from sweeps.pictures import pictures
 from sweeps.recipe import Recipe, recipe
 
-WHILE_TRAINING: dict[str, Any] = {"louvain_seeds": 1, "transforms": ("layer_max",)}  # the last report is thorough
+# The last report is thorough.
+WHILE_TRAINING: dict[str, Any] = {"louvain_seeds": 1, "transforms": ("layer_max",), "thorough": False}
 
 
 @dataclasses.dataclass(frozen=True)

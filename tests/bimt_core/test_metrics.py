@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bimt_core.metrics import METRICS, measure
-from bimt_core.modularity import louvain, weight_graph
+from bimt_core.modularity import communities, louvain, null_modularity, weight_graph
 from bimt_core.networks import MLP
 from bimt_core.population import initialise
 from bimt_core.relocate import relocate
@@ -76,6 +76,8 @@ def test_figures_are_those_of_each_network_alone(name):
             "communities": len(scaled),
             "modularity_raw": raw.modularity,
             "communities_raw": len(raw),
+            "modularity_newman": communities(weight_graph(t.network.wiring, tensors), "newman").modularity,
+            "modularity_z": null_modularity(t.network.wiring, tensors, n=20).z,
         }
         assert {key: found[key][network].item() for key in expected} == pytest.approx(expected, rel=1e-5)
 
@@ -107,9 +109,19 @@ def test_a_dead_network_has_figures():
     population = sparse(t)
     population.flat.zero_()
     found = measure(population, t, louvain_seeds=1)
-    for key in ("connection_cost", "wiring_length", "active_weights", "active_neurons", "modularity", "communities"):
-        assert found[key].tolist() == [0.0] * 3
+    for key in METRICS.keys() - {"train_loss", "test_loss", "score"}:
+        assert found[key].tolist() == [0.0] * 3, key
     assert found["test_loss"].isfinite().all()
+
+
+def test_a_network_with_one_weight_has_finite_figures():
+    t = task("two_moons")
+    population = sparse(t)
+    population.flat.zero_()
+    population.tensors["weight1"][:, 3, 4] = 1.0
+    found = measure(population, t)
+    assert all(found[key].isfinite().all() for key in METRICS.keys() - {"score"})
+    assert found["modularity_z"].tolist() == [0.0] * 3  # wherever it is, Q is 0
 
 
 @pytest.mark.parametrize("method", ["greedy", "assignment"])
@@ -132,6 +144,14 @@ def test_graphs_that_are_left_out_leave_out_their_metrics_only():
     everything = measure(population, t, louvain_seeds=1)
     some = measure(population, t, louvain_seeds=1, transforms=["layer_max"])
     assert everything.keys() - some.keys() == {"modularity_raw", "communities_raw"}
+    assert all(some[name].equal(everything[name]) for name in some)
+
+
+def test_second_opinions_that_are_left_out_leave_out_their_metrics_only():
+    t = task("two_moons")
+    population = initialise(t.network, range(2))
+    everything, some = (measure(population, t, louvain_seeds=1, thorough=thorough) for thorough in (True, False))
+    assert everything.keys() - some.keys() == {"modularity_newman", "modularity_z"}
     assert all(some[name].equal(everything[name]) for name in some)
 
 
