@@ -132,12 +132,16 @@ def _moved(level: Neighbours, degrees: Sequence[float], total: float, random: Ra
     """Community of each node when no single node gains from moving to another."""
     nodes = list(range(len(level)))
     random.shuffle(nodes)
-    others = [{other: weight for other, weight in ties.items() if other != node} for node, ties in enumerate(level)]
+    others = [_without(ties, node) if node in ties else ties for node, ties in enumerate(level)]
     nodes = [node for node in nodes if others[node]]
     move = _move_at_once if sum(map(len, others)) > MANY_NEIGHBOURS * len(nodes) else _move_one_by_one
     community = move(nodes, others, degrees, total)
     number = {c: i for i, c in enumerate(sorted(set(community)))}
     return [number[c] for c in community]
+
+
+def _without(ties: Mapping[int, float], node: int) -> Mapping[int, float]:
+    return {other: weight for other, weight in ties.items() if other != node}
 
 
 def _move_one_by_one(nodes: list[int], others: Neighbours, degrees: Sequence[float], total: float) -> list[int]:
@@ -193,8 +197,9 @@ def _merged(level: Neighbours, community: Sequence[int]) -> Neighbours:
     merged: list[dict[int, float]] = [{} for _ in range(max(community) + 1)]
     for node, ties in enumerate(level):
         home = community[node]
+        row = merged[home]
         for neighbour, weight in ties.items():
             if neighbour >= node:
                 there = community[neighbour]
-                merged[home][there] = merged[there][home] = merged[home].get(there, 0.0) + weight
+                row[there] = merged[there][home] = row.get(there, 0.0) + weight
     return merged
