@@ -17,11 +17,14 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import CircleCollection, LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D, Transform
+from PIL import Image
 
 INK, MUTED = "#1c2430", "#6b7480"
 FONT = "DejaVu Sans"  # comes with matplotlib, so pictures are the same everywhere
 WIDTH, MARGIN = 504.0, 12.0  # of every diagram, in points
-MANY_LINES = 1500  # from here on lines are pixels in an SVG too
+PNG_LEVEL = 1  # of compression: twice as fast as the usual 6, and without the opacity the files are as small
+LARGE_PNG = 250_000  # bytes from which on a PNG has 256 colours only
+MANY_LINES, SVG_DPI = 1000, 100  # from here on lines are pixels in an SVG too, and so many of them an inch
 
 Floats = npt.NDArray[np.float64]
 _svg_salt = threading.Lock()
@@ -56,15 +59,16 @@ class Canvas:
     points: Transform
 
     @staticmethod
-    def of(width: float, height: float) -> "Canvas":
+    def of(width: float, height: float, *, below: float = 0.0) -> "Canvas":
         """An empty white canvas.
 
         Args:
             width: In points.
             height: In points.
+            below: Room that is left under it for something else, in points.
         """
-        figure = Figure(figsize=(width / 72, height / 72), facecolor="white")
-        return Canvas(figure, Affine2D().scale(1 / 72) + figure.dpi_scale_trans)
+        figure = Figure(figsize=(width / 72, (height + below) / 72), facecolor="white")
+        return Canvas(figure, Affine2D().translate(0, below).scale(1 / 72) + figure.dpi_scale_trans)
 
     def text(self, x: float, y: float, text: str, size: float, colour: str = INK, **how: Any) -> None:
         """Writes a plain text, without mathematics, centred unless told otherwise.
@@ -132,13 +136,45 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
         dpi: Pixels per inch; diagrams are 7 inches wide.
     """
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(file, dpi=dpi, format="png", metadata={"Software": None})
+    image = to_image(figure, dpi)
+    image.save(file, "png", compress_level=PNG_LEVEL)
+    if len(file.getvalue()) <= LARGE_PNG:
+        return file.getvalue()
+    file = io.BytesIO()
+    with_palette(image).save(file, "png", compress_level=PNG_LEVEL)
     return file.getvalue()
+
+
+def to_image(figure: Figure, dpi: int = 110) -> Image.Image:
+    """The figure as an image of red, green and blue.
+
+    Args:
+        figure: Any figure; it stays as it is.
+        dpi: Pixels per inch.
+    """
+    canvas, before = FigureCanvasAgg(figure), figure.dpi
+    figure.dpi = dpi
+    try:
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        return Image.fromarray(pixels).convert("RGB")
+    finally:
+        figure.dpi = before
+
+
+def with_palette(image: Image.Image) -> Image.Image:
+    """The image in at most 256 colours of its own; what has the colour of the upper left corner keeps it exactly."""
+    reduced = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, corner = reduced.getpalette() or [], reduced.getpixel((0, 0))
+    assert isinstance(corner, int)
+    palette[3 * corner : 3 * corner + 3] = image.getpixel((0, 0))
+    reduced.putpalette(palette)
+    return reduced
 
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as an SVG file, text as outlines; equal figures give equal bytes."""
     file = io.BytesIO()
     with _svg_salt, mpl.rc_context({"svg.hashsalt": "bimt", "svg.fonttype": "path"}):  # process-wide, hence the lock
-        FigureCanvasSVG(figure).print_figure(file, dpi=150, format="svg", metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_figure(file, dpi=SVG_DPI, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()

@@ -13,7 +13,7 @@ from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
 from bimt_core.pictures.canvas import MARGIN, WIDTH, Canvas
 from bimt_core.pictures.labels import LINE, PAD, Labels, readable
 from bimt_core.pictures.layout import Layout, Row, layout
-from bimt_core.pictures.legend import LEGEND_STEP, draw_legend
+from bimt_core.pictures.legend import LEGEND_STEP, Colours, draw_legend
 from bimt_core.pictures.panel import MOST_LINES, Panel, room_for_names
 from bimt_core.population import Population
 from bimt_core.tasks import Task
@@ -33,6 +33,7 @@ def connectivity(
     *,
     communities: Communities | None = None,
     title: str | None = None,
+    colours: Colours = "safe",
 ) -> Figure:
     """The paper's connectivity diagram of one network.
 
@@ -52,15 +53,21 @@ def connectivity(
         network: Which network of the population.
         communities: Colours the neurons; found from |w| / layer maximum when left out.
         title: A line or more; the first is larger.
+        colours: Of weights: "safe" for blue and orange-red, which everybody tells apart, "paper" for pure blue and red.
 
     Returns:
         The figure. A network without active weights, or with weights that are not finite, is drawn without lines and
         says so.
+
+    Raises:
+        ValueError: If there are no such colours.
     """
-    return _compose(population.select([network]), task, [title or ""], [communities])
+    return compose(population.select([network]), task, [title or ""], [communities], colours=colours)
 
 
-def contact_sheet(population: Population, task: Task, titles: Sequence[str]) -> Figure:
+def contact_sheet(
+    population: Population, task: Task, titles: Sequence[str], *, communities: Sequence[Communities | None] = ()
+) -> Figure:
     """Small connectivity diagrams of all networks, row by row.
 
     Output names that would not fit are abbreviated to y1, y2, ... and explained below; other labels that would not fit
@@ -70,19 +77,37 @@ def contact_sheet(population: Population, task: Task, titles: Sequence[str]) -> 
         population: Networks trained on the task, 1 to about 32.
         task: Names the inputs and outputs.
         titles: One or two short lines a network.
+        communities: Of each network; found when left out.
 
     Raises:
-        ValueError: If there is not one title a network.
+        ValueError: If there is not one title a network, or there are communities but not of each.
     """
     if len(titles) != len(population):
         raise ValueError(f"titles must be one a network: {len(population)} networks, got {len(titles)}")
-    return _compose(population, task, titles, [None] * len(population))
+    if len(communities) not in (0, len(population)):
+        raise ValueError(f"communities must be one a network: {len(population)} networks, got {len(communities)}")
+    return compose(population, task, titles, communities or [None] * len(population))
 
 
-def _compose(
-    population: Population, task: Task, titles: Sequence[str], communities: Sequence[Communities | None]
+def compose(
+    population: Population,
+    task: Task,
+    titles: Sequence[str],
+    communities: Sequence[Communities | None],
+    *,
+    colours: Colours = "safe",
+    room: float = 0.0,
 ) -> Figure:
-    """Panels, one a network, in a grid, over a legend."""
+    """Panels, one a network, in a grid, over a legend.
+
+    Args:
+        population: The networks.
+        task: Names the inputs and outputs.
+        titles: One a network.
+        communities: Of each network; None for those that are to be found.
+        colours: Of weights.
+        room: What is left free under it all, in points.
+    """
     n, rows_of = len(population), layout(population.network.wiring)
     columns = min(math.ceil(math.sqrt(n)), MOST_COLUMNS)
     rows, single = math.ceil(n / columns), columns == 1
@@ -100,13 +125,13 @@ def _compose(
     height = rows_of.gaps * gap + rows_of.depths * depth
     panel_height = below + height + above
     footer = MARGIN + LEGEND_STEP * (1 + len(key))
-    canvas = Canvas.of(WIDTH, footer + rows * panel_height + MARGIN / 2)
+    canvas = Canvas.of(WIDTH, footer + rows * panel_height + MARGIN / 2, below=room)
     n_communities = 0
     for i in range(n):
         row, column = divmod(i, columns)
         top = footer + (rows - row) * panel_height
         at = left + column * (width + MARGIN), top - above - height
-        panel = Panel(canvas, rows_of, *at, width, gap, depth)
+        panel = Panel(canvas, rows_of, *at, width, gap, depth, colours)
         one = population.select([i]).to("cpu")
         n_communities = len(_draw(panel, one, communities[i], f"network{i}", quick=not single))
         panel.label(population.input_labels[i], inputs, rows_of.inputs)
@@ -114,7 +139,7 @@ def _compose(
         panel.title(titles[i], top, title_size)
         if single:
             panel.name_rows()
-    draw_legend(canvas, key, n_communities if n == 1 else None, carried=bool(rows_of.carried))
+    draw_legend(canvas, key, n_communities if n == 1 else None, carried=bool(rows_of.carried), colours=colours)
     return canvas.figure
 
 

@@ -16,6 +16,7 @@ from bimt_core.pictures.canvas import FONT, WIDTH, Floats
 SUBSCRIPTS, SUPERSCRIPTS = (str.maketrans("0123456789", digits) for digits in ("₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 NO_BREAK = "\N{NO-BREAK SPACE}"
 LEGEND_TEXT, SMALLEST_TEXT = 7.5, 6.0  # font sizes, in points
+LONGEST_UPRIGHT = 6.0  # of labels on end, in font sizes
 LINE = 1.3  # line height in font sizes
 PAD = 8.0  # from a neuron to its label, in points
 MOST_AROUND, MOST_COVERED = 40, 0.25  # labels around the neurons of a plate; the part of it that they may cover
@@ -88,7 +89,7 @@ class Labels:
         """
         widest = max(1e-9, *map(width_ems, texts))
         for upright, size in ((False, 0.94 * spacing / widest), (True, spacing / 1.08)):
-            if size >= SMALLEST_TEXT and (not upright or widest < 4):
+            if size >= SMALLEST_TEXT and (not upright or widest < LONGEST_UPRIGHT):
                 return Labels(texts, min(size, largest), upright)
         return Labels(texts, 0.0)
 

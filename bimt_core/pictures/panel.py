@@ -15,11 +15,12 @@ from bimt_core.modularity import ACTIVE, Communities, Node
 from bimt_core.pictures.canvas import INK, MARGIN, MUTED, WIDTH, Floats, Surface
 from bimt_core.pictures.labels import LEGEND_TEXT, LINE, PAD, Labels, beside, shortened, width_ems
 from bimt_core.pictures.layout import CORNERS, Layout, Row
-from bimt_core.pictures.legend import CARRIED, COMMUNITY, INACTIVE, NEGATIVE, OTHER, PLATE, POSITIVE
+from bimt_core.pictures.legend import CARRIED, COMMUNITY, INACTIVE, OTHER, PLATE, Colours, signs
 
 LEAST_ROW_NAMES, MOST_ROW_NAMES = 52.0, 88.0  # room for them, in points
 WIDEST_LINE, FAINTEST = 3.4, 0.04  # no line is thinner than this part of the widest, so that it can be seen
-OPAQUE, CLEAR = 0.9, 0.15  # opacity of lines; that of the weakest between plates as a part of it
+OPAQUE, CLEAR = 0.9, 0.15  # opacity of lines; that of the weakest, between plates or of many, as a part of it
+MANY = 1000  # lines between two rows, from which on only the strong ones can be told apart
 LARGEST_NEURON, SMALLEST_NEURON = 9.0, 0.5
 MOST_LINES = 4000  # of a tensor: the strongest
 MESSAGE = 9.02  # font size
@@ -40,6 +41,7 @@ class Panel:
         width: Of the rows.
         gap: From one level to the next.
         depth: How high plates are.
+        colours: Of weights.
     """
 
     canvas: Surface
@@ -49,6 +51,7 @@ class Panel:
     width: float
     gap: float
     depth: float
+    colours: Colours = "safe"
 
     @property
     def scale(self) -> float:
@@ -152,9 +155,9 @@ class Panel:
         order = strength.argsort(kind="stable")[-MOST_LINES:]  # the strongest on top
         strength = strength[order]
         widest = WIDEST_LINE * self.scale * min(1.0, math.sqrt(60 / len(order)))
-        colours = to_rgba_array([NEGATIVE, POSITIVE])[(values[order] > 0).astype(int)]
+        colours = to_rgba_array(signs(self.colours))[(values[order] < 0).astype(int)]
         colours[:, 3] = OPAQUE
-        if self.layout.depths:
+        if self.layout.depths or len(order) > MANY:
             colours[:, 3] *= (CLEAR + (1 - CLEAR) * strength) * min(1.0, math.sqrt(1000 / len(order)))
         self.canvas.lines(ends[order], widest * np.maximum(strength, FAINTEST), colours, name)
 

@@ -70,7 +70,10 @@ def modular_addition(data_seed: int = 4) -> Task:
 
 
 def permutation_s4(data_seed: int = 1) -> Task:
-    """The product of two permutations of four things, (a b)(i) = a(b(i)), from two tokens."""
+    """The product of two permutations of four things, (a b)(i) = a(b(i)), from two tokens.
+
+    Outputs are called by where the permutation takes 0, 1, 2 and 3, and by its parity: "0132 odd" exchanges 2 and 3.
+    """
     elements = np.array(list(itertools.permutations(range(4))))
     number = {tuple(p): i for i, p in enumerate(elements.tolist())}
     products = [[number[tuple(a[b].tolist())] for a in elements] for b in elements]
@@ -82,5 +85,11 @@ def permutation_s4(data_seed: int = 1) -> Task:
         Schedule(steps=20_000, relocation="greedy", relocate_top_k=30, move_moments=False),
         1,
         data_seed,
-        tuple("".join(map(str, p)) for p in elements),
+        tuple(f"{''.join(map(str, p))} {_parity(p)}" for p in elements.tolist()),
     )
+
+
+def _parity(permutation: list[int]) -> str:
+    """The number of pairs in wrong order is even or odd."""
+    inversions = sum(one > other for one, other in itertools.combinations(permutation, 2))
+    return "odd" if inversions % 2 else "even"

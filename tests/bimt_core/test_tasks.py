@@ -87,7 +87,8 @@ def test_permutation_s4_composes():
     elements = list(permutations(range(4)))
     for (a, b), product in zip(t.inputs.tolist(), t.targets.tolist(), strict=True):
         assert elements[product] == tuple(elements[a][elements[b][i]] for i in range(4))
-    assert t.output_names[:3] == ("0123", "0132", "0213")
+    assert t.output_names[:4] == ("0123 even", "0132 odd", "0213 odd", "0231 even")
+    assert sum(name.endswith("even") for name in t.output_names) == 12
 
 
 @pytest.mark.parametrize("name", VALUES)

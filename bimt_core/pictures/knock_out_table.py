@@ -1,0 +1,69 @@
+"""The knock-out table: a network's score with every subset of its communities."""
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bimt_core.modularity import Communities
+from bimt_core.pictures.canvas import INK, MUTED
+from bimt_core.pictures.chart import TEXT, chart, entitle, nothing
+from bimt_core.pictures.legend import COMMUNITY, INACTIVE
+from bimt_core.pictures.subject import communities_of, fault, only, spoken
+from bimt_core.population import Population
+from bimt_core.surgery import knock_out_subsets
+from bimt_core.tasks import Task
+
+MOST = 4
+ROW = 13.0  # height, in points
+DOT_ROOM = 0.09  # width of the column of a community, as a part of the range of scores
+
+
+def knock_out_table(
+    population: Population, task: Task, network: int = 0, *, communities: Communities | None = None, most: int = MOST
+) -> Figure:
+    """The test score with every subset of the largest communities kept and the others of them knocked out.
+
+    A row is a subset: full dots are communities that are kept, empty ones are knocked out, and the bar is the score.
+    Neurons of smaller communities stay.
+
+    Args:
+        population: Networks trained on the task.
+        task: The task.
+        network: Which network of the population.
+        communities: Found when left out.
+        most: How many communities are kept or knocked out; each doubles the rows.
+
+    Raises:
+        ValueError: If there is no such network, or `most` is out of range; see `knock_out_subsets`.
+    """
+    one, title = only(population, network), f"{spoken(task)}: {task.score_name} with some communities knocked out"
+    why = fault(one)
+    if why:
+        return nothing(title, why)
+    found = communities_of(one, communities)
+    scores = knock_out_subsets(one, task.to("cpu"), 0, found, most)
+    order = sorted(scores, key=lambda kept: -sum(kept))  # of equal numbers, as they come: largest communities first
+    n = len(order[0])
+    figure, (axes,) = chart(title, 1, columns=1, height=ROW * len(order))
+    low = min(0.0, *(score for score in scores.values() if math.isfinite(score)))
+    low = max(low, -1.0)  # an R^2 far below 0 says no more than that
+    step = DOT_ROOM * (1 - low)
+    for row, kept in enumerate(order):
+        _draw_bar(axes, row, scores[kept], low)
+        for i, is_kept in enumerate(kept):
+            colour = COMMUNITY[i] if is_kept else "white"
+            edge = colour if is_kept else INACTIVE
+            gid = f"dot{row}.{i}"
+            axes.scatter(low - (n - i) * step, row, s=34, color=colour, edgecolors=edge, linewidths=1.0, gid=gid)
+    axes.set(ylim=(len(order) - 0.4, -0.6), xlim=(low - (n + 0.6) * step, 1.12), yticks=[])
+    axes.set_xticks([tick for tick in (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0) if tick >= low])
+    axes.spines["left"].set_visible(False)
+    sizes = ", ".join(str(len(some)) for some in found.members[:n])
+    entitle(axes, "", f"test {task.score_name}   (communities of {sizes} neurons, largest first)")
+    return figure
+
+
+def _draw_bar(axes: Axes, row: int, score: float, low: float) -> None:
+    axes.barh(row, max(score, low) - low, left=low, height=0.62, color=INK if row == 0 else MUTED, gid=f"score{row}")
+    axes.text(max(score, low) + 0.01, row, f"{score:.3f}", va="center", fontsize=TEXT, color=INK)
