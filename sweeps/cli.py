@@ -176,6 +176,30 @@ def best(
 
 
 @app.command()
+def report(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: NAME-report.html in the current folder.")
+    ] = None,
+    store: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Write a sweep's picture book: its front, diagrams, charts and best configurations as one HTML page."""
+    from sweeps.report import report as made
+    from sweeps.results import open_sweep
+
+    path = output or Path(f"{name}-report.html")
+    page = made(open_sweep(name, _store(store, storage, tracking_uri)))
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(f"output must be a file that can be written, got {path}: {error.strerror}") from error
+    _print_rows([{"written": str(path)}], as_json)
+
+
+@app.command()
 def export(
     name: Name,
     trial: Annotated[int, typer.Argument(help="Number of a completed trial.")],
@@ -264,11 +288,14 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
         )
     elif summary.tracking_problem:
         lines.append(f"MLflow: {summary.tracking_problem}")
+    if summary.report_problem:
+        lines.append(f"No report: {summary.report_problem}")
     elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
     elsewhere += " --storage URL" if where.storage else ""  # the URL itself may hold a password
     bimt = _own_name()
     lines += [
         f"Browse:  {where.tracking_uri or f'{bimt} ui{elsewhere}'}",
+        f"Report:  {bimt} report {spec.name}{elsewhere}  (took {summary.report_s:.1f} s, {summary.report_mb:.1f} MB)",
         f"Pull:    {bimt} best {spec.name}{elsewhere} --by modularity",
     ]
     for line in lines:

@@ -13,6 +13,8 @@ from sweeps import runs
 from sweeps.capacity import compiles, cores, measured_cohort_size, trials_that_fit, workers_of
 from sweeps.cohort import CohortTrainable
 from sweeps.progress import Watcher
+from sweeps.report import report
+from sweeps.results import Sweep
 from sweeps.search import CohortSearch
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
@@ -44,6 +46,9 @@ class Summary:
         worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
             waiting"; empty if nothing was left to do.
         front: The Pareto front.
+        report_s: Seconds that making the picture book took, which is written to MLflow as `report.html`.
+        report_mb: Its size in megabytes; 0 if it could not be made.
+        report_problem: Why it could not be made, if so.
         unwritten: Records that MLflow does not have; the next launch writes them.
         tracking_problem: Why.
         gave_up: Whether the launch ended because too many trials failed.
@@ -58,6 +63,9 @@ class Summary:
     workers: int
     worker_time: dict[str, float]
     front: tuple[TrialRecord, ...]
+    report_s: float
+    report_mb: float
+    report_problem: str | None
     unwritten: int
     tracking_problem: str | None
     gave_up: bool
@@ -131,6 +139,9 @@ def _run(
         complete = status.complete >= spec.trials
         _record_front(ledger, tracker)
         tracker.record(runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, complete=complete))
+    began = time.monotonic()
+    report_mb, report_problem = _record_report(ledger, store, tracker, search.sketches)
+    report_s = time.monotonic() - began
     unwritten = tracker.close(NO_ANSWER_PATIENCE_S)
     return Summary(
         name=spec.name,
@@ -142,6 +153,9 @@ def _run(
         workers=workers,
         worker_time=worker_time,
         front=status.front,
+        report_s=report_s,
+        report_mb=report_mb,
+        report_problem=report_problem,
         unwritten=unwritten,
         tracking_problem=tracker.problem,
         gave_up=search.gave_up and not complete,
@@ -214,6 +228,20 @@ def _record_front(ledger: Ledger, tracker: Tracker) -> None:
     for record in ledger.records():
         if record.state == "COMPLETE":
             tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in front))
+
+
+def _record_report(
+    ledger: Ledger, store: Store, tracker: Tracker, sketches: dict[int, str]
+) -> tuple[float, str | None]:
+    """Makes the sweep's picture book; returns its size in megabytes, or 0 and what went wrong."""
+    try:
+        complete = {record.number for record in ledger.records() if record.state == "COMPLETE"}
+        known = sketches if complete <= sketches.keys() or tracker.problem else None  # earlier launches' are in MLflow
+        page = report(Sweep(ledger, store), known)
+        tracker.record(runs.sweep_reported(ledger.spec, ledger.sweep_id, page))
+    except Exception as error:  # noqa: BLE001 (whatever it is, the sweep itself is done, and its operator is told)
+        return 0.0, " ".join(f"{type(error).__name__}: {error}".split())
+    return len(page) / 1e6, None
 
 
 def _shares(seconds: dict[str, float], total: float) -> dict[str, float]:

@@ -4,7 +4,11 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +18,10 @@ from sweeps.errors import StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run, RunInfo
 
 KEY_TAG = "bimt.key"
+MOST_RUNS, READERS = 1000, 8  # of one search; artifacts read at the same time
 QUIET_MLFLOW = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
@@ -113,6 +119,57 @@ def download(uri: str, experiment: str, key: str, path: str, folder: Path | None
         return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None)) if run else None
     except Exception as error:  # MLflow lets those of its libraries through
         raise StoreError(f"cannot read {path} from MLflow: {' '.join(str(error).split())}") from error
+
+
+def read_all(uri: str, experiment: str, path: str) -> dict[str, bytes]:
+    """One artifact of every run that has it.
+
+    Args:
+        uri: Tracking URI.
+        experiment: Name of the experiment.
+        path: The artifact, a file.
+
+    Returns:
+        Key of the run to the file's content; runs that lack it are left out.
+
+    Raises:
+        StoreError: If MLflow cannot be read.
+    """
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return {}  # MLflow would make it
+    try:
+        mlflow_client = client(uri)
+        found = mlflow_client.get_experiment_by_name(experiment)
+        pages = _pages(mlflow_client, found.experiment_id) if found else ()
+        runs = [(run.data.tags.get(KEY_TAG), run.info) for page in pages for run in page]
+    except Exception as error:  # MLflow lets those of its libraries through
+        raise StoreError(f"cannot read runs from MLflow: {' '.join(str(error).split())}") from error
+    with ThreadPoolExecutor(READERS) as readers:
+        contents = readers.map(lambda run: _content(mlflow_client, run[1], path), runs)
+    return {key: content for (key, _), content in zip(runs, contents, strict=True) if key and content is not None}
+
+
+def _pages(mlflow_client: "MlflowClient", experiment_id: str) -> "Iterator[list[Run]]":
+    """All runs of an experiment, page by page."""
+    token, first = None, True
+    while first or token:
+        page = mlflow_client.search_runs([experiment_id], max_results=MOST_RUNS, page_token=token)
+        token, first = page.token, False
+        yield page
+
+
+def _content(mlflow_client: "MlflowClient", run: "RunInfo", path: str) -> bytes | None:
+    """An artifact's content; None if there is none, or it cannot be read."""
+    from mlflow.exceptions import MlflowException
+
+    where = urllib.parse.urlparse(run.artifact_uri)
+    try:
+        if where.scheme in ("", "file"):
+            return (Path(urllib.request.url2pathname(where.path)) / path).read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(mlflow_client.download_artifacts(run.run_id, path, folder)).read_bytes()
+    except (OSError, MlflowException):
+        return None
 
 
 def runs_link(server: str, uri: str, experiment: str, *, where: str, order_by: str, ascending: bool) -> str | None:

@@ -16,6 +16,8 @@ from bimt_core import (
 )
 from sweeps.history import Moment, to_safetensors
 
+SKETCH = "diagrams/sketch.svg"
+
 
 def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:
     """The replicates of lowest and of median test loss."""
@@ -59,7 +61,7 @@ def pictures(
         "diagrams/best.png": to_png(figure),
         "diagrams/best.svg": to_svg(figure),
         "diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles)),
-        "diagrams/sketch.svg": sketch(networks, the_task, best, communities=found).encode(),
+        SKETCH: sketch(networks, the_task, best, communities=found).encode(),
         "diagrams/interactive.html": interactive(
             populations, the_task, best, steps=steps, communities=found, title=title
         ).encode(),

@@ -13,7 +13,9 @@ import torch
 
 from bimt_core import METRICS, Population, Task, connectivity, load_population, task
 from sweeps.errors import BadInputError, StoreError
-from sweeps.mlflow_store import download, runs_link
+from sweeps.history import Moment, from_safetensors
+from sweeps.mlflow_store import download, read_all, runs_link
+from sweeps.pictures import SKETCH
 from sweeps.recipe import recipe
 from sweeps.runs import MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
@@ -147,6 +149,42 @@ class Sweep:
         weights = self._artifact(trial, "weights.safetensors")
         population = load_population(weights, recipe(the_task, record.params).network)
         return population, the_task.in_dtype(population.flat.dtype)
+
+    def history(self, trial: int) -> tuple[Moment, ...]:
+        """The best replicate of a trial along its training, from its start.
+
+        Args:
+            trial: A completed trial's number.
+
+        Returns:
+            Moments, each with the number of finished steps and the network as a population of one.
+
+        Raises:
+            BadInputError: If there is no such completed trial.
+            StoreError: If its history is not (yet) in MLflow.
+        """
+        record = self._completed(trial)
+        path = self._artifact(trial, "history.safetensors")
+        network = recipe(task(self.spec.task, self.spec.data_seed), record.params).network
+        return from_safetensors(path.read_bytes(), network, source=str(path))
+
+    def sketches(self) -> dict[int, str]:
+        """A small diagram of every trial that has one in the store, as SVG.
+
+        Raises:
+            StoreError: If MLflow cannot be read.
+        """
+        found = read_all(self._store.mlflow_uri, self.spec.name, SKETCH)
+        keys = {trial_key(self._ledger.sweep_id, r.number): r.number for r in self._ledger.records()}
+        return {keys[key]: svg.decode(errors="replace") for key, svg in found.items() if key in keys}
+
+    def importances(self) -> dict[str, dict[str, float]]:
+        """How much each searched hyperparameter decides on each objective; see `Ledger.importances`."""
+        return self._ledger.importances()
+
+    def hypervolumes(self) -> dict[int, float]:
+        """How much of the objectives' space the front dominates after each trial; see `Ledger.hypervolumes`."""
+        return self._ledger.hypervolumes()
 
     def export(self, trial: int, folder: Path) -> list[Path]:
         """Copies a trial's configuration, weights, figures and diagrams out of the store.

@@ -22,6 +22,7 @@ from sweeps.study import Attempt, Figures, TrialRecord
 from sweeps.tracking import NOTE_TAG
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
+REPORT = "report.html"
 MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
 
 
@@ -212,6 +213,11 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have a number only
         return str(os.getuid())
+
+
+def sweep_reported(spec: SweepSpec, sweep_id: str, page: str) -> Record:
+    """The sweep's picture book, an artifact of the parent run."""
+    return Record(sweep_key(sweep_id), f"{spec.name} (sweep)", files={REPORT: page.encode()})
 
 
 def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 from bimt_core import task
 from sweeps import runs
 from sweeps.cohort import CohortSpec, Member
+from sweeps.pictures import SKETCH
 from sweeps.progress import Status
 from sweeps.recipe import recipe
 from sweeps.study import Attempt, Ledger, TrialRecord
@@ -50,11 +51,13 @@ class CohortSearch(Searcher):
 
     Attributes:
         cohort_size: Trials of a cohort; 1 until it is set where the sweep says "auto".
+        sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
     """
 
     def __init__(self, ledger: Ledger, tracker: Tracker, *, compiled: bool = False) -> None:
         super().__init__()
         self.cohort_size = 1 if ledger.spec.cohort_size == "auto" else ledger.spec.cohort_size
+        self.sketches: dict[int, str] = {}
         self._compiled = compiled
         self.clock = _Clock()
         self._ledger, self._tracker, self._spec = ledger, tracker, ledger.spec
@@ -181,6 +184,8 @@ class CohortSearch(Searcher):
             )
             self._ledger.complete(number, *runs.summarise(figures))
             self._complete += 1
+            if SKETCH in files[number]:
+                self.sketches[number] = files[number][SKETCH].decode()
         result["files"].clear()  # Tune keeps the last result of every trial
         self._front = self._read_front()
 

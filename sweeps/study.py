@@ -2,6 +2,7 @@
 
 import math
 import uuid
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,8 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import ExperimentalWarning
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -27,6 +30,9 @@ from sweeps.spec import SweepSpec
 from sweeps.store import Store
 
 MAX_ATTEMPTS = 3  # of one trial, when drivers or workers die under it
+LEAST_FOR_IMPORTANCE = 10  # completed trials
+BEST_PART, LEAST_BEST = 0.1, 5  # importance is that for being among the best tenth, or the best five
+BEYOND = 0.05  # how far the reference point of the hypervolume lies beyond the worst values, as a part of their range
 
 Figures = dict[str, float]
 
@@ -169,6 +175,53 @@ class Ledger:
     def front(self) -> list[int]:
         """Numbers of the feasible completed trials that no other beats in all objectives."""
         return [trial.number for trial in self._study.best_trials]
+
+    def importances(self) -> dict[str, dict[str, float]]:
+        """How much each searched hyperparameter decides whether a trial is among the best in each objective.
+
+        PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023): how differently the best trials' values of a hyperparameter
+        are spread from those of all trials.
+
+        Returns:
+            Objective to hyperparameter to its part of 1, the largest first; empty where fewer than two hyperparameters
+            are searched or fewer than 10 trials are complete.
+        """
+        n = self.count("COMPLETE")
+        if n < LEAST_FOR_IMPORTANCE or len(self.spec.searched) < 2:
+            return {}
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=max(BEST_PART, LEAST_BEST / n))
+        found = {}
+        for i, objective in enumerate(self.spec.objectives):
+            sign = 1 if objective.direction == "minimize" else -1
+
+            def cost(trial: FrozenTrial, i: int = i, sign: int = sign) -> float:
+                return sign * float(trial.values[i])
+
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # for low targets: they are
+                found[objective.metric] = get_param_importances(self._study, evaluator=evaluator, target=cost)
+        return found
+
+    def hypervolumes(self) -> dict[int, float]:
+        """How much of the objectives' space the front dominates after each completed trial.
+
+        The reference point lies a little beyond the worst value of each objective among all completed trials. Trials
+        that break a constraint add nothing.
+
+        Returns:
+            Trial number to hypervolume, in order; empty with one objective or no completed trial.
+        """
+        values = [trial.values for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
+        if len(self.spec.objectives) < 2 or not values:
+            return {}
+        worst = []
+        for objective, column in zip(self.spec.objectives, zip(*values, strict=True), strict=True):
+            margin = BEYOND * (max(column) - min(column)) or 1.0
+            worst.append(max(column) + margin if objective.direction == "minimize" else min(column) - margin)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            figure = optuna.visualization.plot_hypervolume_history(self._study, worst)
+        return dict(zip(figure.data[0].x, figure.data[0].y, strict=True))
 
     def _params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters, in the order of the spec: searched ones, fixed ones, and the settings of a variant."""
