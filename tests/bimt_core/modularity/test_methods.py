@@ -1,33 +1,14 @@
 import time
 
 import networkx as nx
+import numpy as np
 import pytest
 import torch
 
-from bimt_core.geometry import line
-from bimt_core.modularity import ACTIVE, TRANSFORMS, louvain, methods, weight_graph
+from bimt_core.modularity import METHODS, TRANSFORMS, communities, louvain, methods, weight_graph
 from bimt_core.modularity.methods import MOST_EDGES
 from bimt_core.modularity.partition import louvain_partition
-from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.wiring import Neurons, Wiring, linear
-
-SKIPPING = Wiring(
-    tuple(Neurons(name, line(n)) for name, n in (("input", 3), ("gates", 4), ("output", 2))),
-    (
-        *linear("in", "input", "gates", target_folds=3),
-        *linear("again", "gates", "gates", target_folds=3),
-        *linear("out", "gates", "output"),
-        *linear("skip", "input", "output"),
-        *linear("back", "output", "input"),
-    ),
-)
-WIRINGS = {
-    "tokens": MLP((4, 6, 5, 3), folds=2, vocabulary=7).wiring,
-    "grids": MLP(((4, 4), (3, 3), 5), ring_outputs=True).wiring,
-    "transformer": Transformer(2, 2, width=6, heads=2, hidden_width=5).wiring,
-    "recurrent": RNN(3, (3, 3), 4).wiring,
-    "skipping": SKIPPING,
-}
+from bimt_core.networks import MLP
 
 
 def newman(graph, members):
@@ -44,10 +25,6 @@ def newman(graph, members):
 def one_network(shape=(4, 6, 5, 3), **options):
     network = MLP(shape, **options)
     return network.wiring, network.wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float64))
-
-
-def edges(graph):
-    return {tuple(sorted((a, b))): weight for a, b, weight in graph.edges(data="weight")}
 
 
 def by_name(graph):
@@ -103,123 +80,6 @@ def test_a_single_connection_is_one_community():
     assert found.members == (frozenset(graph.nodes),)
 
 
-def test_raw_edges_are_the_sizes_of_active_weights():
-    wiring, tensors = one_network((3, 2))
-    tensors["weight0"][:] = torch.tensor([[0.5, -ACTIVE, 2.0], [-3.0, 1.01 * ACTIVE, 0.0]], dtype=torch.float64)
-    assert edges(weight_graph(wiring, tensors, "raw")) == {
-        (("input", 0), ("output", 0)): 0.5,
-        (("input", 2), ("output", 0)): 2.0,
-        (("input", 0), ("output", 1)): 3.0,
-        (("input", 1), ("output", 1)): 1.01 * ACTIVE,
-    }
-
-
-def test_layer_max_divides_each_tensor_by_its_largest_weight():
-    wiring, tensors = one_network()
-    raw, scaled = (weight_graph(wiring, tensors, transform) for transform in ("raw", "layer_max"))
-    assert set(raw.edges) == set(scaled.edges)
-    for layer, target in enumerate(("hidden1", "hidden2", "output")):
-        largest = tensors[f"weight{layer}"].abs().max().item()
-        sized = [
-            (raw[a][b]["weight"], scaled[a][b]["weight"])
-            for a, b in raw.edges
-            if {a[0], b[0]} == {target, wiring.neurons[layer].name}
-        ]
-        assert sized
-        assert all(after == pytest.approx(before / largest) for before, after in sized)
-        assert max(after for _, after in sized) == pytest.approx(1.0)
-
-
-def test_layer_max_is_the_default():
-    wiring, tensors = one_network()
-    graphs = weight_graph(wiring, tensors), weight_graph(wiring, tensors, "layer_max")
-    assert nx.utils.graphs_equal(*graphs)
-
-
-def test_folds_add_up():
-    wiring, tensors = one_network((2, 3), folds=2, vocabulary=4)
-    tensors["weight0"][:] = torch.tensor([[1.0, 0, -2, 3], [0, 0, 0, 4], [0, 0, 0, 0]])
-    assert edges(weight_graph(wiring, tensors, "raw")) == {
-        (("input", 0), ("output", 0)): 3.0,
-        (("input", 1), ("output", 0)): 3.0,
-        (("input", 1), ("output", 1)): 4.0,
-    }
-    scaled = weight_graph(wiring, tensors)
-    assert scaled["output", 0]["input", 0]["weight"] == 0.75
-
-
-def test_dead_layers_and_isolated_neurons_are_left_out():
-    wiring, tensors = one_network((2, 3, 2))
-    tensors["weight0"].zero_()
-    tensors["weight1"].zero_()
-    assert len(weight_graph(wiring, tensors)) == 0
-    tensors["weight1"][1, 2] = -0.25
-    graph = weight_graph(wiring, tensors)
-    assert set(graph.nodes) == {("output", 1), ("hidden1", 2)}
-    assert graph["output", 1]["hidden1", 2]["weight"] == 1.0
-
-
-def test_an_unknown_transform_is_refused():
-    with pytest.raises(ValueError, match="transform must be one of layer_max, raw, squared, binary, got 'cubed'"):
-        weight_graph(*one_network(), "cubed")
-
-
-def sparse(wiring):
-    """Tensors of which a third of the entries is 0."""
-    generator = torch.Generator().manual_seed(0)
-    flat = torch.randn(wiring.n_parameters, generator=generator)
-    return wiring.tensors(flat * (torch.rand(flat.shape, generator=generator) < 0.67))
-
-
-def slow_edges(wiring, tensors, transform):
-    """Summed strength of every two neurons that are connected, an entry at a time."""
-    found = {}
-    for wire in wiring.weights:
-        (target, source), rows = wire.ends, tensors[wire.tensor].tolist()
-        largest = max(abs(w) for row in rows for w in row)
-        strength = {"raw": abs, "layer_max": lambda w: abs(w) / largest, "squared": lambda w: w * w, "binary": bool}  # noqa: B023
-        for i, row in enumerate(rows):
-            for j, w in enumerate(row):
-                ends = (
-                    (target.neurons, i % len(wiring[target.neurons])),
-                    (source.neurons, j % len(wiring[source.neurons])),
-                )
-                if abs(w) > ACTIVE and ends[0] != ends[1]:
-                    pair = tuple(sorted(ends))
-                    found[pair] = found.get(pair, 0.0) + strength[transform](w)
-    return found
-
-
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("name", WIRINGS)
-def test_an_edge_is_the_sum_of_all_weights_between_two_neurons(name, transform):
-    wiring = WIRINGS[name]
-    tensors = sparse(wiring)
-    assert edges(weight_graph(wiring, tensors, transform)) == pytest.approx(slow_edges(wiring, tensors, transform))
-
-
-def test_tensors_between_the_same_neurons_add_up():
-    wiring = Transformer(1, 1, width=2, blocks=2, hidden_width=2).wiring
-    tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
-    tensors["expand1.weight"][1, 0] = 2.0  # residual 0 to hidden 1
-    tensors["contract1.weight"][0, 1] = -0.5  # and back
-    tensors["expand2.weight"][1, 0] = 4.0  # another set of neurons
-    assert edges(weight_graph(wiring, tensors, "raw")) == {
-        (("hidden1", 1), ("residual", 0)): 2.5,
-        (("hidden2", 1), ("residual", 0)): 4.0,
-    }
-    assert weight_graph(wiring, tensors)["hidden1", 1]["residual", 0]["weight"] == 2.0  # each tensor's largest is 1
-
-
-def test_both_directions_add_up_and_a_neuron_is_not_tied_to_itself():
-    wiring = RNN(1, (1, 3), 1).wiring
-    tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
-    tensors["recurrent"][:] = torch.tensor([[9.0, 1.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 5.0]])
-    assert edges(weight_graph(wiring, tensors, "raw")) == {(("hidden", 0), ("hidden", 1)): 3.0}
-    scaled = weight_graph(wiring, tensors)  # the largest weight is one of those to itself
-    assert edges(scaled) == {(("hidden", 0), ("hidden", 1)): pytest.approx(3 / 9)}
-
-
 def test_a_large_graph_has_fewer_runs(monkeypatch):
     graph, seeds = weight_graph(*one_network((10, 20, 20, 10))), []
 
@@ -260,3 +120,67 @@ def test_an_edge_from_a_node_to_itself_counts_in_any_graph():
     assert found.modularity == pytest.approx(
         nx.community.modularity(graph, nx.community.louvain_communities(graph, seed=0))
     )
+
+
+def example(name):
+    """Known graphs, with names as weight graphs have them."""
+    if name == "karate club":
+        return by_name(nx.karate_club_graph())
+    if name == "ring of cliques":
+        return by_name(nx.ring_of_cliques(6, 5))
+    return by_name(nx.planted_partition_graph(4, 16, 0.8, 0.03, seed=1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["ring of cliques", "planted"])
+def test_planted_communities_are_found(name, method):
+    found = communities(example(name), method)
+    size, n = (5, 6) if name == "ring of cliques" else (16, 4)
+    planted = [frozenset(("neurons", size * i + j) for j in range(size)) for i in range(n)]
+    assert list(found.members) == planted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_q_of_any_method_is_networkx_s_of_its_partition(method):
+    for graph in (example("karate club"), weight_graph(*one_network((6, 12, 12, 3))), nx.Graph([(("a", 0), ("b", 0))])):
+        found = communities(graph, method)
+        assert found.modularity == pytest.approx(nx.community.modularity(graph, found.members), abs=1e-12)
+        assert sorted(node for community in found.members for node in community) == sorted(graph)
+
+
+def test_cnm_is_networkx_s():
+    graph = weight_graph(*one_network((6, 12, 12, 3)))
+    assert set(communities(graph, "cnm").members) == set(
+        nx.community.greedy_modularity_communities(graph, weight="weight")
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_small_and_disconnected_graphs_have_their_q(method):
+    single, halves = by_name(nx.path_graph(2)), by_name(nx.disjoint_union(nx.complete_graph(4), nx.complete_graph(4)))
+    apart = by_name(nx.Graph([(0, 1), (2, 3), (4, 5)]))
+    for graph, q, n in ((nx.Graph(), 0, 0), (single, 0, 1), (halves, 0.5, 2), (apart, 2 / 3, 3)):
+        found = communities(graph, method)
+        assert (found.modularity, len(found)) == (pytest.approx(q, abs=1e-12), n)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_graph_whose_edges_weigh_nothing_has_no_communities(method):
+    graph = by_name(nx.path_graph(4))
+    nx.set_edge_attributes(graph, 0.0, "weight")
+    assert len(communities(graph, method)) == 0
+
+
+@pytest.mark.parametrize("weight", [-0.5, np.nan, np.inf])
+def test_edges_of_impossible_weight_are_refused(weight):
+    graph = by_name(nx.path_graph(4))
+    graph["neurons", 1]["neurons", 2]["weight"] = weight
+    with pytest.raises(ValueError, match=f"^weights of edges must be at least 0 and finite, got {weight}$"):
+        communities(graph)
+
+
+def test_an_unknown_method_and_no_seeds_are_refused():
+    with pytest.raises(ValueError, match=r"^method must be one of louvain, newman, cnm, got 'leiden'$"):
+        communities(nx.path_graph(3), "leiden")
+    with pytest.raises(ValueError, match=r"^seeds must be at least 1, got 0$"):
+        communities(nx.path_graph(3), seeds=0)
