@@ -1,0 +1,100 @@
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import SpectralClustering
+
+from bimt_core.modularity import cut, louvain, normalised_cut, weight_graph
+from bimt_core.networks import MLP
+
+
+def by_name(graph):
+    return nx.relabel_nodes(graph, lambda node: ("neurons", node))
+
+
+def planted(n=4, size=16, seed=1):
+    graph = by_name(nx.planted_partition_graph(n, size, 0.8, 0.05, seed=seed))
+    random = np.random.default_rng(seed)
+    for a, b in graph.edges:
+        graph[a][b]["weight"] = random.uniform(0.5, 2)
+    return graph
+
+
+def naive(graph, members):
+    """Sum over parts of cut / volume, edge by edge."""
+    total = 0.0
+    for part in members:
+        leaving = sum(w for a, b, w in graph.edges(data="weight", default=1) if (a in part) != (b in part))
+        total += leaving / sum(degree for _, degree in graph.degree(part, weight="weight"))
+    return total
+
+
+@pytest.mark.parametrize("most_dense", [1000, 0], ids=["dense", "sparse"])
+@pytest.mark.parametrize("k", [2, 3, 4, 7])
+def test_parts_and_cut_are_those_of_scikit_learn_and_of_naive_loops(k, most_dense, monkeypatch):
+    monkeypatch.setattr(cut, "MOST_DENSE", most_dense)
+    graph = planted()
+    found = normalised_cut(graph, k)
+    assert len(found) == k
+    assert found.n_cut == pytest.approx(naive(graph, found.members))
+    if k == 4:
+        labels = SpectralClustering(4, affinity="precomputed", random_state=0).fit_predict(nx.to_numpy_array(graph))
+        nodes = np.array(list(graph), dtype=object)
+        assert set(found.members) == {frozenset(map(tuple, nodes[labels == i].tolist())) for i in range(4)}
+        assert found.members == louvain(graph).members
+
+
+def test_two_parts_have_networkx_s_cut():
+    graph = planted(n=2)
+    found = normalised_cut(graph, 2)
+    assert found.n_cut == pytest.approx(nx.normalized_cut_size(graph, found.members[0], weight="weight"))
+
+
+def test_there_are_as_many_parts_as_communities():
+    graph = planted(3)
+    assert normalised_cut(graph).members == louvain(graph).members
+
+
+def test_components_are_not_cut():
+    graph = by_name(nx.disjoint_union_all([nx.complete_graph(n) for n in (3, 4, 5)]))
+    found = normalised_cut(graph)
+    assert found.n_cut == 0.0
+    assert [len(part) for part in found.members] == [5, 4, 3]
+
+
+def test_one_part_and_a_part_a_node():
+    graph = planted(2, 5)
+    assert normalised_cut(graph, 1).n_cut == 0.0
+    assert normalised_cut(graph, 10).n_cut == pytest.approx(10)  # every part is cut from all it touches
+
+
+def test_a_network_s_cut_is_the_same_every_time():
+    network = MLP((4, 20, 20, 2))
+    graph = weight_graph(
+        network.wiring, network.wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float32))
+    )
+    assert normalised_cut(graph, 3) == normalised_cut(graph, 3)
+
+
+def test_nodes_without_edges_are_left_out():
+    graph = planted(2, 5)
+    expected = normalised_cut(graph, 2)
+    graph.add_node(("neurons", 99))
+    assert normalised_cut(graph, 2) == expected
+
+
+def test_nodes_that_nothing_tells_apart_are_one_part():
+    graph = by_name(nx.complete_bipartite_graph(1, 6))
+    assert len(normalised_cut(graph, 3)) <= 3  # and no warning of k-means
+
+
+def test_nothing_connected_is_nothing_cut():
+    for empty in (nx.Graph(), nx.empty_graph(3)):
+        found = normalised_cut(empty)
+        assert (found.n_cut, found.members) == (0.0, ())
+
+
+@pytest.mark.parametrize("k", [0, 11, -1])
+def test_an_impossible_number_of_parts_is_refused(k):
+    with pytest.raises(ValueError, match=f"^k must be between 1 and the 10 nodes that have an edge, got {k}$"):
+        normalised_cut(planted(2, 5), k)
