@@ -27,6 +27,7 @@ slow: .venv/installed  ## the full published runs
 benchmarks: .venv/installed
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/relocation.py
+	$(BIN)/python benchmarks/modularity.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else \

@@ -3,7 +3,16 @@
 from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.hyperparameters import Knobs, Schedule
 from bimt_core.metrics import METRICS, Metric, measure
-from bimt_core.modularity import Communities, louvain, weight_graph
+from bimt_core.modularity import (
+    Communities,
+    communities,
+    louvain,
+    modularity_table,
+    normalised_cut,
+    null_modularity,
+    tensor_statistics,
+    weight_graph,
+)
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
 from bimt_core.pictures import (
     ablation_grid,
@@ -83,6 +92,7 @@ __all__ = [
     "Wiring",
     "ablation_grid",
     "cayley_graph",
+    "communities",
     "concatenate",
     "connection_cost",
     "connectivity",
@@ -108,6 +118,9 @@ __all__ = [
     "loss_curves",
     "louvain",
     "measure",
+    "modularity_table",
+    "normalised_cut",
+    "null_modularity",
     "network_3d",
     "neuron_values",
     "predicted_against_true",
@@ -120,6 +133,7 @@ __all__ = [
     "start",
     "strip_plots",
     "task",
+    "tensor_statistics",
     "to_bytes",
     "to_png",
     "to_svg",
