@@ -23,7 +23,7 @@ INK, MUTED = "#1c2430", "#6b7480"
 FONT = "DejaVu Sans"  # comes with matplotlib, so pictures are the same everywhere
 WIDTH, MARGIN = 504.0, 12.0  # of every diagram, in points
 PNG_LEVEL = 1  # of compression: twice as fast as the usual 6, and without the opacity the files are as small
-LARGE_PNG = 250_000  # bytes from which on a PNG has 256 colours only
+LARGE_PNG = 150_000  # bytes from which on a PNG has 256 colours only
 MANY_LINES, SVG_DPI = 1000, 100  # from here on lines are pixels in an SVG too, and so many of them an inch
 
 Floats = npt.NDArray[np.float64]

@@ -15,8 +15,8 @@ from bimt_core.pictures.legend import INACTIVE, NEGATIVE, POSITIVE
 TITLE, PANEL_TITLE, TEXT = 11.0, 8.5, 7.5  # font sizes
 LEFT, BOTTOM = 40.0, 34.0  # room for the numbers and names of axes, in points
 BETWEEN = LINE * PANEL_TITLE + 4  # two rows of panels, on top of the lower axis' numbers; room for a panel's title
-DIVERGING = LinearSegmentedColormap.from_list("signs", [NEGATIVE, "#ffffff", POSITIVE])  # orange-red, white, blue
-DIVERGING.set_bad("#e9edf1")
+SIGNED = LinearSegmentedColormap.from_list("signs", [NEGATIVE, "#ffffff", POSITIVE])  # orange-red, white, blue
+DIVERGING = SIGNED.with_extremes(bad="#e9edf1")
 
 
 def chart(
