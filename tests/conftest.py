@@ -1,7 +1,9 @@
 """What tests of both packages share."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("same examples every run", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("same examples every run")
+
+CHROMIUM = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1240,1000")
 
 Reference = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -28,3 +32,48 @@ def reference() -> Callable[[str], Reference]:
             return json.loads(path.with_suffix(".json").read_text()), dict(arrays)
 
     return read
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A headless Chromium.
+
+    Attributes:
+        driver: Selenium's WebDriver.
+    """
+
+    driver: Any
+
+    def open(self, path: Path) -> Any:
+        """Opens a file and returns the WebDriver; what earlier pages logged is forgotten."""
+        self.driver.get("about:blank")
+        for log in ("browser", "performance"):
+            self.driver.get_log(log)
+        self.driver.get(path.as_uri())
+        return self.driver
+
+    def complaints(self) -> list[str]:
+        """Errors of the page since it was opened, and every address outside of the page that it asked for."""
+        logged = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        return logged + [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """A real browser; tests that need one skip where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (pip install selenium)")
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("needs the programs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*CHROMIUM, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield Browser(chromium)
+    finally:
+        chromium.quit()

@@ -1,0 +1,93 @@
+"""Sketches are read back from their SVG: what is drawn, and that it stays small."""
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from bimt_core.modularity import ACTIVE, Communities
+from bimt_core.pictures.legend import COMMUNITY, INACTIVE, NEGATIVE, POSITIVE
+from bimt_core.pictures.sketch import MOST_LINES, sketch
+from bimt_core.population import Population, initialise
+from bimt_core.tasks import TASKS, task
+
+AVAILABLE = [name for name in TASKS if name != "mnist"]  # whose files a user must have
+
+
+def sparse(name, part, seed=0):
+    t = task(name)
+    one = initialise(t.network, [seed], dtype=t.dtype)
+    return t, replace(one, flat=one.flat * (torch.rand(one.flat.shape) < part))
+
+
+def strokes(svg, colour):
+    """Number of lines or dots of a colour."""
+    root = ElementTree.fromstring(svg)
+    paths = [p.get("d") for p in root.iter("{http://www.w3.org/2000/svg}path") if p.get("stroke") == colour]
+    return sum(path.count("M") for path in paths)
+
+
+def texts(svg):
+    return [t.text for t in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_every_weight_is_a_line_of_its_sign(name):
+    t, one = sparse(name, 0.02)
+    svg = sketch(one, t, communities=Communities(0.0, ()))
+    for colour, sign in ((POSITIVE, 1), (NEGATIVE, -1)):
+        active = [int((sign * one.tensors[w.tensor] > ACTIVE).sum()) for w in t.network.wiring.weights]
+        drawn = strokes(svg, colour)
+        assert drawn == sum(active) if max(active) < MOST_LINES / 2 else drawn <= sum(active)
+
+
+def test_a_dense_network_has_its_strongest_lines_only():
+    t = task("in_context")
+    svg = sketch(initialise(t.network, [0], dtype=t.dtype), t, communities=Communities(0.0, ()))
+    drawn = strokes(svg, POSITIVE) + strokes(svg, NEGATIVE)
+    assert drawn <= MOST_LINES * len(t.network.wiring.weights)
+    assert len(svg) < 100_000
+
+
+def test_neurons_have_the_colours_of_their_communities():
+    t, one = sparse("two_moons", 1.0)
+    names = [neurons.name for neurons in t.network.wiring.neurons]
+    svg = sketch(
+        one, t, communities=Communities(0.1, (frozenset({(names[0], 0), (names[1], 4)}), frozenset({(names[3], 1)})))
+    )
+    assert strokes(svg, COMMUNITY[0]) == 2
+    assert strokes(svg, COMMUNITY[1]) == 1
+    assert strokes(svg, INACTIVE) == 0
+
+
+def test_labels_follow_the_neurons_and_are_escaped():
+    t, one = sparse("two_moons", 0.1)
+    turned = replace(one, output_labels=one.output_labels.flip(1))
+    named = replace(t, output_names=("<a> & b", "c"))
+    assert texts(sketch(one, named))[-2:] == ["<a> & b", "c"]
+    assert texts(sketch(turned, named))[-2:] == ["c", "<a> & b"]
+
+
+def test_weights_that_are_not_finite_are_not_drawn():
+    t, one = sparse("two_moons", 0.5)
+    one.flat[0, 0] = torch.nan
+    svg = sketch(one, t)
+    assert strokes(svg, POSITIVE) == strokes(svg, NEGATIVE) == 0
+    assert strokes(svg, INACTIVE) == sum(map(len, t.network.wiring.neurons))
+
+
+def test_a_network_of_a_population_is_drawn_as_it_is_alone():
+    t, one = sparse("parity", 0.1)
+    _, other = sparse("parity", 0.1, seed=1)
+    labels = [torch.cat([p.input_labels, p.input_labels]) for p in (one,)]
+    both = Population(one.network, torch.cat([other.flat, one.flat]), labels[0], torch.cat([one.output_labels] * 2))
+    assert sketch(both, t, 1) == sketch(one, t)
+
+
+def test_a_sparse_sketch_is_a_few_kilobytes():
+    t, one = sparse("two_moons", 0.1)
+    svg = sketch(one, t)
+    assert len(svg) < 5000
+    assert not re.search(r"https?://(?!www.w3.org/2000/svg)", svg)
