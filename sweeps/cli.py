@@ -176,6 +176,29 @@ def best(
 
 
 @app.command()
+def compare(
+    name: Annotated[str, typer.Argument(help="Name of a sweep with variants, or of a suite of such sweeps.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write comparison.md, networks.csv and networks.png to.")
+    ] = None,
+    store: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Measure all networks of the variants again and compare them, seed by seed."""
+    from sweeps.comparison_page import compared, page, write
+
+    comparisons = []
+    for comparison in compared(name, _store(store, storage, tracking_uri)):
+        print(f"measured {comparison.sweep.spec.name}", file=sys.stderr, flush=True)
+        comparisons.append(comparison)
+    if output is None:
+        print(page(name, comparisons))
+    else:
+        _print_rows([{"written": str(path)} for path in write(name, comparisons, output)], as_json=False)
+
+
+@app.command()
 def report(
     name: Name,
     output: Annotated[
@@ -280,6 +303,8 @@ def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_jso
         lines.append("Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()))
     if summary.gave_up:
         lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {_own_name()} trials {spec.name}")
+    elif spec.variants and summary.complete + summary.failed == summary.wanted > summary.complete:
+        lines.append(f"Variants that failed are not tried again; see: {_own_name()} trials {spec.name}")
     elif summary.complete < summary.wanted:
         lines.append("Stopped before the end; launching again under the same name goes on")
     if summary.unwritten:

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from bimt_core import METRICS, task
+from sweeps import markdown
 from sweeps.spec import SweepSpec
 from sweeps.spool import Point, Record
 from sweeps.study import Attempt, Figures, TrialRecord
@@ -178,7 +179,7 @@ def sweep_ended(
     told = spec.hyperparameters
     rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params.get(p) for p in told)] for r in front]
     at = now_ms()
-    note = "**Pareto front**\n\n" + _markdown(["trial", *names, *told], rows) + "\n" + sweep_note(spec)
+    note = "**Pareto front**\n\n" + markdown.table(["trial", *names, *told], rows) + "\n" + sweep_note(spec)
     return Record(
         sweep_key(sweep_id),
         f"{spec.name} (sweep)",
@@ -222,11 +223,3 @@ def sweep_reported(spec: SweepSpec, sweep_id: str, page: str) -> Record:
 
 def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:
     return Record(trial_key(sweep_id, number), f"trial {number:03d}", parent=sweep_key(sweep_id), **fields)
-
-
-def _markdown(columns: list[str], rows: list[list[Any]]) -> str:
-    def cell(value: Any) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
-
-    lines = ["| " + " | ".join(map(str, columns)) + " |", "|" + " --- |" * len(columns)]
-    return "\n".join(lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows]) + "\n"

@@ -122,6 +122,30 @@ def finished(new_store, small_spec, tmp_path_factory):
     return store
 
 
+@pytest.fixture(scope="session")
+def compared(new_store, small_spec, tmp_path_factory):
+    """The store of a sweep of two variants and three seeds that ran without Ray. Read only."""
+    store = new_store(tmp_path_factory.mktemp("a comparison"))
+    variants = {
+        "vanilla": {"cost_weight": 0, "relocation": "none"},
+        "BIMT": {"relocation": "greedy"},
+        "L1": {"weight_factor": 0},
+    }
+    spec = small_spec(
+        search={"steps": 40, "hidden_width": 6}, variants=variants, reference="BIMT", trials=None, replicates=3
+    )
+    ledger = Ledger.launch(store, spec)
+    tracker = Tracker(
+        store.mlflow_uri, spec.name, store.artifacts, runs.sweep_note(spec), store.work("small") / "spool"
+    )
+    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
+    for failed in (None, None, 2):
+        _run_trials(ledger, tracker, [ledger.ask()], failed=failed)
+    assert ledger.ask() is None
+    assert tracker.close() == 0
+    return store
+
+
 def _run_trials(ledger, tracker, attempts, failed=None):
     from sweeps.cohort import CohortSpec, Member, result_of, run_cohort  # loads ray
 

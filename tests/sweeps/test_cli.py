@@ -118,7 +118,20 @@ def test_all_problems_of_a_file_are_told_on_a_line_each(bimt, tmp_path, small):
 def test_there_is_help(bimt):
     code, out, _ = bimt("--help")
     assert code == 0
-    commands = ("tasks", "presets", "validate", "launch", "ls", "status", "trials", "pareto", "best", "export", "ui")
+    commands = (
+        "tasks",
+        "presets",
+        "validate",
+        "launch",
+        "ls",
+        "status",
+        "trials",
+        "pareto",
+        "best",
+        "compare",
+        "export",
+        "ui",
+    )
     assert all(f"  {command} " in out for command in commands)
 
 
@@ -207,6 +220,17 @@ def test_the_option_names_the_store_too(bimt, bimt_json, finished, monkeypatch):
     assert bimt("ls")[1] == "none\n"
 
 
+def test_variants_are_compared(bimt, compared, tmp_path):
+    code, out, errors = bimt("compare", "small", "--store", compared.folder)
+    assert (code, errors) == (0, ["measured small"])
+    assert out.startswith("# small\n")
+    assert "| connection cost |" in out
+    code, out, _ = bimt("compare", "small", "--store", compared.folder, "--output", "there")
+    assert code == 0
+    assert [name in out for name in ("comparison.md", "networks.png", "networks.csv")] == [True] * 3
+    assert {path.name for path in (tmp_path / "there").iterdir()} == {"comparison.md", "networks.png", "networks.csv"}
+
+
 # The user's mistakes
 
 
@@ -228,6 +252,8 @@ def untouched(folder):
         (["best", "none", "--storage", "nonsense"], "the study storage must be a URL such as sqlite:///study.db"),
         (["ls", "--storage", "mssql+pymssql://x"], "a study storage at mssql+pymssql:// needs a database driver"),
         (["export", "none", "0", "x"], "no sweep 'none' in "),
+        (["compare", "none"], "no sweep or suite 'none' in the store; there are: none"),
+        (["launch", "paper_ablation", "--trials", "3"], "unknown key 'trials' of a suite, allowed are name, "),
         (["ui"], "no store at "),
     ],
 )
@@ -244,6 +270,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(bimt, tmp_path, arguments, tol
     ("arguments", "told"),
     [
         (["trials", "smal"], "there are: small"),
+        (["compare", "small"], "sweep 'small' has no variants to compare"),
         (["best", "small", "--by", "beauty"], "metric must be one of train_loss, "),
         (["best", "small", "--where", "score > 1"], "where: must read like 'score >= 0.9', got 'score > 1'"),
         (["export", "small", "1", "x"], "trial must be complete, got trial 1, which is FAIL"),
