@@ -126,20 +126,22 @@ def compose(
     panel_height = below + height + above
     footer = MARGIN + LEGEND_STEP * (1 + len(key))
     canvas = Canvas.of(WIDTH, footer + rows * panel_height + MARGIN / 2, below=room)
-    n_communities = 0
+    there: list[int] = []
     for i in range(n):
         row, column = divmod(i, columns)
         top = footer + (rows - row) * panel_height
         at = left + column * (width + MARGIN), top - above - height
         panel = Panel(canvas, rows_of, *at, width, gap, depth, colours)
         one = population.select([i]).to("cpu")
-        n_communities = len(_draw(panel, one, communities[i], f"network{i}", quick=not single))
+        found = _draw(panel, one, communities[i], f"network{i}", quick=not single)
+        there = [number for number, some in enumerate(found.members) if some]
         panel.label(population.input_labels[i], inputs, rows_of.inputs)
         panel.label(population.output_labels[i], outputs, rows_of.outputs)
         panel.title(titles[i], top, title_size)
         if single:
             panel.name_rows()
-    draw_legend(canvas, key, n_communities if n == 1 else None, carried=bool(rows_of.carried), colours=colours)
+    n_communities = len(there) if n == 1 else None
+    draw_legend(canvas, key, n_communities, carried=bool(rows_of.carried), colours=colours, which=there)
     return canvas.figure
 
 

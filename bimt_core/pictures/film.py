@@ -23,7 +23,7 @@ from bimt_core.tasks import Task
 from bimt_core.train import Snapshot
 
 FilmFormat = Literal["gif", "mp4"]
-DPI = 80
+DPI = 75
 LAST = 3  # the last picture stays as long as so many others
 
 

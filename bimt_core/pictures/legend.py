@@ -40,6 +40,7 @@ def draw_legend(
     *,
     carried: bool = False,
     colours: Colours = "safe",
+    which: Sequence[int] | None = None,
 ) -> None:
     """Writes one centred line at the bottom, the key of abbreviations above it.
 
@@ -49,6 +50,7 @@ def draw_legend(
         n_communities: Of the one network; None stands for several networks, each with its own communities.
         carried: Whether neurons are drawn again above and joined by lines.
         colours: Of weights; see `signs`.
+        which: Numbers of the communities that there are; None for the first.
     """
     positive, negative = signs(colours)
     for line, text in enumerate(reversed(key)):
@@ -57,7 +59,7 @@ def draw_legend(
         ("line", [positive], "positive weight"),
         ("line", [negative], "negative weight"),
         ("line", [CARRIED] * carried, "same neuron"),
-        ("dots", *_community_key(n_communities)),
+        ("dots", *_community_key(n_communities, which)),
         ("dots", [INACTIVE], "unconnected neuron"),
     ]
     items = [item for item in items if item[1]]
@@ -75,10 +77,11 @@ def draw_legend(
         x += length + between
 
 
-def _community_key(n_communities: int | None) -> tuple[Sequence[str], str]:
+def _community_key(n_communities: int | None, which: Sequence[int] | None) -> tuple[Sequence[str], str]:
     """Colours and what they mean."""
     if n_communities is None:
         return COMMUNITY[:3], "each network's communities"
-    return (*COMMUNITY, OTHER)[
-        :n_communities
-    ], f"{n_communities} {'community' if n_communities == 1 else 'communities'}"
+    shades = (*COMMUNITY, OTHER)
+    numbers = range(n_communities) if which is None else which
+    dots = [shades[number] for number in sorted({min(number, len(COMMUNITY)) for number in numbers})]
+    return dots, f"{n_communities} {'community' if n_communities == 1 else 'communities'}"

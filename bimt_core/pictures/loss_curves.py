@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
+from bimt_core.pictures.canvas import MUTED
 from bimt_core.pictures.chart import LEFT, TEXT, chart, entitle
 from bimt_core.pictures.legend import COMMUNITY, NEGATIVE, POSITIVE
 
@@ -46,9 +48,12 @@ def loss_curves(rows: Sequence[tuple[int, Mapping[str, float]]], *, title: str =
             axes.plot(steps, values, color=PANELS[panel][name], linewidth=1.3, marker=marker, markersize=2, label=label)
         if positive:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            low, high = axes.get_ylim()
+            axes.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else NullFormatter())
         axes.grid(axis="y", linewidth=0.4, alpha=0.5)
         entitle(axes, panel, "step")
-        axes.tick_params(which="both", labelsize=TEXT)
+        axes.tick_params(which="both", labelsize=TEXT, colors=MUTED)
         if len(names) > 1:
             axes.legend(fontsize=TEXT, frameon=False)
     return figure

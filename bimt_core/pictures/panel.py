@@ -20,7 +20,7 @@ from bimt_core.pictures.legend import CARRIED, COMMUNITY, INACTIVE, OTHER, PLATE
 LEAST_ROW_NAMES, MOST_ROW_NAMES = 52.0, 88.0  # room for them, in points
 WIDEST_LINE, FAINTEST = 3.4, 0.04  # no line is thinner than this part of the widest, so that it can be seen
 OPAQUE, CLEAR = 0.9, 0.15  # opacity of lines; that of the weakest, between plates or of many, as a part of it
-MANY = 1000  # lines between two rows, from which on only the strong ones can be told apart
+MANY = 500  # lines between two rows, from which on only the strong ones can be told apart
 LARGEST_NEURON, SMALLEST_NEURON = 9.0, 0.5
 MOST_LINES = 4000  # of a tensor: the strongest
 MESSAGE = 9.02  # font size
