@@ -215,6 +215,19 @@ def test_a_trial_is_exported(bimt, bimt_json, store, tmp_path):
     assert bimt("export", "small", 0, "my trial")[0] == 0
 
 
+def test_a_report_is_written(bimt, bimt_json, store, tmp_path):
+    (row,) = bimt_json("report", "small")
+    assert row == {"written": "small-report.html"}
+    page = (tmp_path / "small-report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert bimt("report", "small", "--output", tmp_path / "my report.html")[0] == 0
+    assert (tmp_path / "my report.html").read_text() == page
+    nowhere = tmp_path / "none" / "x.html"
+    code, out, errors = bimt("report", "small", "--output", nowhere)
+    assert (code, out) == (2, "")
+    assert errors == [f"bimt: output must be a file that can be written, got {nowhere}: No such file or directory"]
+
+
 def test_the_option_names_the_store_too(bimt, bimt_json, finished, monkeypatch):
     assert bimt_json("ls", "--store", finished.folder)[0]["name"] == "small"
     assert bimt("ls")[1] == "none\n"
@@ -252,6 +265,7 @@ def untouched(folder):
         (["best", "none", "--storage", "nonsense"], "the study storage must be a URL such as sqlite:///study.db"),
         (["ls", "--storage", "mssql+pymssql://x"], "a study storage at mssql+pymssql:// needs a database driver"),
         (["export", "none", "0", "x"], "no sweep 'none' in "),
+        (["report", "none"], "no sweep 'none' in "),
         (["compare", "none"], "no sweep or suite 'none' in the store; there are: none"),
         (["launch", "paper_ablation", "--trials", "3"], "unknown key 'trials' of a suite, allowed are name, "),
         (["ui"], "no store at "),

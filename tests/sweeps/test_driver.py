@@ -102,15 +102,22 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
         assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
             "config.yaml",
             "diagrams",
+            "history.safetensors",
             "replicates.json",
             "weights.safetensors",
         }
+    page = client.download_artifacts(parent.info.run_id, "report.html")
+    assert '"name":"short"' in Path(page).read_text()
+    assert Path(page).stat().st_size == pytest.approx(1e6 * summary.report_mb, rel=0.01)
+    assert (summary.report_problem, len(sweep.sketches())) == (None, 6)
     number = int(sweep.best().index[0])
+    steps = [moment.step for moment in sweep.history(number)]
+    assert steps == [0, 20, 40, 60]
     scores = [sweep.network(number, replicate).score() for replicate in range(2)]
     assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
 
 
-def test_launching_again_continues(store: Store) -> None:
+def test_launching_again_continues(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     launch(spec_of(trials=2), store)
     before = open_sweep("short", store).trials()
     again = launch(spec_of(trials=2), store)
@@ -123,6 +130,13 @@ def test_launching_again_continues(store: Store) -> None:
     assert raised.network_steps == 3 * 2 * 60
     assert after.loc[before.index].equals(before)
     assert len(trial_runs(store)) == 5
+
+    def no_report(*_: Any) -> str:
+        raise RuntimeError("no\nink")
+
+    monkeypatch.setattr(driver_module, "report", no_report)
+    done = launch(spec_of(trials=5), store)
+    assert (done.complete, done.report_mb, done.report_problem) == (5, 0.0, "RuntimeError: no ink")
     with pytest.raises(BadInputError, match="seed was 0, is 7"):
         launch(spec_of(trials=5, seed=7), store)
     with pytest.raises(BadInputError, match="trials may only rise, from 5, got 4"):

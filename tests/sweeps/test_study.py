@@ -498,3 +498,54 @@ def test_a_last_line_that_was_not_written_to_its_end_is_dropped(journal, spec):
     ledger = Ledger.launch(journal, spec)
     complete(ledger, ledger.ask().number)
     assert states(Ledger.open(journal, "small")) == ["COMPLETE", "COMPLETE"]
+
+
+# What a study tells of the search
+
+
+def test_the_hyperparameter_that_decides_is_the_most_important(on_file, small_spec):
+    ledger = Ledger.launch(on_file, small_spec(search=SEARCH, sampler="random", trials=60))
+    assert ledger.importances() == {}
+    for _ in range(60):
+        attempt = ledger.ask()
+        score = -abs(math.log10(attempt.params["cost_weight"]) + 3)
+        complete(ledger, attempt.number, score=score, cost=attempt.params["weight_factor"])
+    found = ledger.importances()
+    assert list(found) == ["score", "connection_cost"]
+    assert max(found["score"], key=found["score"].get) == "cost_weight"
+    assert max(found["connection_cost"], key=found["connection_cost"].get) == "weight_factor"
+    assert all(sum(parts.values()) == pytest.approx(1) for parts in found.values())
+
+
+def test_one_hyperparameter_or_few_trials_have_no_importance(on_file, small_spec):
+    ledger = Ledger.launch(on_file, small_spec(sampler="random", trials=20))
+    for _ in range(12):
+        complete(ledger, ledger.ask().number)
+    assert ledger.importances() == {}
+
+
+def dominated(points, worst):
+    """Area beaten by some of the points (score up, cost down) on the way to the worst corner, by counting strips."""
+    strips, area = sorted({cost for _, cost in points} | {worst[1]}), 0.0
+    for low, high in itertools.pairwise(strips):
+        area += (high - low) * max((score - worst[0] for score, cost in points if cost <= low), default=0.0)
+    return area
+
+
+def test_the_hypervolume_grows_with_the_front(ledger):
+    values = [(0.6, 5.0), (0.4, 1.0), (0.7, 4.0), (0.65, 4.5), (0.9, 9.0)]
+    assert ledger.hypervolumes() == {}
+    for score, cost in values:
+        complete(ledger, ledger.ask().number, score, cost)
+    found = ledger.hypervolumes()
+    worst = 0.4 - 0.05 * 0.5, 9.0 + 0.05 * 8.0
+    kept = [pair if pair[0] >= 0.5 else None for pair in values]  # the second trial breaks a constraint
+    expected = [dominated([p for p in kept[: i + 1] if p], worst) for i in range(len(values))]
+    assert list(found) == list(range(5))
+    assert list(found.values()) == pytest.approx(expected)
+
+
+def test_one_objective_has_no_hypervolume(on_file, small_spec):
+    ledger = Ledger.launch(on_file, small_spec(objectives=[{"metric": "score", "direction": "maximize"}]))
+    complete(ledger, ledger.ask().number)
+    assert ledger.hypervolumes() == {}
