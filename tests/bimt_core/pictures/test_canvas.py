@@ -5,8 +5,9 @@ import numpy as np
 from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL import Image
 
-from bimt_core.pictures.canvas import WIDTH, Canvas, to_png, to_svg
+from bimt_core.pictures.canvas import WIDTH, Canvas, to_image, to_png, to_svg
 
 
 def drawn() -> Figure:
@@ -21,7 +22,7 @@ def drawn() -> Figure:
 def test_files_are_what_they_are_called() -> None:
     figure = drawn()
     png, svg = to_png(figure, dpi=100), to_svg(figure)
-    assert imread(io.BytesIO(png)).shape == (100, 700, 4)
+    assert imread(io.BytesIO(png)).shape == (100, 700, 3)
     assert b"<svg" in svg and svg.rstrip().endswith(b"</svg>")
     assert b"<dc:date>" not in svg and b"matplotlib" not in png
     assert to_png(figure, dpi=100) == png  # drawing leaves the figure as it was
@@ -49,3 +50,22 @@ def test_areas_lie_under_lines() -> None:
     np.testing.assert_allclose(pixels[20, 40, :3] * 255, (0x16, 0xA0, 0x85), atol=1)
     np.testing.assert_allclose(pixels[36, 40, :3] * 255, (0xDC, 0x4A, 0x2A), atol=1)
     np.testing.assert_allclose(pixels[20, 70, :3], 1.0)
+
+
+def test_room_is_left_under_the_canvas() -> None:
+    figures = [Canvas.of(WIDTH, 72, below=room).figure for room in (0.0, 36.0)]
+    assert [figure.get_figheight() for figure in figures] == [1.0, 1.5]
+    canvas = Canvas.of(WIDTH, 72, below=36.0)
+    np.testing.assert_allclose(canvas.points.transform((0.0, 0.0)) * 72 / canvas.figure.dpi, (0.0, 36.0))
+
+
+def test_a_large_picture_has_a_palette_and_a_white_background() -> None:
+    canvas = Canvas.of(WIDTH, WIDTH)
+    random = np.random.default_rng(0)
+    colours = np.concatenate([random.random((4000, 3)), np.full((4000, 1), 0.4)], axis=1)
+    canvas.lines(random.random((4000, 2, 2)) * 0.8 * WIDTH + 40, np.full(4000, 0.8), colours, "lines")
+    image = Image.open(io.BytesIO(to_png(canvas.figure)))
+    assert image.mode == "P" and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    exact, reduced = (np.asarray(i.convert("RGB")).astype(int) for i in (to_image(canvas.figure), image))
+    assert np.abs(exact - reduced).mean() < 6
+    assert Image.open(io.BytesIO(to_png(drawn()))).mode == "RGB"

@@ -615,3 +615,41 @@ to_png(connectivity(initialise(of.network, [0]), of))
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_weights_have_the_colours_of_the_paper_on_demand() -> None:
+    of = task("independence")
+    population = pruned(of, kept=0.3)
+    drawn = {}
+    for colours in ("safe", "paper"):
+        lines = collections(connectivity(population, of, colours=colours), LineCollection)["network0.weight1"]
+        drawn[colours] = [to_hex(colour) for colour in lines.get_colors()]
+    assert drawn["paper"] == [{POSITIVE: "#0000ff", NEGATIVE: "#ff0000"}[colour] for colour in drawn["safe"]]
+    with pytest.raises(ValueError, match="colours must be one of"):
+        connectivity(population, of, colours="loud")
+
+
+def test_weak_weights_among_many_are_faint() -> None:
+    network = MLP((40, 40))
+    lines = collections(connectivity(initialise(network, [0]), task_of(network)), LineCollection)["network0.weight0"]
+    assert lines.get_colors()[0, 3] < 0.3 * lines.get_colors()[-1, 3]
+    network = MLP((10, 10))
+    lines = collections(connectivity(initialise(network, [0]), task_of(network)), LineCollection)["network0.weight0"]
+    assert lines.get_colors()[0, 3] == lines.get_colors()[-1, 3]
+
+
+def test_communities_of_a_sheet_can_be_given() -> None:
+    of = task("two_moons")
+    population = pruned(of, 2, kept=0.2)
+    given = [Communities(0.0, (frozenset({("input", 0)}),)), None]
+    figure = contact_sheet(population, of, ["", ""], communities=given)
+    ours, found = (collections(figure, CircleCollection)[f"network{i}.output"].get_facecolor() for i in range(2))
+    assert {to_hex(colour) for colour in ours} == {OTHER} and OTHER not in map(to_hex, found)
+    with pytest.raises(ValueError, match="communities must be one a network: 2 networks, got 1"):
+        contact_sheet(population, of, ["", ""], communities=given[:1])
+
+
+def test_large_networks_make_light_files() -> None:
+    network = MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True)
+    figure = connectivity(initialise(network, [0]), task_of(network))
+    assert len(to_png(figure)) < 400_000 and len(to_svg(figure)) < 3_000_000

@@ -3,9 +3,10 @@ from itertools import pairwise
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 
 from bimt_core.pictures.canvas import WIDTH, Canvas
-from bimt_core.pictures.legend import COMMUNITY, draw_legend
+from bimt_core.pictures.legend import COMMUNITY, OTHER, draw_legend, signs
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,22 @@ def test_a_line_to_the_same_neuron_is_explained_within_the_width(n: int | None) 
     assert all(one.x1 < other.x0 for one, other in pairwise(boxes)) and boxes[-1].x1 < canvas.figure.bbox.x1
     starts = [line.get_segments()[0][0][0] for line in canvas.figure.artists if isinstance(line, LineCollection)]
     assert len(starts) == 3 and min(starts) >= 0
+
+
+def test_only_the_communities_that_are_there_have_dots() -> None:
+    canvas = Canvas.of(WIDTH, 50)
+    draw_legend(canvas, [], 3, which=[1, 4, 30])
+    dots = next(artist for artist in canvas.figure.artists if artist.get_gid() == "legend.communities")
+    assert [to_hex(colour) for colour in dots.get_facecolor()] == [COMMUNITY[1], COMMUNITY[4], OTHER]
+
+
+def test_weights_have_the_colours_of_choice() -> None:
+    canvas = Canvas.of(WIDTH, 50)
+    draw_legend(canvas, [], 0, colours="paper")
+    drawn = {artist.get_gid(): to_hex(artist.get_colors()[0]) for artist in canvas.figure.artists[:2]}
+    assert drawn == {"legend.positive": "#0000ff", "legend.negative": "#ff0000"}
+
+
+def test_unknown_colours_are_refused() -> None:
+    with pytest.raises(ValueError, match="colours must be one of safe, paper, got 'loud'"):
+        signs("loud")  # type: ignore[arg-type]
