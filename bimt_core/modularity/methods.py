@@ -91,7 +91,9 @@ def best_partition(edges: Edges, method: Method, seeds: int) -> Ints:
         return newman_partition(edges)
     if method == "cnm":
         return _greedy(edges)
-    runs = max(1, min(seeds, MOST_EDGES // len(edges)))
+    runs = min(seeds, MOST_EDGES // len(edges))
+    if runs <= 1:
+        return louvain_partition(edges, 0)
     return max((louvain_partition(edges, seed) for seed in range(runs)), key=edges.modularity)
 
 

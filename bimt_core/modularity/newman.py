@@ -155,8 +155,7 @@ def _tuned(group: Group, signs: Floats) -> Floats:
             change = free - now * pull + group.diagonal
             node = int(change.argmax())
             gain += 2 * float(change[node]) / group.total
-            pull -= 2 * now[node] * group.column(node)
-            pull[node] += 2 * now[node] * group.shift[node]
+            pull -= 2 * now[node] * group.column(node)  # the node's own pull is not looked at again
             now[node], free[node] = -now[node], -np.inf
             gains.append(gain)
             order.append(node)

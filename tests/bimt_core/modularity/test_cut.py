@@ -44,6 +44,18 @@ def test_parts_and_cut_are_those_of_scikit_learn_and_of_naive_loops(k, most_dens
         assert found.members == louvain(graph).members
 
 
+@pytest.mark.parametrize("most_dense", [1000, 0], ids=["dense", "sparse"])
+def test_vectors_are_those_of_the_random_walk(most_dense, monkeypatch):
+    monkeypatch.setattr(cut, "MOST_DENSE", most_dense)
+    weights = nx.to_scipy_sparse_array(planted(), weight="weight", format="csr")
+    degrees = weights.sum(1)
+    vectors = cut._eigenvectors(weights, degrees, 4)
+    walked = weights @ vectors / degrees[:, None]
+    values = (vectors * walked).sum(0) / (vectors**2).sum(0)
+    np.testing.assert_allclose(walked, values * vectors, atol=1e-10)
+    np.testing.assert_allclose(np.sort(values), np.sort(np.linalg.eigvals(weights.toarray() / degrees[:, None]))[-4:])
+
+
 def test_two_parts_have_networkx_s_cut():
     graph = planted(n=2)
     found = normalised_cut(graph, 2)
