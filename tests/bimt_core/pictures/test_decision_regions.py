@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from bimt_core.modularity import Communities
+from bimt_core.networks import MLP
+from bimt_core.pictures import decision_regions
+from bimt_core.pictures.decision_regions import CLASSES, PALE
+from bimt_core.population import initialise
+from bimt_core.tasks import task
+
+
+def by_sign(of):
+    """A network that says "lower moon" where x1 is above 0.5, and nearly surely so."""
+    population = initialise(MLP((2, 2)), [0])
+    population.flat.zero_()
+    population.tensors["weight0"][0] = torch.tensor([[0.0, 0.0], [40.0, 0.0]])
+    population.tensors["bias0"][0] = torch.tensor([0.0, -20.0])
+    return replace(of, network=population.network), population
+
+
+def image_of(figure):
+    (axes,) = figure.axes
+    (image,) = axes.images
+    return axes, np.asarray(image.get_array()), image.get_extent()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_point_has_the_colour_of_its_class(swapped):
+    of, population = by_sign(task("two_moons"))
+    if swapped:  # the same function with its neurons the other way round
+        order = {name: torch.tensor([[1, 0]]) for name in ("input", "output")}
+        population = population.arranged(order)
+    _, image, (left, right, _, _) = image_of(decision_regions(population, of))
+    across = left + (np.arange(image.shape[1]) + 0.5) / image.shape[1] * (right - left)
+    for side, colour in ((across < 0.3, CLASSES[0]), (across > 0.7, CLASSES[1])):
+        expected = 1 - PALE * (1 - np.array(to_rgb(colour)))
+        np.testing.assert_allclose(image[:, side], np.broadcast_to(expected, image[:, side].shape), atol=1e-3)
+
+
+def test_the_border_is_where_the_classes_are_even():
+    of, population = by_sign(task("two_moons"))
+    (axes,) = decision_regions(population, of).axes
+    border = next(artist for artist in axes.collections if not artist.get_gid())
+    vertices = np.concatenate([path.vertices for path in border.get_paths()])
+    np.testing.assert_allclose(vertices[:, 0], 0.5, atol=0.02)
+
+
+def test_training_points_lie_in_the_region(sparse):
+    of = task("two_moons")
+    axes, _, extent = image_of(decision_regions(sparse(of), of))
+    for k in range(2):
+        (dots,) = (artist for artist in axes.collections if artist.get_gid() == f"points{k}")
+        points = np.asarray(dots.get_offsets())
+        np.testing.assert_allclose(points, of.inputs[of.targets == k].numpy())
+        low, high = np.array(extent[::2]), np.array(extent[1::2])
+        assert (points > low).all() and (points < high).all()
+
+
+def test_the_diagram_stands_above(sparse, said):
+    of = task("two_moons")
+    figure = decision_regions(sparse(of), of, title="a title", communities=Communities(0.0, ()))
+    top = figure.axes[0].get_position().y1 * figure.get_figheight() * 72
+    assert {"a title", "hidden 1", "training points", "upper moon", "lower moon"} <= set(said(figure))
+    heights = [text.get_transform().transform(text.get_position())[1] * 72 / figure.dpi for text in figure.texts]
+    assert min(heights) > top
+
+
+def test_one_hot_classes_have_the_colour_of_the_largest():
+    of, population = by_sign(task("two_moons"))
+    values = torch.nn.functional.one_hot(of.targets, 2).float()
+    of = replace(of, targets=values, test_targets=values, one_hot=True)
+    _, image, _ = image_of(decision_regions(population, of))
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) == 2
+
+
+def test_weights_that_are_not_finite_are_told(sparse, said):
+    of = task("two_moons")
+    broken = sparse(of)
+    broken.flat[0, 3] = torch.nan
+    figure = decision_regions(broken, of)
+    assert said(figure).count("weights not finite") == 2 and not figure.axes[0].images
+
+
+def test_a_network_without_weights_has_one_region(sparse, said):
+    of = task("two_moons")
+    figure = decision_regions(sparse(of, kept=0.0), of)
+    assert "no active weight" in said(figure)
+    _, image, _ = image_of(figure)
+    assert len(np.unique(image.reshape(-1, 3).round(6), axis=0)) == 1
+
+
+def test_other_tasks_are_refused(sparse):
+    with pytest.raises(ValueError, match="need classes, the targets of task 'independence' are values"):
+        decision_regions(sparse(task("independence")), task("independence"))
+    with pytest.raises(ValueError, match="need two inputs, task 'digits' has 64"):
+        decision_regions(sparse(task("digits")), task("digits"))
+    with pytest.raises(ValueError, match="need two inputs"):
+        decision_regions(sparse(task("permutation_s4")), task("permutation_s4"))
+    with pytest.raises(ValueError, match="network must be between 0 and 0, got 1"):
+        decision_regions(sparse(task("two_moons")), task("two_moons"), 1)

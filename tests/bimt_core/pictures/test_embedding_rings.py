@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from bimt_core.modularity import Communities
+from bimt_core.pictures import embedding_rings
+from bimt_core.pictures.embedding_rings import components, ring_step
+from bimt_core.tasks import task
+
+
+def on_a_ring(n, step):
+    """Token k stands k * step places round a ring of n."""
+    angle = 2 * np.pi * np.arange(n) * pow(step, -1, n) / n
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def test_components_are_those_of_scikit_learn():
+    values = np.random.default_rng(0).standard_normal((59, 7)) * np.arange(1, 8)
+    points, explained = components(values)
+    pca = PCA(2).fit(values)
+    np.testing.assert_allclose(np.abs(points), np.abs(pca.transform(values)), atol=1e-9)
+    assert explained == pytest.approx(pca.explained_variance_ratio_.sum())
+
+
+def test_one_column_and_no_variance_are_fine():
+    points, explained = components(np.arange(5.0)[:, None])
+    assert points[:, 1].tolist() == [0] * 5 and explained == pytest.approx(1)
+    points, explained = components(np.ones((5, 3)))
+    assert np.abs(points).max() < 1e-12 and explained == 0
+
+
+@pytest.mark.parametrize("step", [1, 7, 28])
+def test_a_ring_is_walked_round_in_its_own_step(step):
+    assert ring_step(on_a_ring(59, step)) == step
+
+
+def test_each_community_shows_its_own_columns(sparse, said):
+    of = task("modular_addition")
+    population = sparse(of)
+    given = Communities(
+        0.5, (frozenset({("hidden1", 0)}), frozenset({("input", p) for p in (3, 5, 9)}), frozenset({("input", 0)}))
+    )
+    figure = embedding_rings(population, of, communities=given)
+    values = population.tensors["embedding"][0].numpy()
+    for axes, number, places in zip(figure.axes, (1, 2), ([3, 5, 9], [0]), strict=True):
+        (dots,) = (artist for artist in axes.collections if artist.get_gid() == f"community{number}")
+        np.testing.assert_allclose(np.asarray(dots.get_offsets()), components(values[:, places])[0], atol=1e-12)
+        assert axes.get_title(loc="left") == f"community {number + 1}"
+    told = said(figure)
+    assert any(text.startswith("3 neurons, ") and "% of the variance, step" in text for text in told)
+    assert any(text.startswith("1 neuron, 100 %") for text in told)
+    assert len(figure.axes[0].lines) == 59 + 2  # all tokens joined, and the axes
+
+
+def test_tokens_are_labelled_where_they_are(sparse):
+    of = task("modular_addition")
+    population = sparse(of)
+    population.tensors["embedding"][0, :, :2] = torch.from_numpy(on_a_ring(59, 3))
+    figure = embedding_rings(population, of, communities=Communities(0.0, (frozenset({("input", 0), ("input", 1)}),)))
+    (axes,) = figure.axes
+    points, _ = components(on_a_ring(59, 3))
+    for text in axes.texts:
+        np.testing.assert_allclose(text.xy, points[int(text.get_text())], atol=1e-9)
+    assert len(axes.texts) == 59
+
+
+def test_tokens_at_one_place_share_a_label(sparse, said):
+    of = task("permutation_s4")
+    population = sparse(of)
+    population.tensors["embedding"][0, :, 0] = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat_interleave(12)
+    figure = embedding_rings(population, of, communities=Communities(0.0, (frozenset({("input", 0)}),)))
+    labels = [text.get_text() for text in figure.axes[0].texts]
+    assert labels == ["0123\n0132\n+10", "2013\n2031\n+10"] or labels[::-1] == ["0123\n0132\n+10", "2013\n2031\n+10"]
+    assert not any("step" in text for text in said(figure))
+
+
+@pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
+def test_nothing_to_see_is_told(sparse, said, value, message):
+    of = task("modular_addition")
+    population = sparse(of)
+    population.flat[:] = value
+    assert message in said(embedding_rings(population, of))
+
+
+def test_communities_without_inputs_are_told(sparse, said):
+    of = task("modular_addition")
+    figure = embedding_rings(sparse(of), of, communities=Communities(0.0, (frozenset({("hidden1", 0)}),)))
+    assert "no community has input neurons" in said(figure)
+
+
+def test_a_task_without_tokens_is_refused(sparse):
+    with pytest.raises(ValueError, match="needs tokens with a trainable embedding, task 'independence' has none"):
+        embedding_rings(sparse(task("independence")), task("independence"))

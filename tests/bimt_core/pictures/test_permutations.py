@@ -1,0 +1,111 @@
+from itertools import permutations as every
+from itertools import product
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from bimt_core.pictures import cayley_graph, strip_plots
+from bimt_core.pictures.permutations import EVEN, ODD, moves_between, permutations, sign
+from bimt_core.tasks import task
+
+S4 = list(every(range(4)))
+
+
+def test_signs_are_determinants():
+    for element in S4:
+        assert sign(element) == round(np.linalg.det(np.eye(4)[list(element)]))
+
+
+def test_names_are_read():
+    assert permutations(["10 odd", "01 even"]) == [(1, 0), (0, 1)]
+    for names in (["01", "01"], ["01", "x"], ["0", "1"], ["01", "012"], ["02", "20"], [str(i) for i in range(59)]):
+        assert permutations(names) == []
+    assert permutations(task("permutation_s4").output_names) == S4
+
+
+def test_the_graph_is_the_truncated_octahedron():
+    exchanges, cycles = moves_between(S4)
+    assert (len(exchanges), len(cycles)) == (12, 24)
+    graph = nx.Graph(exchanges + cycles)
+    assert {degree for _, degree in graph.degree} == {3}
+    assert nx.is_isomorphic(graph, nx.truncated_tetrahedron_graph()) is False
+    corners = [p for p in product((-2, -1, 0, 1, 2), repeat=3) if sorted(map(abs, p)) == [0, 1, 2]]
+    near = [(a, b) for a, b in product(corners, corners) if np.square(np.subtract(a, b)).sum() == 2]
+    assert nx.is_isomorphic(graph, nx.Graph(near))
+
+
+def only_neuron(sparse, place, column):
+    """A network that listens to one embedding neuron."""
+    of = task("permutation_s4")
+    population = sparse(of)
+    population.tensors["weight0"][0, :, [p for p in range(64) if p % 32 != place]] = 0.0
+    population.tensors["weight0"][0, 0, place] = 1.0
+    population.tensors["embedding"][0, :, place] = column
+    return of, population
+
+
+def test_a_strip_holds_the_values_of_even_and_then_of_odd_tokens(sparse, said):
+    column = torch.arange(24.0, dtype=torch.float64)
+    of, population = only_neuron(sparse, 6, column)
+    figure = strip_plots(population, of)
+    (axes,) = figure.axes
+    (dots,) = (artist for artist in axes.collections if artist.get_gid() == "neuron6")
+    colours, values = [to_hex(c) for c in dots.get_facecolors()], np.asarray(dots.get_offsets())[:, 1]
+    assert colours == [EVEN] * 12 + [ODD] * 12
+    assert values.tolist() == [i for s in (1, -1) for i, element in enumerate(S4) if sign(element) == s]
+    assert "neuron 7" in said(figure)
+    ticks = [text.get_text() for text in axes.get_xticklabels()]
+    assert ticks == ["".join(map(str, S4[int(i)])) for i in values]
+
+
+def test_strips_of_tokens_that_are_no_permutations_stand_in_their_order(sparse):
+    of = task("modular_addition")
+    figure = strip_plots(sparse(of), of, most=3)
+    assert len(figure.axes) == 3 and len(figure.axes[0].collections[-1].get_offsets()) == 59
+
+
+def test_strongest_neurons_come_first(sparse):
+    of, population = only_neuron(sparse, 6, torch.arange(24.0, dtype=torch.float64))
+    population.tensors["weight0"][0, 1, 32 + 9] = 1.0
+    population.tensors["embedding"][0, :, 9] = 3 * torch.arange(24.0)
+    gids = [axes.collections[-1].get_gid() for axes in strip_plots(population, of).axes]
+    assert gids == ["neuron9", "neuron6"]
+
+
+def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
+    parity = torch.tensor([float(sign(element)) for element in S4], dtype=torch.float64)
+    of, population = only_neuron(sparse, 2, parity)
+    figure = cayley_graph(population, of)
+    by_name = {artist.get_gid(): artist for axes in figure.axes for artist in axes.collections}
+    assert set(by_name) == {"parity", "neuron2"}
+    assert [to_hex(c) for c in by_name["parity"].get_facecolors()] == [EVEN if p > 0 else ODD for p in parity]
+    colours = {to_hex(c) for c in by_name["neuron2"].get_facecolors()}
+    assert len(colours) == 2
+    np.testing.assert_allclose(by_name["parity"].get_offsets(), by_name["neuron2"].get_offsets())
+    assert len(figure.axes[0].lines) == 36
+    assert [text.get_text() for text in figure.axes[0].texts] == ["".join(map(str, p)) for p in S4]
+
+
+@pytest.mark.parametrize("draw", [strip_plots, cayley_graph])
+@pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
+def test_nothing_to_see_is_told(sparse, said, draw, value, message):
+    of = task("permutation_s4")
+    population = sparse(of)
+    population.flat[:] = value
+    assert any(message in text for text in said(draw(population, of)))
+
+
+def test_no_active_embedding_is_told(sparse, said):
+    of, population = only_neuron(sparse, 6, torch.zeros(24, dtype=torch.float64))
+    assert "no embedding neuron is active" in said(strip_plots(population, of))
+
+
+def test_other_tasks_are_refused(sparse):
+    with pytest.raises(ValueError, match="tokens that are permutations, those of task 'modular_addition' are not"):
+        cayley_graph(sparse(task("modular_addition")), task("modular_addition"))
+    for draw in (strip_plots, cayley_graph):
+        with pytest.raises(ValueError, match="needs tokens with a trainable embedding"):
+            draw(sparse(task("independence")), task("independence"))
