@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
+from sweeps.search_space import Choices, Parameter, Range
 from sweeps.spec import Objective
 
 INK, MUTED, GRID = "#1c2430", "#5b6470", "#e4e8ec"
@@ -67,7 +68,10 @@ def pareto(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Obje
 
 
 def parallel(
-    trials: pd.DataFrame, front: Sequence[int], searched: Sequence[str], objectives: Sequence[Objective]
+    trials: pd.DataFrame,
+    front: Sequence[int],
+    searched: Mapping[str, Parameter | None],
+    objectives: Sequence[Objective],
 ) -> Chart:
     """Each trial a line across its hyperparameters and objectives, darker the better in the first objective.
 
@@ -76,11 +80,11 @@ def parallel(
     Args:
         trials: Completed trials.
         front: Numbers of those on the Pareto front.
-        searched: Hyperparameters that are searched.
+        searched: Hyperparameters that are searched, each with what was tried, if it says.
         objectives: Of the sweep.
     """
     names = [*searched, *(o.metric for o in objectives)]
-    scales = {name: _Scale(trials[name]) for name in names}
+    scales = {name: _Scale(trials[name], searched.get(name)) for name in names}
     figure, first = go.Figure(), objectives[0]
     rank = trials[first.metric].rank(pct=True, ascending=first.direction == "maximize")
     shade = {n: min(int(part * len(SHADES)), len(SHADES) - 1) for n, part in rank.items()}
@@ -91,7 +95,17 @@ def parallel(
     for i, name in enumerate(names):
         figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
         for y, text in scales[name].ticks():
-            figure.add_annotation(x=i, y=y, text=text, showarrow=False, xanchor="left", xshift=4, font={"size": 10})
+            figure.add_annotation(
+                x=i,
+                y=y,
+                text=text,
+                showarrow=False,
+                xanchor="left",
+                xshift=5,
+                font={"size": 10},
+                bgcolor="rgba(255,255,255,0.75)",
+                borderpad=1,
+            )
     figure.update_xaxes(
         tickvals=list(range(len(names))),
         ticktext=[name.replace("_", "<br>") for name in names],
@@ -101,7 +115,7 @@ def parallel(
         range=[-0.2, len(names) - 0.5],
     )
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
-    return _finished(figure, 480, top=90)
+    return _finished(figure, 480, top=60, legend_below=True)
 
 
 def importance(found: dict[str, dict[str, float]]) -> Chart:
@@ -146,9 +160,7 @@ def against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics:
                 hovertemplate="trial %{customdata}<br>%{x:.4g}: %{y:.4g}<extra></extra>",
             )
             figure.add_trace(points, row=1, col=column)
-        figure.update_xaxes(
-            title_text=parameter, type="log" if (trials[parameter] > 0).all() else "linear", row=1, col=column
-        )
+        figure.update_xaxes(title_text=parameter, **_axis(trials[parameter]), row=1, col=column)
         figure.update_yaxes(title_text=metric, row=1, col=column)
     return _finished(figure, PANEL + 60)
 
@@ -205,16 +217,22 @@ def history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Se
 
 
 class _Scale:
-    """Where values of one column stand between 0 and 1: numbers by size (or its logarithm), others in order."""
+    """Where values of one column stand between 0 and 1: numbers by size (or its logarithm), others in order.
 
-    def __init__(self, values: pd.Series) -> None:
+    Args:
+        values: The column.
+        tried: Its range or choices, if it has any.
+    """
+
+    def __init__(self, values: pd.Series, tried: Parameter | None = None) -> None:
         known = [v for v in values.tolist() if not _is_missing(v)]
-        self._names = None
+        self._names = list(map(str, tried.choices)) if isinstance(tried, Choices) else None
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
-            self._names = sorted({str(v) for v in known})
-            return
-        self._low, self._high = min(known, default=0.0), max(known, default=1.0)
-        self._log = self._low > 0 and self._high / self._low > 20
+            self._names = self._names or sorted({str(v) for v in known})
+        if self._names is None:
+            ends = known if not isinstance(tried, Range) else [tried.low, tried.high]
+            self._low, self._high = min(ends, default=0.0), max(ends, default=1.0)
+        self._log = isinstance(tried, Range) and tried.log
 
     def at(self, value: Any) -> float | None:
         """From 0 to 1; None for what is missing."""
@@ -256,6 +274,7 @@ def _lines(
         y=y,
         mode="lines+markers",
         line={"color": colour, "width": width},
+        opacity=0.9 if name == "Pareto front" else 0.55,
         marker={"size": 4},
         customdata=numbers,
         name=name,
@@ -310,16 +329,30 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _finished(figure: go.Figure, height: int, *, top: int = 30) -> Chart:
+def _axis(values: pd.Series) -> dict[str, Any]:
+    """An axis for a hyperparameter: logarithmic, with ticks at 1, 3, 10, ..., if all values are above 0."""
+    if not (values > 0).all():
+        return {"type": "linear"}
+    first, last = (math.floor(math.log10(v)) for v in (values.min(), values.max()))
+    ticks = [m * 10.0**power for power in range(first, last + 1) for m in (1, 3)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _finished(figure: go.Figure, height: int, *, top: int = 44, legend_below: bool = False) -> Chart:
     figure.update_layout(
         template={},
         height=height,
-        margin={"l": 70, "r": 20, "t": top, "b": 60},
+        margin={"l": 70, "r": 30, "t": top, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         plot_bgcolor="white",
         paper_bgcolor="white",
         hovermode="closest",
-        legend={"orientation": "h", "y": -0.16 * 330 / height, "yanchor": "top"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 0 if legend_below else 1,
+            "yanchor": "top" if legend_below else "bottom",
+        },
     )
     figure.update_xaxes(gridcolor=GRID, zeroline=False, linecolor=MUTED, automargin=True)
     figure.update_yaxes(gridcolor=GRID, zeroline=False, linecolor=MUTED, automargin=True)

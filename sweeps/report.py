@@ -126,7 +126,7 @@ def _charts(sweep: Sweep, done: pd.DataFrame, front: list[int]) -> list[dict[str
     spec, found = sweep.spec, sweep.importances()
     figures = {
         "pareto": charts.pareto(done, front, spec.objectives),
-        "parallel": charts.parallel(done, front, spec.searched, spec.objectives),
+        "parallel": charts.parallel(done, front, {n: spec.search.get(n) for n in spec.searched}, spec.objectives),
         "importance": charts.importance(found) if found else None,
         "lambda": charts.against(done, front, LAMBDA, ("score", "modularity")) if LAMBDA in spec.searched else None,
         "history": charts.history(done, sweep.hypervolumes(), spec.objectives),

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 
+import numpy as np
 import pytest
 import yaml
 
@@ -188,9 +189,20 @@ def test_parallel_coordinates_place_values_between_the_ends(made_up):
         for number, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True):
             if x == 3:
                 seen[number] = y
-    expected = (width - width.min()) / (width.max() - width.min())
+    expected = (width - 4) / (9 - 4)
     assert seen == pytest.approx(expected.to_dict())
     assert len(figure["data"]) == len(SHADES) + 1
+
+
+def test_a_logarithmic_range_has_a_logarithmic_axis(made_up):
+    sweep = made_up([*BEATEN, *FRONT])
+    frame, figure = sweep.trials(), chart(report(sweep, {}), "parallel")
+    seen = {}
+    for trace in figure["data"]:
+        seen |= {n: y for n, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True) if x == 0}
+    assert seen == pytest.approx((np.log10(frame["cost_weight"].astype(float)) + 4).div(3).to_dict())
+    texts = [a["text"] for a in figure["layout"]["annotations"] if a["x"] == 0]
+    assert (texts[0], texts[-1]) == ("0.0001", "0.1")
 
 
 def test_history_has_the_best_of_feasible_trials_so_far(made_up):
