@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.collections import CircleCollection, LineCollection
+from matplotlib.colors import to_hex
+
+from bimt_core.metrics import measure
+from bimt_core.modularity import ACTIVE
+from bimt_core.networks import MLP
+from bimt_core.pictures import ablation_grid, to_png
+from bimt_core.population import initialise
+from bimt_core.tasks import task
+
+NAMES = ("independence", "compositionality", "digits")
+TASKS = {name: task(name) for name in NAMES}
+
+
+@pytest.fixture
+def networks(sparse):
+    made = {name: {"vanilla": sparse(TASKS[name], kept=1.0), "BIMT": sparse(TASKS[name], kept=0.1)} for name in NAMES}
+    del made["digits"]["vanilla"]
+    return made
+
+
+def lines_of(figure):
+    return {a.get_gid(): a for a in figure.artists if isinstance(a, LineCollection) and "weight" in a.get_gid()}
+
+
+def test_rows_are_tasks_and_columns_methods(networks):
+    figure = ablation_grid(networks, TASKS)
+    at = {text.get_text(): text.get_position() for text in figure.texts}
+    assert at["vanilla"][0] < at["BIMT"][0] and at["vanilla"][1] == at["BIMT"][1]
+    heights = [at[name][1] for name in NAMES]
+    assert heights == sorted(heights, reverse=True) and heights[0] < at["BIMT"][1]
+    drawn = lines_of(figure)
+    assert {gid.rpartition(".")[0] for gid in drawn} == {f"{n}.{m}" for n in NAMES for m in networks[n]}
+    for name in NAMES[:2]:
+        centres = [np.mean(drawn[f"{name}.{method}.weight1"].get_segments(), axis=(0, 1)) for method in networks[name]]
+        assert centres[0][0] < centres[1][0] and abs(centres[0][1] - centres[1][1]) < 15
+        for (x, y), method in zip(centres, networks[name], strict=True):
+            assert abs(x - at[method][0]) < 50 and abs(y - at[name][1]) < 50
+
+
+def test_every_active_weight_is_drawn(networks):
+    drawn = lines_of(ablation_grid(networks, TASKS, colours="paper"))
+    weight = networks["independence"]["BIMT"].tensors["weight1"][0]
+    lines = drawn["independence.BIMT.weight1"]
+    assert len(lines.get_segments()) == int((weight.abs() > ACTIVE).sum())
+    assert {to_hex(colour) for colour in lines.get_colors()} == {"#0000ff", "#ff0000"}
+
+
+def test_figures_stand_under_each_network(networks, said):
+    told = said(ablation_grid(networks, TASKS))
+    for name in NAMES:
+        for population in networks[name].values():
+            found = {k: v.item() for k, v in measure(population, TASKS[name], transforms=("layer_max",)).items()}
+            assert f"{TASKS[name].score_name.replace('^2', '²')} {found['score']:.3f}" in told
+            assert f"cost {found['connection_cost']:.3g}   Q {found['modularity']:.2f}" in told
+
+
+def test_a_broken_network_says_so_and_stays_as_it_is(networks, said):
+    networks["independence"]["BIMT"].flat[0, 0] = torch.nan
+    before = networks["independence"]["BIMT"].flat.clone()
+    networks["compositionality"]["BIMT"].flat[:] = 0.0
+    figure = ablation_grid(networks, TASKS)
+    assert {"weights not finite", "no active weight"} <= set(said(figure))
+    assert "independence.BIMT.weight0" not in lines_of(figure)
+    torch.testing.assert_close(networks["independence"]["BIMT"].flat, before, equal_nan=True)
+    assert any(isinstance(artist, CircleCollection) for artist in figure.artists)
+    to_png(figure)
+
+
+def test_what_cannot_be_drawn_is_refused(networks):
+    with pytest.raises(ValueError, match="at least 1 network"):
+        ablation_grid({"independence": {}}, TASKS)
+    with pytest.raises(ValueError, match="tasks must hold 'parity'"):
+        ablation_grid({"parity": networks["independence"]}, TASKS)
+    networks["independence"]["other"] = initialise(MLP((4, 7, 2)), [0])
+    with pytest.raises(ValueError, match="networks of task 'independence' must have equal shapes, got 2"):
+        ablation_grid(networks, TASKS)

@@ -1,0 +1,39 @@
+import pytest
+
+from bimt_core.pictures import loss_curves, to_png
+
+ROWS = [(0, {"train_loss": 1.0, "test_loss": 2.0, "connection_cost": 40.0, "score": 0.1})] + [
+    (step, {"train_loss": 0.1, "test_loss": 0.2, "connection_cost": 8.0, "score": 0.9}) for step in (100, 200)
+]
+
+
+def lines_of(figure):
+    return {line.get_label(): line for axes in figure.axes for line in axes.lines}
+
+
+def test_each_term_is_a_line_in_its_panel():
+    figure = loss_curves(ROWS, title="a title")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["prediction loss", "connection cost"]
+    lines = lines_of(figure)
+    assert list(lines) == ["train loss", "test loss", "connection cost"]
+    assert lines["test loss"].get_xydata().tolist() == [[0, 2], [100, 0.2], [200, 0.2]]
+    assert all(axes.get_yscale() == "log" for axes in figure.axes)
+    assert figure.texts[0].get_text() == "a title"
+    to_png(figure)
+
+
+def test_missing_figures_and_gaps_are_fine():
+    rows = [(1, {"test_loss": 0.0}), (2, {"test_loss": float("nan")}), (3, {})]
+    figure = loss_curves(rows)
+    (line,) = figure.axes[0].lines
+    assert len(figure.axes) == 1 and len(line.get_xdata()) == 2 and figure.axes[0].get_yscale() == "linear"
+    to_png(figure)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([], "at least 1 row"), ([(0, {"score": 1.0})], "need one of train_loss, test_loss, connection_cost, got score")],
+)
+def test_nothing_to_draw_is_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        loss_curves(rows)

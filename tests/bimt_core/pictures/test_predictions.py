@@ -1,0 +1,53 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import r2_score
+
+from bimt_core.pictures import predicted_against_true
+from bimt_core.pictures.predictions import r_squared
+from bimt_core.tasks import task
+
+
+def test_r_squared_is_that_of_scikit_learn():
+    true, predicted = np.random.default_rng(0).standard_normal((2, 50))
+    assert r_squared(true, predicted) == pytest.approx(r2_score(true, predicted))
+    assert math.isnan(r_squared(np.ones(5), np.zeros(5)))
+
+
+def test_each_output_has_its_panel_also_when_neurons_moved(sparse):
+    of = task("independence")
+    population = sparse(of).arranged({"output": torch.tensor([[1, 0]])})
+    figure = predicted_against_true(population, of)
+    predicted = population.predict(of.test_inputs)[0]
+    assert len(figure.axes) == 2
+    for i, axes in enumerate(figure.axes):
+        (dots,) = axes.collections
+        np.testing.assert_allclose(dots.get_offsets()[:, 0], of.test_targets[:, i], rtol=1e-6)
+        np.testing.assert_allclose(dots.get_offsets()[:, 1], predicted[:, i], rtol=1e-6)
+        fit = r2_score(of.test_targets[:, i], predicted[:, i])
+        assert axes.get_title(loc="left").endswith(f"R² = {fit:.4f}")
+    assert figure.axes[0].get_title(loc="left").startswith("(x₁ + x₃)³")
+
+
+def test_of_sequences_the_last_place_and_scored_outputs_are_shown(sparse):
+    of = task("in_context")
+    figure = predicted_against_true(sparse(of), of)
+    (axes,) = figure.axes
+    (dots,) = axes.collections
+    np.testing.assert_allclose(dots.get_offsets()[:, 0], of.test_targets[:1000, -1, 0])
+    assert axes.get_title(loc="left").startswith("w x")
+
+
+def test_weights_that_are_not_finite_are_told(sparse, said):
+    of = task("independence")
+    population = sparse(of)
+    population.flat[0, 0] = torch.inf
+    assert "weights not finite" in said(predicted_against_true(population, of))
+
+
+@pytest.mark.parametrize("name", ["two_moons", "digits"])
+def test_classes_are_refused(sparse, name):
+    with pytest.raises(ValueError, match=f"needs values, the targets of task '{name}' are classes"):
+        predicted_against_true(sparse(task(name)), task(name))
