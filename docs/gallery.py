@@ -41,7 +41,7 @@ from bimt_core import (
 
 IMAGES = Path(__file__).parent / "images" / "gallery"
 SYMBOLIC = ("independence", "feature_sharing", "compositionality")
-STEPS = {"modular_addition": 3000, "permutation_s4": 6000, "in_context": 1500, "digits": 2500, "two_moons": 10_001}
+STEPS = {"modular_addition": 6000, "permutation_s4": 10_000, "in_context": 2500, "digits": 2500, "two_moons": 10_001}
 FRAMES = (200, 400, 700, 1000, 1500, 2000, 3000, 4000, 5000, 5200, 5600, 10_001)
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     draw_moons()
     draw_tokens(trained("modular_addition", folder, learning_rate=2e-3), task("modular_addition"))
     draw_tokens(trained("permutation_s4", folder), task("permutation_s4"))
-    draw_sequences(trained("in_context", folder))
+    draw_sequences(trained("in_context", folder, cost_weight=5e-3))
     draw_images(trained("digits", folder))
 
 
@@ -134,7 +134,7 @@ def draw_tokens(population: Population, of: Task) -> None:
 
 def draw_sequences(population: Population) -> None:
     of = task("in_context")
-    write("in_context_connectivity", to_png(connectivity(population, of, title="in-context regression"), dpi=72))
+    write("in_context_connectivity", to_png(connectivity(population, of, title="in-context regression"), dpi=70))
     write("neuron_values", to_png(neuron_values(population, of)))
 
 

@@ -1,6 +1,7 @@
 """The knock-out table: a network's score with every subset of its communities."""
 
 import math
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from bimt_core.population import Population
 from bimt_core.surgery import knock_out_subsets
 from bimt_core.tasks import Task
 
-MOST = 4
+MOST, LOOKED_AT = 4, 2000
 ROW = 13.0  # height, in points
 DOT_ROOM = 0.09  # width of the column of a community, as a part of the range of scores
 
@@ -25,7 +26,7 @@ def knock_out_table(
     """The test score with every subset of the largest communities kept and the others of them knocked out.
 
     A row is a subset: full dots are communities that are kept, empty ones are knocked out, and the bar is the score.
-    Neurons of smaller communities stay.
+    Neurons of smaller communities stay. Of more than 2000 test rows the first 2000 are looked at.
 
     Args:
         population: Networks trained on the task.
@@ -42,7 +43,7 @@ def knock_out_table(
     if why:
         return nothing(title, why)
     found = communities_of(one, communities)
-    scores = knock_out_subsets(one, task.to("cpu"), 0, found, most)
+    scores = knock_out_subsets(one, _first_rows(task.to("cpu")), 0, found, most)
     order = sorted(scores, key=lambda kept: -sum(kept))  # of equal numbers, as they come: largest communities first
     n = len(order[0])
     figure, (axes,) = chart(title, 1, columns=1, height=ROW * len(order))
@@ -62,6 +63,10 @@ def knock_out_table(
     sizes = ", ".join(str(len(some)) for some in found.members[:n])
     entitle(axes, "", f"test {task.score_name}   (communities of {sizes} neurons, largest first)")
     return figure
+
+
+def _first_rows(task: Task) -> Task:
+    return replace(task, test_inputs=task.test_inputs[:LOOKED_AT], test_targets=task.test_targets[:LOOKED_AT])
 
 
 def _draw_bar(axes: Axes, row: int, score: float, low: float) -> None:
