@@ -2,7 +2,7 @@
 
 Nodes are numbers here. Partitions are those of networkx, to the last node: nodes are visited in the same random order,
 neighbours in the same order, and ties go the same way. But a level is nothing but lists of neighbours, which takes a
-fifth to a tenth of the time.
+third to a sixth of the time.
 """
 
 from collections.abc import Mapping, Sequence
