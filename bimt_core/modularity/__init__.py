@@ -10,7 +10,7 @@ from bimt_core.modularity.statistics import (
     community_statistics,
     tensor_statistics,
 )
-from bimt_core.modularity.table import ModularityRow, modularity_rows, modularity_table
+from bimt_core.modularity.table import ModularityRow, modularity_table
 
 __all__ = [
     "ACTIVE",
@@ -30,7 +30,6 @@ __all__ = [
     "communities",
     "community_statistics",
     "louvain",
-    "modularity_rows",
     "modularity_table",
     "normalised_cut",
     "null_modularity",

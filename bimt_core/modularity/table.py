@@ -82,22 +82,6 @@ def modularity_table(
     return rows
 
 
-def modularity_rows(population: Population, *, seeds: int = 10) -> list[dict[str, float]]:
-    """Q of every network by every method and transform, a row a network.
-
-    Args:
-        population: Networks of finite weights.
-        seeds: Louvain runs a graph.
-
-    Returns:
-        For each network "METHOD TRANSFORM", such as "louvain raw", to Q.
-    """
-    rows: list[dict[str, float]] = [{} for _ in range(len(population))]
-    for row in modularity_table(population, seeds=seeds, null=0):
-        rows[row.network][f"{row.method} {row.transform}"] = row.modularity
-    return rows
-
-
 def _networks(population: Population) -> Iterator[dict[str, Tensor]]:
     """The tensors of each network."""
     tensors = population.to("cpu").tensors

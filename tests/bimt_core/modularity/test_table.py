@@ -10,7 +10,6 @@ from bimt_core.modularity import (
     TRANSFORMS,
     ModularityRow,
     communities,
-    modularity_rows,
     modularity_table,
     null_modularity,
     weight_graph,
@@ -52,13 +51,6 @@ def test_rows_make_a_frame():
 
 def test_no_shuffling_is_no_z():
     assert all(row.z is None and row.p_used is None for row in modularity_table(pruned(), null=0))
-
-
-def test_a_row_a_network_has_q_of_every_method_and_transform():
-    population = pruned()
-    rows, table = modularity_rows(population), modularity_table(population, null=0)
-    assert [list(row) for row in rows] == [[f"{method} {how}" for method, how in product(METHODS, TRANSFORMS)]] * 2
-    assert [q for row in rows for q in row.values()] == [row.modularity for row in table]
 
 
 def test_dead_networks_have_rows():
