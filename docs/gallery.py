@@ -107,7 +107,7 @@ def draw_moons() -> None:
     """A film, decision regions, and what is left when parts are taken away."""
     of = task("two_moons")
     snapshots = trainings(of, [of.knobs], STEPS["two_moons"], FRAMES)
-    (IMAGES / "film.gif").write_bytes(film(snapshots, of))
+    (IMAGES / "film.gif").write_bytes(film([s.population for s in snapshots], of, steps=[s.step for s in snapshots]))
     whole = snapshots[-1].population
     write("decision_regions", to_png(decision_regions(whole, of)))
     without = knock_out_neurons(whole, of, 0)

@@ -20,7 +20,6 @@ from bimt_core.pictures.legend import Colours
 from bimt_core.pictures.subject import communities_of, fault, only, spoken
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.train import Snapshot
 
 FilmFormat = Literal["gif", "mp4"]
 DPI = 75
@@ -28,23 +27,25 @@ LAST = 3  # the last picture stays as long as so many others
 
 
 def film(
-    snapshots: Sequence[Snapshot],
+    moments: Sequence[Population],
     task: Task,
     network: int = 0,
     *,
+    steps: Sequence[int] | None = None,
     file_format: FilmFormat = "gif",
     frame_s: float = 0.4,
     colours: Colours = "safe",
 ) -> bytes:
-    """A film of one network's training: its connectivity diagram at every snapshot, with step, loss and cost.
+    """A film of one network's training: its connectivity diagram at every moment, with step, loss and cost.
 
     Places stay where they are; what moves are neurons, with their labels. A community keeps its colour from one picture
     to the next as far as it shares neurons with the one before.
 
     Args:
-        snapshots: At least 2, of the same networks, in the order in which they are shown.
+        moments: At least 2 populations of the same networks, in the order in which they are shown.
         task: The task.
         network: Which network of the population.
+        steps: The training step of each moment; None where they have none.
         file_format: "gif", or "mp4", which needs the program ffmpeg.
         frame_s: How long a picture is shown, in seconds.
         colours: Of weights; see `connectivity`.
@@ -53,39 +54,44 @@ def film(
         The file.
 
     Raises:
-        ValueError: If there are fewer than 2 snapshots, the format is unknown, `frame_s` is not above 0, there is no
-            such network, or ffmpeg is needed and not found or fails.
+        ValueError: If there are fewer than 2 moments, not one step a moment, or no such network, the format is unknown,
+            `frame_s` is not above 0, or ffmpeg is needed and not found or fails.
     """
-    if len(snapshots) < 2:
-        raise ValueError(f"a film needs at least 2 snapshots, got {len(snapshots)}; connectivity draws a single one")
+    if len(moments) < 2:
+        raise ValueError(f"a film needs at least 2 moments, got {len(moments)}; connectivity draws a single one")
+    if steps is not None and len(steps) != len(moments):
+        raise ValueError(f"steps must be one a moment: {len(moments)} moments, got {len(steps)}")
     if file_format not in get_args(FilmFormat):
         raise ValueError(f"file_format must be one of {', '.join(get_args(FilmFormat))}, got {file_format!r}")
     if not frame_s > 0:
         raise ValueError(f"frame_s must be above 0, got {frame_s}")
     if file_format == "mp4" and shutil.which("ffmpeg") is None:
         raise ValueError("an mp4 film needs the program ffmpeg, which was not found on the PATH; a gif needs none")
-    frames = _frames(snapshots, task, network, colours)
+    frames = _frames(moments, task, network, steps, colours)
     return _gif(frames, frame_s) if file_format == "gif" else _mp4(frames, frame_s)
 
 
-def _frames(snapshots: Sequence[Snapshot], task: Task, network: int, colours: Colours) -> list[Image.Image]:
+def _frames(
+    moments: Sequence[Population], task: Task, network: int, steps: Sequence[int] | None, colours: Colours
+) -> list[Image.Image]:
     """The pictures, all of one size."""
     images, before = [], Communities(0.0, ())
-    for snapshot in snapshots:
-        one = only(snapshot.population, network)
+    for i, moment in enumerate(moments):
+        one, when = only(moment, network), f"{i + 1} of {len(moments)}" if steps is None else f"step {steps[i]:,}"
         before = _matched(communities_of(one, None), before) if fault(one) is None else before
-        figure = connectivity(one, task, communities=before, title=_title(snapshot.step, one, task), colours=colours)
+        title = _title(when, one, task)
+        figure = connectivity(one, task, communities=before, title=title, colours=colours)
         images.append(to_image(figure, DPI))
     width, height = (max(image.size[i] for image in images) for i in range(2))
     width, height = width + width % 2, height + height % 2  # most films have even sides
     return [_on_white(image, width, height) for image in images]
 
 
-def _title(step: int, one: Population, task: Task) -> str:
+def _title(when: str, one: Population, task: Task) -> str:
     outputs = one.predict(task.test_inputs.cpu())
     loss = task.to("cpu").loss(outputs, task.test_targets.cpu()).item()
     cost = measure(one, task.to("cpu"), transforms=())["connection_cost"].item()
-    return f"{spoken(task)}, step {step:,}\ntest loss {loss:.2e}   connection cost {cost:.3g}"
+    return f"{spoken(task)}, {when}\ntest loss {loss:.2e}   connection cost {cost:.3g}"
 
 
 def _matched(found: Communities, before: Communities) -> Communities:
