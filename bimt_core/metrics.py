@@ -43,8 +43,7 @@ METRICS: dict[str, Metric] = {
     "modularity_newman": Metric("Newman's Q (leading eigenvectors, fine-tuned) of |w| / layer maximum", "maximize"),
     "modularity_z": Metric(
         f"how many standard deviations Q (one Louvain run) of |w| / layer maximum is above that of {SHUFFLED} networks "
-        "whose weights are shuffled within each layer; far below 0 for few weights, since shuffled ones fall apart; "
-        "0 where shuffling changes nothing",
+        "whose weights are shuffled among the neurons in use; 0 where shuffling changes nothing",
         "maximize",
     ),
 }
@@ -134,6 +133,6 @@ def _modularity_metrics(
             row += [found.modularity, len(found)]
         if thorough:
             newman = communities(weight_graph(wiring, one), "newman")
-            row += [newman.modularity, null_modularity(wiring, one, n=SHUFFLED).z]
+            row += [newman.modularity, null_modularity(wiring, one, among="used", n=SHUFFLED).z]
         values[:, network] = torch.tensor(row, dtype=torch.float64)
     return dict(zip(names, values, strict=True))

@@ -115,7 +115,7 @@ def parallel(
         range=[-0.2, len(names) - 0.5],
     )
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
-    return _finished(figure, 480, top=60, legend_below=True)
+    return _finished(figure, 500, top=84, legend_below=True)
 
 
 def importance(found: dict[str, dict[str, float]]) -> Chart:

@@ -9,10 +9,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from bimt_core import task
 from sweeps import runs
 from sweeps.capacity import compiles, cores, measured_cohort_size, trials_that_fit, workers_of
 from sweeps.cohort import CohortTrainable
+from sweeps.pictures import front_pictures
 from sweeps.progress import Watcher
+from sweeps.recipe import Params
 from sweeps.report import report
 from sweeps.results import Sweep
 from sweeps.search import CohortSearch
@@ -28,6 +31,7 @@ QUIET_RAY = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table whatever the verbosity
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+MOST_DRAWN = 8  # trials of the front that have more pictures than the others
 NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
 
 
@@ -130,6 +134,7 @@ def _run(
                     if spec.cohort_size == "auto":
                         search.cohort_size = measured_cohort_size(spec, workers, fits)
                     _fit(spec, store, search, workers, trainable)
+                    _draw_front(spec, ledger, tracker, search)
                 finally:
                     wall_s = time.monotonic() - started
     finally:
@@ -189,6 +194,34 @@ def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trai
     )
     tuner.fit()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _draw_front(spec: SweepSpec, ledger: Ledger, tracker: Tracker, search: CohortSearch) -> None:
+    """Has workers draw more of the trials of this launch that are on the front: some of them, spread along it."""
+    import ray
+
+    @ray.remote(num_cpus=spec.resources.cpus)
+    def drawn(params: Params, history: bytes) -> tuple[dict[str, bytes], float]:
+        began = time.perf_counter()
+        files = front_pictures(task(spec.task, spec.data_seed), params, history)
+        return files, time.perf_counter() - began
+
+    records = {record.number: record for record in ledger.records()}
+    chosen = spread(sorted(search.histories, key=lambda number: records[number].mean[spec.objectives[0].metric]))
+    jobs = {number: drawn.remote(records[number].params, search.histories[number]) for number in chosen}
+    for number, job in jobs.items():
+        try:
+            files, seconds = ray.get(job)
+        except ray.exceptions.RayError as error:  # pictures are no reason for a sweep to fail
+            files, seconds = {"figures/error.txt": str(error).encode()}, 0.0
+        search.clock.add([("drawing", seconds)])
+        tracker.record(runs.front_drawn(ledger.sweep_id, number, files))
+
+
+def spread(numbers: list[int]) -> list[int]:
+    """As many as are drawn, the ends among them."""
+    n = min(len(numbers), MOST_DRAWN)
+    return [numbers[round(i * (len(numbers) - 1) / max(n - 1, 1))] for i in range(n)]
 
 
 def _cohort_name(trial: Any) -> str:

@@ -7,6 +7,8 @@ from bimt_core import (
     Task,
     connectivity,
     contact_sheet,
+    figures,
+    film,
     interactive,
     louvain,
     sketch,
@@ -14,9 +16,10 @@ from bimt_core import (
     to_svg,
     weight_graph,
 )
-from sweeps.history import Moment, to_safetensors
+from sweeps.history import Moment, from_safetensors, to_safetensors
+from sweeps.recipe import Params, recipe
 
-SKETCH = "diagrams/sketch.svg"
+HISTORY, SKETCH = "history.safetensors", "diagrams/sketch.svg"
 
 
 def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:
@@ -28,7 +31,7 @@ def best_and_median(figures: Mapping[str, list[float]]) -> tuple[int, int]:
 def pictures(
     networks: Population,
     the_task: Task,
-    figures: Mapping[str, list[float]],
+    values: Mapping[str, list[float]],
     seeds: tuple[int, ...],
     history: Sequence[Moment],
 ) -> dict[str, bytes]:
@@ -37,7 +40,7 @@ def pictures(
     Args:
         networks: The replicates.
         the_task: The task, on the CPU.
-        figures: Each metric's values over the replicates.
+        values: Each metric's values over the replicates.
         seeds: One a replicate.
         history: The replicates along training.
 
@@ -46,10 +49,10 @@ def pictures(
     """
 
     def caption(replicate: int) -> str:
-        score, cost, q = (figures[name][replicate] for name in ("score", "connection_cost", "modularity"))
+        score, cost, q = (values[name][replicate] for name in ("score", "connection_cost", "modularity"))
         return f"{the_task.score_name} {score:.3f}   cost {cost:.2f}   Q {q:.2f}"
 
-    best, median = best_and_median(figures)
+    best, median = best_and_median(values)
     found = louvain(weight_graph(networks.network.wiring, {n: t[best] for n, t in networks.tensors.items()}))
     title = f"{the_task.name}, best replicate (seed {seeds[best]})\n{caption(best)}"
     figure = connectivity(networks, the_task, best, communities=found, title=title)
@@ -57,7 +60,7 @@ def pictures(
     marks = {best: ", best", median: ", median"} if len(seeds) > 2 else {}
     titles = [f"seed {seed}{marks.get(i, '')}\n{caption(i)}" for i, seed in enumerate(seeds)]
     return {
-        "history.safetensors": to_safetensors(history, best),
+        HISTORY: to_safetensors(history, best),
         "diagrams/best.png": to_png(figure),
         "diagrams/best.svg": to_svg(figure),
         "diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles)),
@@ -66,3 +69,24 @@ def pictures(
             populations, the_task, best, steps=steps, communities=found, title=title
         ).encode(),
     }
+
+
+def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, bytes]:
+    """What is to be seen beyond that of a trial on the front: the task's own figures, and the film of training.
+
+    Args:
+        the_task: The task, on the CPU.
+        params: The trial's hyperparameters.
+        history: Its best replicate along training; see `history.to_safetensors`.
+
+    Returns:
+        Artifact path to content; no film where only the end of training was kept.
+    """
+    moments = from_safetensors(history, recipe(the_task, params).network)
+    populations, steps = [moment.population for moment in moments], [moment.step for moment in moments]
+    same_numbers = the_task.in_dtype(populations[-1].flat.dtype)
+    drawn = {name: figure for name, figure in figures(populations[-1], same_numbers).items() if name != "connectivity"}
+    files = {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
+    if len(moments) > 1:
+        files["figures/training.gif"] = film(populations, same_numbers, steps=steps)
+    return files

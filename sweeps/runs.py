@@ -171,6 +171,11 @@ def front_marked(sweep_id: str, record: TrialRecord, *, on_front: bool) -> Recor
     return _of_trial(sweep_id, record.number, tags=tags)
 
 
+def front_drawn(sweep_id: str, number: int, files: Mapping[str, bytes]) -> Record:
+    """More pictures of a trial that is on the Pareto front."""
+    return _of_trial(sweep_id, number, files=files)
+
+
 def sweep_ended(
     spec: SweepSpec, sweep_id: str, front: list[TrialRecord], account: Mapping[str, float], *, complete: bool
 ) -> Record:

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 from bimt_core import task
 from sweeps import runs
 from sweeps.cohort import CohortSpec, Member
-from sweeps.pictures import SKETCH
+from sweeps.pictures import HISTORY, SKETCH
 from sweeps.progress import Status
 from sweeps.recipe import recipe
 from sweeps.study import Attempt, Ledger, TrialRecord
@@ -52,12 +52,14 @@ class CohortSearch(Searcher):
     Attributes:
         cohort_size: Trials of a cohort; 1 until it is set where the sweep says "auto".
         sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
+        histories: How the best replicates of those on the front were trained, by number; see `sweeps.history`.
     """
 
     def __init__(self, ledger: Ledger, tracker: Tracker, *, compiled: bool = False) -> None:
         super().__init__()
         self.cohort_size = 1 if ledger.spec.cohort_size == "auto" else ledger.spec.cohort_size
         self.sketches: dict[int, str] = {}
+        self.histories: dict[int, bytes] = {}
         self._compiled = compiled
         self.clock = _Clock()
         self._ledger, self._tracker, self._spec = ledger, tracker, ledger.spec
@@ -186,8 +188,11 @@ class CohortSearch(Searcher):
             self._complete += 1
             if SKETCH in files[number]:
                 self.sketches[number] = files[number][SKETCH].decode()
+                self.histories[number] = files[number][HISTORY]
         result["files"].clear()  # Tune keeps the last result of every trial
         self._front = self._read_front()
+        on_front = {record.number for record in self._front}
+        self.histories = {number: history for number, history in self.histories.items() if number in on_front}
 
     def _lost(self, cohort: _Cohort, reason: str, trace: str) -> None:
         """A member that was alone has failed; of several, each is tried alone, so that only the culprit fails."""

@@ -106,6 +106,9 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
             "replicates.json",
             "weights.safetensors",
         }
+        drawn = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+        on_front = {"figures/decision_regions.png", "figures/knock_out_table.png", "figures/training.gif"}
+        assert drawn == (on_front if number in sweep.pareto().index else set())
     page = client.download_artifacts(parent.info.run_id, "report.html")
     assert '"name":"short"' in Path(page).read_text()
     assert Path(page).stat().st_size == pytest.approx(1e6 * summary.report_mb, rel=0.01)
@@ -115,6 +118,26 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
     assert steps == [0, 20, 40, 60]
     scores = [sweep.network(number, replicate).score() for replicate in range(2)]
     assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("front", "drawn"),
+    [([], []), ([4], [4]), (list(range(8)), list(range(8))), (list(range(15)), [0, 2, 4, 6, 8, 10, 12, 14])],
+)
+def test_of_a_long_front_some_are_drawn_spread_along_it(front: list[int], drawn: list[int]) -> None:
+    assert driver_module.spread(front) == drawn
+
+
+def test_pictures_that_cannot_be_drawn_are_no_reason_to_fail(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> dict[str, bytes]:
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(driver_module, "front_pictures", broken)
+    summary = launch(spec_of(trials=2), store)
+    assert (summary.complete, summary.report_problem) == (2, None)
+    client = mlflow.MlflowClient(store.mlflow_uri)
+    (run, *_) = (run for run in trial_runs(store) if run.data.tags["bimt.front"] == "yes")
+    assert "no ink" in Path(client.download_artifacts(run.info.run_id, "figures/error.txt")).read_text()
 
 
 def test_launching_again_continues(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
