@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from bimt_core.metrics import measure
+from bimt_core.modularity import Communities
 from bimt_core.pictures.canvas import INK, MARGIN, MUTED, WIDTH, Canvas
 from bimt_core.pictures.labels import LINE, PAD, Labels, readable, shortened
 from bimt_core.pictures.layout import Layout, Row, layout
 from bimt_core.pictures.legend import Colours, draw_legend
 from bimt_core.pictures.panel import Panel
-from bimt_core.pictures.subject import communities_of, fault, spoken, tensors_of
+from bimt_core.pictures.subject import BROKEN, communities_of, cost_of, fault, spoken, tensors_of
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
@@ -79,10 +78,10 @@ def ablation_grid(
             gap, depth = _lengths(line.rows_of, width)
             panel = Panel(canvas, line.rows_of, x, bottom + inputs.height + PAD, width, gap, depth, colours)
             one = line.populations[method].select([0]).to("cpu")
-            _draw(panel, one, f"{spoken(line.task)}.{method}")
+            found = _draw(panel, one, f"{spoken(line.task)}.{method}")
             panel.label(one.input_labels[0], inputs, line.rows_of.inputs)
             panel.label(one.output_labels[0], outputs, line.rows_of.outputs)
-            _tell(canvas, x + width / 2, bottom - 3, one, line.task, width)
+            _tell(canvas, x + width / 2, bottom - 3, one, line.task, found, width)
         top = bottom - beneath
     draw_legend(canvas, [], None, colours=colours)
     return canvas.figure
@@ -119,19 +118,22 @@ def _labels(line: _Line, width: float) -> tuple[Labels, Labels]:
     return inputs, outputs
 
 
-def _draw(panel: Panel, one: Population, name: str) -> None:
+def _draw(panel: Panel, one: Population, name: str) -> Communities:
+    """Draws a population of one network; returns its communities."""
     why = fault(one)
     if why:
         one = replace(one, flat=torch.zeros_like(one.flat))
-    panel.draw(tensors_of(one), communities_of(one, None), name)
+    found = communities_of(one, None)
+    panel.draw(tensors_of(one), found, name)
     if why:
         panel.say(why)
+    return found
 
 
-def _tell(canvas: Canvas, x: float, top: float, one: Population, task: Task, width: float) -> None:
+def _tell(canvas: Canvas, x: float, top: float, one: Population, task: Task, found: Communities, width: float) -> None:
     """Writes a network's figures."""
-    figures: Mapping[str, Tensor] = measure(one, task.to("cpu"), transforms=("layer_max",))
-    score, cost, q = (figures[name].item() for name in ("score", "connection_cost", "modularity"))
-    for i, text in enumerate((f"{readable(task.score_name)} {score:.3f}", f"cost {cost:.3g}   Q {q:.2f}")):
+    score = task.score(one.predict(task.test_inputs.cpu()), task.test_targets.cpu()).item()
+    told = (f"{readable(task.score_name)} {score:.3f}", f"cost {cost_of(one, task):.3g}   Q {found.modularity:.2f}")
+    for i, text in enumerate(told if fault(one) != BROKEN else ()):
         y = top - (i + 0.5) * LINE * FIGURES
         canvas.text(x, y, *shortened(text, FIGURES, width), INK if i == 0 else MUTED)

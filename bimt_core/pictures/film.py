@@ -12,12 +12,11 @@ import torch
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from bimt_core.metrics import measure
 from bimt_core.modularity import Communities
 from bimt_core.pictures.canvas import to_image, with_palette
 from bimt_core.pictures.diagram import connectivity
 from bimt_core.pictures.legend import Colours
-from bimt_core.pictures.subject import communities_of, fault, only, spoken
+from bimt_core.pictures.subject import communities_of, cost_of, fault, only, spoken
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
@@ -90,8 +89,7 @@ def _frames(
 def _title(when: str, one: Population, task: Task) -> str:
     outputs = one.predict(task.test_inputs.cpu())
     loss = task.to("cpu").loss(outputs, task.test_targets.cpu()).item()
-    cost = measure(one, task.to("cpu"), transforms=())["connection_cost"].item()
-    return f"{spoken(task)}, {when}\ntest loss {loss:.2e}   connection cost {cost:.3g}"
+    return f"{spoken(task)}, {when}\ntest loss {loss:.2e}   connection cost {cost_of(one, task):.3g}"
 
 
 def _matched(found: Communities, before: Communities) -> Communities:

@@ -1,6 +1,7 @@
 """The knock-out table: a network's score with every subset of its communities."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from matplotlib.axes import Axes
@@ -50,13 +51,12 @@ def knock_out_table(
     low = min(0.0, *(score for score in scores.values() if math.isfinite(score)))
     low = max(low, -1.0)  # an R^2 far below 0 says no more than that
     step = DOT_ROOM * (1 - low)
-    for row, kept in enumerate(order):
-        _draw_bar(axes, row, scores[kept], low)
-        for i, is_kept in enumerate(kept):
-            colour = COMMUNITY[i] if is_kept else "white"
-            edge = colour if is_kept else INACTIVE
-            gid = f"dot{row}.{i}"
-            axes.scatter(low - (n - i) * step, row, s=34, color=colour, edgecolors=edge, linewidths=1.0, gid=gid)
+    _draw_bars(axes, [scores[kept] for kept in order], low)
+    dots = [(low - (n - i) * step, row) for row in range(len(order)) for i in range(n)]
+    faces = [COMMUNITY[i] if is_kept else "white" for kept in order for i, is_kept in enumerate(kept)]
+    edges = [INACTIVE if face == "white" else face for face in faces]
+    across, up = zip(*dots, strict=True)
+    axes.scatter(across, up, s=34, c=faces, edgecolors=edges, linewidths=1.0, gid="kept")
     axes.set(ylim=(len(order) - 0.4, -0.6), xlim=(low - (n + 0.6) * step, 1.12), yticks=[])
     axes.set_xticks([tick for tick in (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0) if tick >= low])
     axes.spines["left"].set_visible(False)
@@ -69,6 +69,10 @@ def _first_rows(task: Task) -> Task:
     return replace(task, test_inputs=task.test_inputs[:LOOKED_AT], test_targets=task.test_targets[:LOOKED_AT])
 
 
-def _draw_bar(axes: Axes, row: int, score: float, low: float) -> None:
-    axes.barh(row, max(score, low) - low, left=low, height=0.62, color=INK if row == 0 else MUTED, gid=f"score{row}")
-    axes.text(max(score, low) + 0.01, row, f"{score:.3f}", va="center", fontsize=TEXT, color=INK)
+def _draw_bars(axes: Axes, scores: Sequence[float], low: float) -> None:
+    """A bar and a number for each score, the first of the whole network."""
+    ends = [max(score, low) for score in scores]
+    colours = [INK] + [MUTED] * (len(scores) - 1)
+    axes.barh(range(len(scores)), [end - low for end in ends], left=low, height=0.62, color=colours, gid="score")
+    for row, (score, end) in enumerate(zip(scores, ends, strict=True)):
+        axes.text(end + 0.01, row, f"{score:.3f}", va="center", fontsize=TEXT, color=INK, parse_math=False)

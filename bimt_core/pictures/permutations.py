@@ -51,6 +51,7 @@ def strip_plots(population: Population, task: Task, network: int = 0, *, most: i
     order = sorted(range(len(names)), key=lambda i: (-signs[i], i)) if signs else list(range(len(names)))
     colours = [(EVEN if signs[i] > 0 else ODD) if signs else COMMUNITY[0] for i in order]
     shown = places[:most]
+    title += f" (the strongest {len(shown)})" if len(shown) < len(places) else ""
     title += "\neven permutations left, odd ones right" if signs else ""
     figure, panels = chart(title, len(shown), columns=1, height=STRIP, bottom=2, left=78, foot=NAMES)
     for axes, place in zip(panels, shown, strict=True):

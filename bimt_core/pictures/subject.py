@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
@@ -45,6 +46,13 @@ def tensors_of(one: Population) -> Mapping[str, Tensor]:
 def communities_of(one: Population, given: Communities | None) -> Communities:
     """The communities that are given, or else those of |w| / layer maximum."""
     return louvain(weight_graph(one.network.wiring, tensors_of(one))) if given is None else given
+
+
+def cost_of(one: Population, task: Task) -> float:
+    """The connection cost with the task's published weight factor and layer distance, as it is tracked."""
+    factor, distance = (one.flat.new_full((1,), v) for v in (task.knobs.weight_factor, task.knobs.layer_distance))
+    cost = ConnectionCost.of(one.network.wiring)
+    return connection_cost(one.flat, cost.coefficients(factor, distance)).item()
 
 
 def embedding_of(one: Population, task: Task) -> Wire:

@@ -17,12 +17,15 @@ def test_every_subset_has_its_dots_and_its_score(sparse):
     population = sparse(of, kept=0.8)
     (axes,) = knock_out_table(population, of, communities=GIVEN).axes
     expected = knock_out_subsets(population, of, 0, GIVEN)
-    dots = {artist.get_gid(): to_hex(artist.get_facecolor()[0]) for artist in axes.collections}
-    bars = {bar.get_gid(): bar.get_width() for bar in axes.patches}
+    (dots,) = axes.collections
+    colours = np.array([to_hex(colour) for colour in dots.get_facecolor()]).reshape(4, 2)
+    places = np.asarray(dots.get_offsets()).reshape(4, 2, 2)
+    assert (places[:, 0, 0] < places[:, 1, 0]).all() and (places[..., 1] == np.arange(4)[:, None]).all()
+    bars = [bar.get_width() for bar in sorted(axes.patches, key=lambda bar: bar.get_y())]
     subsets = []
     for row in range(4):
-        kept = tuple(dots[f"dot{row}.{i}"] == COMMUNITY[i] for i in range(2))
-        assert bars[f"score{row}"] == pytest.approx(expected[kept])
+        kept = tuple(colours[row, i] == COMMUNITY[i] for i in range(2))
+        assert bars[row] == pytest.approx(expected[kept])
         assert f"{expected[kept]:.3f}" in [text.get_text() for text in axes.texts]
         subsets.append(kept)
     assert subsets[0] == (True, True) and subsets[-1] == (False, False) and len(set(subsets)) == 4
