@@ -59,11 +59,11 @@ def pictures(
     populations, steps = [m.population for m in history], [m.step for m in history]
     marks = {best: ", best", median: ", median"} if len(seeds) > 2 else {}
     titles = [f"seed {seed}{marks.get(i, '')}\n{caption(i)}" for i, seed in enumerate(seeds)]
+    known = [found if i == best else None for i in range(len(seeds))]
     return {
         HISTORY: to_safetensors(history, best),
         "diagrams/best.png": to_png(figure),
-        "diagrams/best.svg": to_svg(figure),
-        "diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles)),
+        "diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles, communities=known)),
         SKETCH: sketch(networks, the_task, best, communities=found).encode(),
         "diagrams/interactive.html": interactive(
             populations, the_task, best, steps=steps, communities=found, title=title
@@ -72,7 +72,7 @@ def pictures(
 
 
 def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, bytes]:
-    """What is to be seen beyond that of a trial on the front: the task's own figures, and the film of training.
+    """What is to be seen beyond that of a trial on the front: the diagram for print, the task's figures, and a film.
 
     Args:
         the_task: The task, on the CPU.
@@ -85,8 +85,9 @@ def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, 
     moments = from_safetensors(history, recipe(the_task, params).network)
     populations, steps = [moment.population for moment in moments], [moment.step for moment in moments]
     same_numbers = the_task.in_dtype(populations[-1].flat.dtype)
-    drawn = {name: figure for name, figure in figures(populations[-1], same_numbers).items() if name != "connectivity"}
-    files = {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
+    drawn = figures(populations[-1], same_numbers)
+    files = {"diagrams/best.svg": to_svg(drawn.pop("connectivity"))}
+    files |= {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
     if len(moments) > 1:
         files["figures/training.gif"] = film(populations, same_numbers, steps=steps)
     return files

@@ -38,6 +38,7 @@ def history(name, params, steps):
 def test_a_trial_on_the_front_has_its_tasks_own_figures_and_a_film(name, figures):
     params = {"hidden_width": 6}
     files = front_pictures(task(name), params, history(name, params, [0, 20, 40]))
+    assert files.pop("diagrams/best.svg").count(b"</svg>") == 1
     assert set(files) == {"figures/training.gif", *(f"figures/{figure}.png" for figure in figures)}
     assert all(Image.open(io.BytesIO(content)).size > (100, 100) for content in files.values())
     assert Image.open(io.BytesIO(files["figures/training.gif"])).n_frames == 3

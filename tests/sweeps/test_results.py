@@ -223,7 +223,6 @@ def test_a_trial_is_copied_out(sweep, finished, tmp_path):
     assert sorted(path.name for path in written[3].iterdir()) == [
         "all_replicates.png",
         "best.png",
-        "best.svg",
         "interactive.html",
         "sketch.svg",
     ]
