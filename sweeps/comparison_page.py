@@ -144,13 +144,29 @@ def page(title: str, comparisons: Sequence[Comparison], picture: str | None = No
         f"{replicates} networks a variant, the same {replicates} seeds for all. ± is half the 95 % interval of the "
         "mean (Student's t). Tests are Wilcoxon's signed-rank test over pairs of equal seeds, two-sided, with Holm's "
         f"correction over the variants; a difference is *sure* where the corrected p is below {SURE:g}.",
-        *([f"![One network a variant]({picture})"] if picture else []),
+        "z is how many standard deviations modularity (|w| / layer maximum, one Louvain run) is above that of 100 networks "
+        "with the weights of each layer shuffled; for *z used* they are shuffled among the neurons in use only, for few "
+        "weights thrown among all neurons fall into many pieces, whose Q is high.",
+        _settings(comparisons),
+        *([f"![One network a variant, that of median test loss]({picture})"] if picture else []),
         "## How modular, by every definition",
         ranks_note(comparisons),
         ranks(comparisons),
         *(_section(comparison) for comparison in comparisons),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _settings(comparisons: Sequence[Comparison]) -> str:
+    """What the variants are, where they are the same in all sweeps."""
+    variants = comparisons[0].sweep.spec.variants
+    if any(comparison.sweep.spec.variants != variants for comparison in comparisons):
+        return "Each sweep has variants of its own."
+    told = [
+        f"- **{name}**: {', '.join(f'{key} {value}' for key, value in settings.items()) or 'as the task says'}"
+        for name, settings in variants.items()
+    ]
+    return "\n".join(told)
 
 
 def ranks_note(comparisons: Sequence[Comparison]) -> str:
