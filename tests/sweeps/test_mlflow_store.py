@@ -3,8 +3,18 @@ import shutil
 
 import pytest
 
+from sweeps import mlflow_store
 from sweeps.errors import StoreError
-from sweeps.mlflow_store import KEY_TAG, client, create_database, download, find_run, refused, runs_link
+from sweeps.mlflow_store import (
+    KEY_TAG,
+    client,
+    create_database,
+    download,
+    find_run,
+    read_all,
+    refused,
+    runs_link,
+)
 
 
 @pytest.fixture
@@ -86,3 +96,25 @@ def test_what_mlflow_refuses_is_not_what_it_cannot_do(uri, run):
         client("http://127.0.0.1:1").get_experiment_by_name("small")
     assert not refused(caught.value)
     assert not refused(OSError("disk full"))
+
+
+@pytest.mark.parametrize("page", [1, 1000])
+def test_one_artifact_of_every_run_is_read(uri, run, monkeypatch, page):
+    monkeypatch.setattr(mlflow_store, "MOST_RUNS", page)
+    mlflow = client(uri)
+    other = mlflow.create_run(run.info.experiment_id, tags={KEY_TAG: "id/2"})
+    mlflow.log_text(other.info.run_id, "a: 2", "folder/config.yaml")
+    foreign = mlflow.create_run(run.info.experiment_id)
+    mlflow.log_text(foreign.info.run_id, "a: 3", "folder/config.yaml")
+    assert read_all(uri, "small", "folder/config.yaml") == {"id/1": b"a: 1", "id/2": b"a: 2"}
+    assert read_all(uri, "small", "none.svg") == read_all(uri, "none", "folder/config.yaml") == {}
+
+
+def test_a_store_without_a_database_has_no_artifacts_and_gets_none(tmp_path):
+    assert read_all(f"sqlite:///{tmp_path / 'mlflow.db'}", "small", "x") == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_mlflow_that_does_not_answer_is_told():
+    with pytest.raises(StoreError, match="cannot read runs from MLflow: "):
+        read_all("http://127.0.0.1:9", "small", "x")
