@@ -7,6 +7,7 @@ from itertools import combinations
 import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -156,8 +157,8 @@ def _draw_graph(
     name: str,
 ) -> None:
     for pairs, width in zip(moves, (2.2, 0.8), strict=True):
-        for pair in pairs:
-            axes.plot(*points[list(pair)].T, color=INACTIVE, linewidth=width, zorder=1)
+        ends = list(points[np.array(pairs, dtype=np.int64).reshape(-1, 2)])
+        axes.add_collection(LineCollection(ends, colors=INACTIVE, linewidths=width, zorder=1, gid="moves"))
     axes.scatter(points[:, 0], points[:, 1], s=52, c=colours, edgecolors=MUTED, linewidths=0.7, gid=name)
     for text, at in zip(names, points.tolist(), strict=True):
         axes.annotate(text.split()[0], at, (0, 4.6), textcoords="offset points", ha="center", fontsize=4.8, color=INK)

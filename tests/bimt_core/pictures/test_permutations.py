@@ -80,12 +80,16 @@ def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
     of, population = only_neuron(sparse, 2, parity)
     figure = cayley_graph(population, of)
     by_name = {artist.get_gid(): artist for axes in figure.axes for artist in axes.collections}
+    moves = [artist for artist in figure.axes[0].collections if artist.get_gid() == "moves"]
+    del by_name["moves"]
     assert set(by_name) == {"parity", "neuron2"}
     assert [to_hex(c) for c in by_name["parity"].get_facecolors()] == [EVEN if p > 0 else ODD for p in parity]
     colours = {to_hex(c) for c in by_name["neuron2"].get_facecolors()}
     assert len(colours) == 2
     np.testing.assert_allclose(by_name["parity"].get_offsets(), by_name["neuron2"].get_offsets())
-    assert len(figure.axes[0].lines) == 36
+    assert [len(lines.get_segments()) for lines in moves] == [12, 24]
+    ends = {tuple(np.round(end, 9)) for lines in moves for ends in lines.get_segments() for end in ends}
+    assert ends == {tuple(np.round(at, 9)) for at in np.asarray(by_name["parity"].get_offsets())}
     assert [text.get_text() for text in figure.axes[0].texts] == ["".join(map(str, p)) for p in S4]
 
 
