@@ -281,6 +281,8 @@ def test_a_trainable_goes_on_in_another_process_from_its_checkpoint(three, tmp_p
     first.save_checkpoint(str(tmp_path))
     second.load_checkpoint(str(tmp_path))
     assert second.step()["figures"] == list(three[1].figures)
+    rest = [second.step() for _ in three[2:]]
+    assert rest[-1]["files"] == list(three[-1].files.items()), "weights, pictures and the whole history"
 
 
 def test_a_trainable_keeps_nothing_of_the_cohort_before(three):
