@@ -41,6 +41,16 @@ def test_a_point_has_the_colour_of_its_class(swapped):
         np.testing.assert_allclose(image[:, side], np.broadcast_to(expected, image[:, side].shape), atol=1e-3)
 
 
+def test_high_points_are_drawn_high():
+    of, population = by_sign(task("two_moons"))
+    population.tensors["weight0"][0] = torch.tensor([[0.0, 0.0], [0.0, 40.0]])
+    (axes,) = decision_regions(population, of).axes
+    (image,) = axes.images
+    assert image.origin == "lower" and axes.get_ylim()[0] < axes.get_ylim()[1]
+    expected = 1 - PALE * (1 - np.array(to_rgb(CLASSES[1])))
+    np.testing.assert_allclose(np.asarray(image.get_array())[-1, 0], expected, atol=1e-3)
+
+
 def test_the_border_is_where_the_classes_are_even():
     of, population = by_sign(task("two_moons"))
     (axes,) = decision_regions(population, of).axes

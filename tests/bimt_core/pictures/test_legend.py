@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 from bimt_core.pictures.canvas import WIDTH, Canvas
-from bimt_core.pictures.legend import COMMUNITY, OTHER, draw_legend, signs
+from bimt_core.pictures.legend import COMMUNITY, NEGATIVE, OTHER, POSITIVE, draw_legend, signs
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,9 @@ def test_weights_have_the_colours_of_choice() -> None:
     draw_legend(canvas, [], 0, colours="paper")
     drawn = {artist.get_gid(): to_hex(artist.get_colors()[0]) for artist in canvas.figure.artists[:2]}
     assert drawn == {"legend.positive": "#0000ff", "legend.negative": "#ff0000"}
+    canvas = Canvas.of(WIDTH, 50)
+    draw_legend(canvas, [], 0)
+    assert [to_hex(artist.get_colors()[0]) for artist in canvas.figure.artists[:2]] == [POSITIVE, NEGATIVE]
 
 
 def test_unknown_colours_are_refused() -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,15 @@ def test_of_sequences_the_last_place_and_scored_outputs_are_shown(sparse):
     (dots,) = axes.collections
     np.testing.assert_allclose(dots.get_offsets()[:, 0], of.test_targets[:1000, -1, 0])
     assert axes.get_title(loc="left").startswith("w x")
+
+
+def test_outputs_that_are_not_scored_are_left_out(sparse):
+    of = task("in_context")
+    of = replace(of, scored=of.scored.flip(1))
+    (axes,) = predicted_against_true(sparse(of), of).axes
+    predicted = sparse(of).predict(of.test_inputs)[0, :1000, -1, 1]
+    np.testing.assert_allclose(axes.collections[0].get_offsets()[:, 1], predicted)
+    assert axes.get_title(loc="left").startswith("unused")
 
 
 def test_weights_that_are_not_finite_are_told(sparse, said):
