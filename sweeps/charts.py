@@ -225,7 +225,7 @@ class _Scale:
     """
 
     def __init__(self, values: pd.Series, tried: Parameter | None = None) -> None:
-        known = [v for v in values.tolist() if not _is_missing(v)]
+        known = [v for v in values.tolist() if not is_missing(v)]
         self._names = list(map(str, tried.choices)) if isinstance(tried, Choices) else None
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
             self._names = self._names or sorted({str(v) for v in known})
@@ -236,7 +236,7 @@ class _Scale:
 
     def at(self, value: Any) -> float | None:
         """From 0 to 1; None for what is missing."""
-        if _is_missing(value):
+        if is_missing(value):
             return None
         if self._names is not None:
             return self._names.index(str(value)) / max(len(self._names) - 1, 1)
@@ -322,10 +322,11 @@ def _said(metric: str, objectives: Sequence[Objective]) -> str:
 
 
 def _plain(values: Any) -> list[Any]:
-    return [None if _is_missing(v) else v for v in values.tolist()]
+    return [None if is_missing(v) else v for v in values.tolist()]
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a frame has no value there."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

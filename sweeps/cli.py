@@ -186,12 +186,17 @@ def compare(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Measure all networks of the variants again and compare them, seed by seed."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from sweeps.capacity import cores
     from sweeps.comparison_page import compared, page, write
 
     comparisons = []
-    for comparison in compared(name, _store(store, storage, tracking_uri)):
-        print(f"measured {comparison.sweep.spec.name}", file=sys.stderr, flush=True)
-        comparisons.append(comparison)
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+        for comparison in compared(name, _store(store, storage, tracking_uri), pool):
+            print(f"measured {comparison.sweep.spec.name}", file=sys.stderr, flush=True)
+            comparisons.append(comparison)
     if output is None:
         print(page(name, comparisons))
     else:

@@ -1,13 +1,15 @@
 """Variants compared network by network: means with intervals, and tests in which equal seeds are pairs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from scipy import stats
 
-from bimt_core import METRICS, Population, measure
+from bimt_core import METRICS, Population, Task, measure
 from bimt_core.modularity import modularity_table
 from sweeps.errors import BadInputError
 from sweeps.results import Sweep, open_sweep
@@ -37,24 +39,32 @@ def compared_sweeps(name: str, store: Store) -> list[Sweep]:
     return sorted(sweeps, key=lambda sweep: sweep.trials()["started"].min())
 
 
-def figures_of(sweep: Sweep) -> Iterator[pd.DataFrame]:
+def figures_of(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]:
     """Measures every network of a sweep with variants again, from its weights.
 
     Args:
         sweep: A sweep with variants.
+        pool: What measures; a job a variant, of seconds to minutes.
 
-    Yields:
+    Returns:
         A frame a variant that has been trained, in the order of the spec: one row a network with "variant", "seed",
         the metrics of `bimt_core.METRICS`, modularity by every method and transform ("Q louvain raw", ...) and "z" and
         "z_used", how many standard deviations modularity is above that of shuffled weights (`null_modularity`).
     """
+    jobs = []
     for variant, trial in trained_variants(sweep).items():
         population, the_task = sweep.population(trial)
-        figures = pd.DataFrame({name: values.numpy() for name, values in measure(population, the_task).items()})
-        frame = pd.concat([figures, _modularity(population)], axis=1)
-        frame.insert(0, "variant", variant)
-        frame.insert(1, "seed", sweep.spec.seeds)
-        yield frame
+        jobs.append(pool.submit(_measured, population, the_task, variant, sweep.spec.seeds))
+    return jobs
+
+
+def _measured(population: Population, the_task: Task, variant: str, seeds: list[int]) -> pd.DataFrame:
+    torch.set_num_threads(1)  # every core has a job of its own
+    figures = pd.DataFrame({name: values.numpy() for name, values in measure(population, the_task).items()})
+    frame = pd.concat([figures, _modularity(population)], axis=1)
+    frame.insert(0, "variant", variant)
+    frame.insert(1, "seed", seeds)
+    return frame
 
 
 def trained_variants(sweep: Sweep) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """A comparison of variants as a page: which is the most modular, by which definition, and how surely."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,19 +84,23 @@ class Comparison:
         return shown, the_task
 
 
-def compared(name: str, store: Store) -> Iterator[Comparison]:
+def compared(name: str, store: Store, pool: Executor) -> Iterator[Comparison]:
     """Measures the networks of a sweep with variants, or of every sweep of a suite, that has any yet.
+
+    Args:
+        name: The sweep or suite.
+        store: Where it is.
+        pool: What measures.
 
     Raises:
         BadInputError: If there is no such sweep, it has no variants, or none is complete yet.
     """
-    found = False
-    for sweep in compared_sweeps(name, store):
-        if frames := list(figures_of(sweep)):
-            found = True
-            yield Comparison(sweep, pd.concat(frames, ignore_index=True))
-    if not found:
+    measured = [(sweep, figures_of(sweep, pool)) for sweep in compared_sweeps(name, store)]
+    if not any(jobs for _, jobs in measured):
         raise BadInputError(f"no variant of {name!r} is complete yet")
+    for sweep, jobs in measured:
+        if jobs:
+            yield Comparison(sweep, pd.concat([job.result() for job in jobs], ignore_index=True))
 
 
 def write(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[Path]:

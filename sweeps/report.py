@@ -1,7 +1,6 @@
 """The picture book: a sweep as one HTML page that needs nothing from outside."""
 
 import json
-import math
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -86,7 +85,7 @@ def _header(sweep: Sweep, trials: pd.DataFrame, problem: str | None) -> dict[str
 
 def _trial(row: pd.Series, number: int, spec: SweepSpec) -> dict[str, Any]:
     names = dict.fromkeys([*(o.metric for o in spec.objectives), *ALWAYS])
-    params = {n: _value(n, row[n]) for n in spec.hyperparameters if not _is_missing(row[n])}
+    params = {n: _value(n, row[n]) for n in spec.hyperparameters if not charts.is_missing(row[n])}
     return {
         "figures": [[name, figure(row[name], row[f"{name}_stderr"])] for name in names],
         "params": [[name, _written(params[name])] for name in spec.searched if name in params],
@@ -142,7 +141,3 @@ def _value(name: str, value: Any) -> Any:
     """A hyperparameter in its own type: frames hold numpy's numbers, and floats where some are missing."""
     plain = value.item() if hasattr(value, "item") else value
     return plain if name == "variant" else typed(name, plain)
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

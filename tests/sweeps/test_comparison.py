@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,7 +78,8 @@ def test_which_way_is_better():
 
 def test_networks_are_measured_again_from_their_weights(compared):
     sweep = open_sweep("small", compared)
-    frames = list(figures_of(sweep))
+    with ThreadPoolExecutor(1) as pool:
+        frames = [job.result() for job in figures_of(sweep, pool)]
     assert [frame["variant"].unique().tolist() for frame in frames] == [["vanilla"], ["BIMT"]]
     trials = sweep.trials().set_index("variant")
     for frame in frames:

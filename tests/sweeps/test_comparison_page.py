@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 import pytest
 
@@ -8,7 +10,8 @@ from sweeps.results import open_sweep
 
 @pytest.fixture(scope="module")
 def comparisons(compared_store):
-    return list(compared("small", compared_store))
+    with ThreadPoolExecutor(1) as pool:
+        return list(compared("small", compared_store, pool))
 
 
 @pytest.fixture(scope="module")
@@ -98,5 +101,5 @@ def test_nothing_is_complete_yet(new_store, small_spec, tmp_path):
 
     store = new_store(tmp_path)
     Ledger.launch(store, small_spec(search={}, variants={"a": {}, "b": {}}, trials=None))
-    with pytest.raises(BadInputError, match=r"^no variant of 'small' is complete yet$"):
-        list(compared("small", store))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(BadInputError, match=r"^no variant of 'small' is complete yet$"):
+        list(compared("small", store, pool))
