@@ -11,6 +11,7 @@ from bimt_core.pictures.subject import BROKEN, only, spoken
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
+WIDE, NARROW = 190.0, 130.0  # heights of panels, in points
 MOST, MOST_COLUMNS, ROWS = 12, 3, 1000  # outputs shown; side by side; test rows drawn
 
 
@@ -52,9 +53,6 @@ def predicted_against_true(population: Population, task: Task, network: int = 0)
         name = readable(names[i])
         entitle(axes, f"{name}   R² = {fit:.4f}", "true", "predicted", colour=NEGATIVE if fit < 0 else "black")
     return figure
-
-
-WIDE, NARROW = 190.0, 130.0  # heights of panels, in points
 
 
 def r_squared(true: Floats, predicted: Floats) -> float:
