@@ -118,6 +118,8 @@ def launch(
         summary = run_sweep(checked, where, watch=watcher(console, checked))
         _print_summary(summary, checked, where, as_json)
         incomplete |= summary.complete < summary.wanted
+        if summary.stopped:
+            break
     if incomplete:
         raise typer.Exit(1)
 

@@ -56,6 +56,7 @@ class Summary:
         unwritten: Records that MLflow does not have; the next launch writes them.
         tracking_problem: Why.
         gave_up: Whether the launch ended because too many trials failed.
+        stopped: Whether somebody stopped it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Summary:
     unwritten: int
     tracking_problem: str | None
     gave_up: bool
+    stopped: bool
 
 
 def launch(
@@ -125,7 +127,7 @@ def _run(
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     _interrupt_running(ledger, tracker, "its driver died")
     search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers))
-    wall_s = 0.0
+    wall_s, stopped = 0.0, False
     try:
         if ledger.count("COMPLETE") < spec.trials:
             started = time.monotonic()
@@ -134,6 +136,8 @@ def _run(
                     if spec.cohort_size == "auto":
                         search.cohort_size = measured_cohort_size(spec, workers, fits)
                     _fit(spec, store, search, workers, trainable)
+                    late = spec.time_budget_s is not None and time.monotonic() - started >= spec.time_budget_s
+                    stopped = search.status().running > 0 and not late
                     _draw_front(spec, ledger, tracker, search)
                 finally:
                     wall_s = time.monotonic() - started
@@ -164,6 +168,7 @@ def _run(
         unwritten=unwritten,
         tracking_problem=tracker.problem,
         gave_up=search.gave_up and not complete,
+        stopped=stopped,
     )
 
 

@@ -252,6 +252,7 @@ def test_a_time_budget_leaves_nothing_running_and_the_rest_waiting(store: Store)
     assert summary.complete < 6
     assert not (trials["state"] == "RUNNING").any()
     assert (trials["state"] == "WAITING").any(), "what was cut off waits for the next launch"
+    assert not summary.stopped, "nobody stopped it"
     assert {run.info.status for run in trial_runs(store)} <= {"KILLED", "FINISHED"}
 
 
@@ -327,13 +328,13 @@ def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(tmp_path: Path)
 
 
 def test_a_stop_signal_ends_the_sweep_in_order(store: Store, tmp_path: Path) -> None:
-    """Ctrl-C once: trials are cut off in the ledger, runs are closed, and the sweep can go on."""
-    long = spec_of(search={"steps": 4000}, reports=40)
+    """Ctrl-C once: trials are cut off in the ledger, runs are closed, the sweep can go on, and the next never began."""
+    long = spec_of(search={"steps": 4000}, reports=40).model_dump(mode="json")
     file = tmp_path / "long.yaml"
-    file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
+    file.write_text(yaml.safe_dump({"name": "s", "each": long, "sweeps": [{"name": "short"}, {"name": "next"}]}))
     command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _wait_for(lambda: _running(store) > 0, process)
+    _wait_for(lambda: _running(store, "s.short") > 0, process)
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     watchdog = threading.Timer(120, process.kill)
@@ -344,14 +345,16 @@ def test_a_stop_signal_ends_the_sweep_in_order(store: Store, tmp_path: Path) -> 
     assert "Traceback" not in err
     assert "of 6 trials complete" in out
     assert "goes on" in out
-    trials = open_sweep("short", store).trials()
+    trials = open_sweep("s.short", store).trials()
     assert not (trials["state"] == "RUNNING").any()
-    assert not any(run.info.status == "RUNNING" for run in runs_of(store))
+    assert not any(run.info.status == "RUNNING" for run in runs_of(store, "s.short"))
+    with pytest.raises(BadInputError, match=r"no sweep 's\.next'"):
+        open_sweep("s.next", store)
 
 
-def _running(store: Store) -> int:
+def _running(store: Store, name: str = "short") -> int:
     try:
-        states = open_sweep("short", store).trials()["state"]
+        states = open_sweep(name, store).trials()["state"]
     except BadInputError:
         return 0
     return int((states == "RUNNING").sum())
