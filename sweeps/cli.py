@@ -192,7 +192,8 @@ def compare(
     from multiprocessing import get_context
 
     from sweeps.capacity import cores
-    from sweeps.comparison_page import compared, page, write
+    from sweeps.comparison import compared
+    from sweeps.comparison_page import page, write
 
     comparisons = []
     with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:

@@ -1,7 +1,9 @@
 """Variants compared network by network: means with intervals, and tests in which equal seeds are pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,85 @@ CONFIDENCE = 0.95
 SHUFFLED = 100  # networks behind z
 DEFINITION = "Q "  # what the columns of other definitions of modularity begin with
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What is compared of one sweep.
+
+    Args:
+        sweep: A sweep with variants.
+        figures: One row a network; see `figures_of`.
+    """
+
+    sweep: Sweep
+    figures: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The sweep's own name, without its suite's."""
+        return self.sweep.spec.name.rsplit(".", maxsplit=1)[-1]
+
+    @property
+    def variants(self) -> list[str]:
+        """Those that have been trained."""
+        return [str(variant) for variant in self.figures["variant"].unique()]
+
+    @property
+    def reference(self) -> str:
+        """What the others are compared with."""
+        return self.sweep.spec.reference or list(self.sweep.spec.variants)[-1]
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """See `means`."""
+        return means(self.figures)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """See `differences`; of a reference that has failed there are none."""
+        return differences(self.figures, self.reference) if self.reference in self.variants else pd.DataFrame()
+
+    def column(self, frame: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
+        """One column of `means` or `differences`, of one metric, by variant."""
+        found = frame[column].xs(metric, level="metric")
+        return {str(variant): float(value) for variant, value in found.items()}
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why each variant without figures has none."""
+        trials = self.sweep.trials()
+        lost = trials[(trials["state"] == "FAIL") & ~trials["variant"].isin(self.variants)]
+        return dict(zip(map(str, lost["variant"]), map(str, lost["reason"]), strict=True))
+
+    def networks(self) -> tuple[dict[str, Population], Task]:
+        """Of each variant the network whose test loss is the median (the lower of two), and the task."""
+        shown = {}
+        for variant, trial in trained_variants(self.sweep).items():
+            population, the_task = self.sweep.population(trial)
+            losses = self.figures[self.figures["variant"] == variant]["test_loss"].tolist()
+            median = sorted(range(len(losses)), key=losses.__getitem__)[(len(losses) - 1) // 2]
+            shown[variant] = population.select([median])
+        return shown, the_task
+
+
+def compared(name: str, store: Store, pool: Executor) -> Iterator[Comparison]:
+    """Measures the networks of a sweep with variants, or of every sweep of a suite, that has any yet.
+
+    Args:
+        name: The sweep or suite.
+        store: Where it is.
+        pool: What measures.
+
+    Raises:
+        BadInputError: If there is no such sweep, it has no variants, or none is complete yet.
+    """
+    measured = [(sweep, figures_of(sweep, pool)) for sweep in compared_sweeps(name, store)]
+    if not any(jobs for _, jobs in measured):
+        raise BadInputError(f"no variant of {name!r} is complete yet")
+    for sweep, jobs in measured:
+        if jobs:
+            yield Comparison(sweep, pd.concat([job.result() for job in jobs], ignore_index=True))
 
 
 def compared_sweeps(name: str, store: Store) -> list[Sweep]:

@@ -1,28 +1,15 @@
 """A comparison of variants as a page: which is the most modular, by which definition, and how surely."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from bimt_core import Population, Task, ablation_grid, to_png
+from bimt_core import ablation_grid, to_png
 from sweeps import markdown
-from sweeps.comparison import (
-    DEFINITION,
-    compared_sweeps,
-    definitions_of,
-    differences,
-    figures_of,
-    is_better_high,
-    means,
-    trained_variants,
-)
+from sweeps.comparison import DEFINITION, Comparison, definitions_of, is_better_high
 from sweeps.errors import BadInputError
 from sweeps.progress import figure
-from sweeps.results import Sweep
-from sweeps.store import Store
 
 SURE = 0.05  # corrected p below which a difference is told as sure
 SHOWN = (
@@ -37,70 +24,6 @@ SHOWN = (
     "z_used",
 )
 COMPARED = ("test_loss", "connection_cost", "wiring_length", "active_weights", "modularity", "modularity_raw")
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """What is compared of one sweep.
-
-    Args:
-        sweep: A sweep with variants.
-        figures: One row a network; see `comparison.figures_of`.
-    """
-
-    sweep: Sweep
-    figures: pd.DataFrame
-
-    @property
-    def name(self) -> str:
-        """The sweep's own name, without its suite's."""
-        return self.sweep.spec.name.rsplit(".", maxsplit=1)[-1]
-
-    @property
-    def variants(self) -> list[str]:
-        """Those that have been trained."""
-        return [str(variant) for variant in self.figures["variant"].unique()]
-
-    @property
-    def reference(self) -> str:
-        """What the others are compared with."""
-        return self.sweep.spec.reference or list(self.sweep.spec.variants)[-1]
-
-    @property
-    def failed(self) -> dict[str, str]:
-        """Why each variant without figures has none."""
-        trials = self.sweep.trials()
-        lost = trials[(trials["state"] == "FAIL") & ~trials["variant"].isin(self.variants)]
-        return dict(zip(map(str, lost["variant"]), map(str, lost["reason"]), strict=True))
-
-    def networks(self) -> tuple[dict[str, Population], Task]:
-        """Of each variant the network whose test loss is the median (the lower of two), and the task."""
-        shown = {}
-        for variant, trial in trained_variants(self.sweep).items():
-            population, the_task = self.sweep.population(trial)
-            losses = self.figures[self.figures["variant"] == variant]["test_loss"].tolist()
-            median = sorted(range(len(losses)), key=losses.__getitem__)[(len(losses) - 1) // 2]
-            shown[variant] = population.select([median])
-        return shown, the_task
-
-
-def compared(name: str, store: Store, pool: Executor) -> Iterator[Comparison]:
-    """Measures the networks of a sweep with variants, or of every sweep of a suite, that has any yet.
-
-    Args:
-        name: The sweep or suite.
-        store: Where it is.
-        pool: What measures.
-
-    Raises:
-        BadInputError: If there is no such sweep, it has no variants, or none is complete yet.
-    """
-    measured = [(sweep, figures_of(sweep, pool)) for sweep in compared_sweeps(name, store)]
-    if not any(jobs for _, jobs in measured):
-        raise BadInputError(f"no variant of {name!r} is complete yet")
-    for sweep, jobs in measured:
-        if jobs:
-            yield Comparison(sweep, pd.concat([job.result() for job in jobs], ignore_index=True))
 
 
 def write(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
@@ -140,10 +63,11 @@ def page(title: str, comparisons: Sequence[Comparison], picture: str | None = No
 
     Args:
         title: Its heading.
-        comparisons: One a sweep.
+        comparisons: One a sweep, all with the same reference.
         picture: Address of a picture of networks, if there is one.
     """
-    replicates = comparisons[0].sweep.spec.replicates
+    replicates, reference = comparisons[0].sweep.spec.replicates, comparisons[0].reference
+    others = dict.fromkeys(variant for c in comparisons for variant in c.variants if variant != reference)
     parts = [
         f"# {title}",
         f"{replicates} networks a variant, the same {replicates} seeds for all. ± is half the 95 % interval of the "
@@ -154,9 +78,15 @@ def page(title: str, comparisons: Sequence[Comparison], picture: str | None = No
         "only, for few weights thrown among all neurons fall into many pieces, whose Q is high.",
         _settings(comparisons),
         *([f"![One network a variant, that of median test loss]({picture})"] if picture else []),
-        "## How modular, by every definition",
-        ranks_note(comparisons),
+        f"## Is {reference} the most modular?",
+        "By Louvain's method on |w| / layer maximum:",
+        standing(comparisons),
+        "By every definition: its rank by mean Q, and in brackets how many others it is surely above (>) and surely "
+        "below (<).",
         ranks(comparisons),
+        f"## {reference} minus each other variant",
+        "Mean of the differences by seed, and the corrected p; bold where it is sure.",
+        *(f"### Minus {other}\n\n{against(comparisons, other)}" for other in others),
         *(_section(comparison) for comparison in comparisons),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -174,33 +104,57 @@ def _settings(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(told)
 
 
-def ranks_note(comparisons: Sequence[Comparison]) -> str:
-    """How to read `ranks`."""
-    first = comparisons[0]
-    n = len(first.sweep.spec.variants)
-    return (
-        f"Rank of {first.reference} among the {n} variants by mean Q, and in brackets how many others it is surely "
-        f"above (>) and surely below (<): 1 (>{n - 1} <0) is the most modular beyond doubt."
-    )
+def standing(comparisons: Sequence[Comparison], metric: str = "modularity") -> str:
+    """A table of the variants that the reference is surely above and below in a metric, by sweep."""
+    columns = ["", "mean", "surely above", "no sure difference from", "surely below"]
+    return markdown.table(columns, [[c.name, *_standing(c, metric)] for c in comparisons])
+
+
+def _standing(comparison: Comparison, metric: str) -> list[str]:
+    if comparison.differences.empty:
+        return ["failed", "", "", ""]
+    mean, half = (comparison.column(comparison.means, metric, name)[comparison.reference] for name in ("mean", "half"))
+    p, difference = (comparison.column(comparison.differences, metric, name) for name in ("p", "mean"))
+    above = [v for v in p if p[v] < SURE and difference[v] > 0]
+    below = [v for v in p if p[v] < SURE and difference[v] < 0]
+    level = [v for v in p if v not in (*above, *below)]
+    return [figure(mean, half), *("; ".join(names) for names in (above, level, below))]
 
 
 def ranks(comparisons: Sequence[Comparison]) -> str:
-    """A table of where the reference stands, by task and definition of modularity."""
+    """A table of where the reference stands, by definition of modularity and sweep."""
     names = list(dict.fromkeys(name for c in comparisons for name in definitions_of(c.figures)))
     rows = [[name.removeprefix(DEFINITION), *(_rank(c, name) for c in comparisons)] for name in names]
     return markdown.table(["method and weights", *(c.name for c in comparisons)], rows)
 
 
 def _rank(comparison: Comparison, metric: str) -> str:
-    if comparison.reference not in comparison.variants:
+    if comparison.differences.empty:
         return "failed"
-    found = differences(comparison.figures, comparison.reference).xs(metric, level="metric")
-    sure = found[found["p"] < SURE]["mean"]
-    rank = int((found["mean"] < 0).sum()) + 1
-    return f"{rank} (>{(sure > 0).sum()} <{(sure < 0).sum()})"
+    p, difference = (comparison.column(comparison.differences, metric, name) for name in ("p", "mean"))
+    rank = 1 + sum(value < 0 for value in difference.values())
+    above, below = (sum(p[v] < SURE and sign * difference[v] > 0 for v in p) for sign in (1, -1))
+    return f"{rank} (>{above} <{below})"
+
+
+def against(comparisons: Sequence[Comparison], other: str) -> str:
+    """A table of what the reference has more than another variant, by sweep and metric."""
+    rows = [
+        [comparison.name, *(_difference(comparison, other, metric) for metric in COMPARED)]
+        for comparison in comparisons
+        if not comparison.differences.empty and other in comparison.variants
+    ]
+    return markdown.table(["", *map(_heading, COMPARED)], rows)
+
+
+def _difference(comparison: Comparison, other: str, metric: str) -> str:
+    mean, half, p = (comparison.column(comparison.differences, metric, name)[other] for name in ("mean", "half", "p"))
+    cell = f"{figure(mean, half)}, p {p:.1g}"
+    return f"**{cell}**" if p < SURE else cell
 
 
 def _section(comparison: Comparison) -> str:
+    """The figures of one sweep."""
     spec = comparison.sweep.spec
     fixed = ", ".join(f"{name} {value}" for name, value in spec.fixed.items())
     parts = [
@@ -211,37 +165,19 @@ def _section(comparison: Comparison) -> str:
         "Q by method and weights:",
         _means_table(comparison, definitions_of(comparison.figures), strip=DEFINITION),
     ]
-    if comparison.reference in comparison.variants:
-        parts += [f"{comparison.reference} minus each other variant, and the corrected p:", _differences(comparison)]
     return "\n\n".join(part.strip() for part in parts)
 
 
 def _means_table(comparison: Comparison, metrics: Sequence[str], strip: str = "") -> str:
     """Metrics down, variants across; the best mean in bold."""
-    found = means(comparison.figures)
     rows = []
     for metric in metrics:
-        mean, half = (_by_variant(found, metric, column) for column in ("mean", "half"))
+        mean, half = (comparison.column(comparison.means, metric, name) for name in ("mean", "half"))
         best = (max if is_better_high(metric) else min)(mean, key=lambda variant: mean[variant])
         cells = {v: figure(mean[v], half[v]) for v in comparison.variants}
         cells[best] = f"**{cells[best]}**"
         rows.append([_heading(metric.removeprefix(strip)), *cells.values()])
     return markdown.table(["", *comparison.variants], rows)
-
-
-def _differences(comparison: Comparison) -> str:
-    found = differences(comparison.figures, comparison.reference)
-    others = [variant for variant in comparison.variants if variant != comparison.reference]
-    rows = []
-    for metric in COMPARED:
-        mean, half, p = (_by_variant(found, metric, column) for column in ("mean", "half", "p"))
-        cells = {v: f"{figure(mean[v], half[v])}, p {p[v]:.1g}" for v in others}
-        rows.append([_heading(metric), *(f"**{cell}**" if p[v] < SURE else cell for v, cell in cells.items())])
-    return markdown.table(["", *others], rows)
-
-
-def _by_variant(found: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
-    return {str(variant): float(value) for variant, value in found[column].xs(metric, level="metric").items()}
 
 
 def _heading(metric: str) -> str:

@@ -3,7 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from sweeps.comparison_page import Comparison, compared, page, ranks, write
+from sweeps.comparison import Comparison, compared
+from sweeps.comparison_page import page, ranks, standing, write
 from sweeps.errors import BadInputError
 from sweeps.results import open_sweep
 
@@ -49,6 +50,12 @@ def test_the_reference_has_a_rank_and_sure_differences(compared_store, q, told):
     assert cells(ranks([comparison]))[-1] == ["louvain raw", told]
 
 
+def test_it_is_told_which_variants_the_reference_is_surely_above(compared_store):
+    q = {"vanilla": 0.1, "L1": 0.3, "BIMT": 0.2, "twin": 0.2}
+    comparison = made_up(compared_store, {v: [mean + seed / 100 for seed in range(10)] for v, mean in q.items()})
+    assert cells(standing([comparison], "Q louvain raw"))[-1] == ["small", "0.245 ±0.02", "vanilla", "twin", "L1"]
+
+
 def test_few_seeds_make_nothing_sure(compared_store):
     comparison = made_up(compared_store, {"vanilla": [0.1, 0.1, 0.1], "BIMT": [0.3, 0.3, 0.3]})
     assert cells(ranks([comparison]))[-1] == ["louvain raw", "1 (>0 <0)"]
@@ -60,7 +67,7 @@ def test_a_page_has_all_that_was_measured_and_what_failed(comparisons):
     assert "L1 has failed: replicate 0 diverged." in text
     assert "Not as published: steps 40, hidden_width 6." in text
     figures = comparisons[0].figures
-    (row,) = [row for row in cells(text) if row[0] == "connection cost" and "p " not in row[1]]
+    (row,) = [row for row in cells(text) if row[0] == "connection cost"]
     for variant, cell in zip(("vanilla", "BIMT"), row[1:], strict=True):
         mean = figures[figures["variant"] == variant]["connection_cost"].mean()
         assert float(cell.strip("*").split(" ")[0]) == pytest.approx(mean, rel=1e-3)
