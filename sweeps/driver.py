@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,9 +14,8 @@ from bimt_core import task
 from sweeps import runs
 from sweeps.capacity import compiles, cores, measured_cohort_size, trials_that_fit, workers_of
 from sweeps.cohort import CohortTrainable
-from sweeps.pictures import front_pictures
+from sweeps.pictures import front_pictures, spread
 from sweeps.progress import Watcher
-from sweeps.recipe import Params
 from sweeps.report import report
 from sweeps.results import Sweep
 from sweeps.search import CohortSearch
@@ -138,7 +138,8 @@ def _run(
                     _fit(spec, store, search, workers, trainable)
                     late = spec.time_budget_s is not None and time.monotonic() - started >= spec.time_budget_s
                     stopped = search.status().running > 0 and not late
-                    _draw_front(spec, ledger, tracker, search)
+                    drawn_s = _draw_front(spec, ledger, tracker, search)
+                    search.clock.add([("drawing", workers * drawn_s)])  # meanwhile all workers wait
                 finally:
                     wall_s = time.monotonic() - started
     finally:
@@ -201,32 +202,24 @@ def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trai
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _draw_front(spec: SweepSpec, ledger: Ledger, tracker: Tracker, search: CohortSearch) -> None:
-    """Has workers draw more of the trials of this launch that are on the front: some of them, spread along it."""
-    import ray
+def _draw_front(spec: SweepSpec, ledger: Ledger, tracker: Tracker, search: CohortSearch) -> float:
+    """Draws more of the trials of this launch that are on the front: some of them, spread along it.
 
-    @ray.remote(num_cpus=spec.resources.cpus)
-    def drawn(params: Params, history: bytes) -> tuple[dict[str, bytes], float]:
-        began = time.perf_counter()
-        files = front_pictures(task(spec.task, spec.data_seed), params, history)
-        return files, time.perf_counter() - began
+    Here and not on the workers, whose processes would have to be started for it.
 
+    Returns:
+        Seconds it took.
+    """
+    began, the_task = time.monotonic(), task(spec.task, spec.data_seed)
     records = {record.number: record for record in ledger.records()}
-    chosen = spread(sorted(search.histories, key=lambda number: records[number].mean[spec.objectives[0].metric]))
-    jobs = {number: drawn.remote(records[number].params, search.histories[number]) for number in chosen}
-    for number, job in jobs.items():
+    along = sorted(search.histories, key=lambda number: records[number].mean[spec.objectives[0].metric])
+    for number in spread(along, MOST_DRAWN):
         try:
-            files, seconds = ray.get(job)
-        except ray.exceptions.RayError as error:  # pictures are no reason for a sweep to fail
-            files, seconds = {"figures/error.txt": str(error).encode()}, 0.0
-        search.clock.add([("drawing", seconds)])
+            files = front_pictures(the_task, records[number].params, search.histories[number])
+        except Exception:  # noqa: BLE001 (whatever it is, the sweep itself is done, and the trial's run tells)
+            files = {"figures/error.txt": traceback.format_exc().encode()}
         tracker.record(runs.front_drawn(ledger.sweep_id, number, files))
-
-
-def spread(numbers: list[int]) -> list[int]:
-    """As many as are drawn, the ends among them."""
-    n = min(len(numbers), MOST_DRAWN)
-    return [numbers[round(i * (len(numbers) - 1) / max(n - 1, 1))] for i in range(n)]
+    return time.monotonic() - began
 
 
 def _cohort_name(trial: Any) -> str:

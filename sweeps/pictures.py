@@ -19,6 +19,7 @@ from bimt_core import (
 from sweeps.history import Moment, from_safetensors, to_safetensors
 from sweeps.recipe import Params, recipe
 
+FRAMES = 11  # of a film; a picture takes some 50 ms
 HISTORY, SKETCH = "history.safetensors", "diagrams/sketch.svg"
 
 
@@ -89,5 +90,14 @@ def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, 
     files = {"diagrams/best.svg": to_svg(drawn.pop("connectivity"))}
     files |= {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
     if len(moments) > 1:
-        files["figures/training.gif"] = film(populations, same_numbers, steps=steps)
+        shown = spread(range(len(moments)), FRAMES)
+        files["figures/training.gif"] = film(
+            [populations[i] for i in shown], same_numbers, steps=[steps[i] for i in shown]
+        )
     return files
+
+
+def spread(numbers: Sequence[int], most: int) -> list[int]:
+    """At most so many of the numbers, evenly spread, the ends among them."""
+    n = min(len(numbers), most)
+    return [numbers[round(i * (len(numbers) - 1) / max(n - 1, 1))] for i in range(n)]

@@ -120,14 +120,6 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
     assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("front", "drawn"),
-    [([], []), ([4], [4]), (list(range(8)), list(range(8))), (list(range(15)), [0, 2, 4, 6, 8, 10, 12, 14])],
-)
-def test_of_a_long_front_some_are_drawn_spread_along_it(front: list[int], drawn: list[int]) -> None:
-    assert driver_module.spread(front) == drawn
-
-
 def test_pictures_that_cannot_be_drawn_are_no_reason_to_fail(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object) -> dict[str, bytes]:
         raise ValueError("no ink")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bimt_core import initialise, start, task
 from sweeps.history import Moment, to_safetensors
-from sweeps.pictures import best_and_median, front_pictures
+from sweeps.pictures import best_and_median, front_pictures, spread
 from sweeps.recipe import recipe
 
 
@@ -48,3 +48,11 @@ def test_there_is_no_film_of_one_moment():
     files = front_pictures(task("two_moons"), {}, history("two_moons", {}, [40]))
     assert "figures/training.gif" not in files
     assert "figures/decision_regions.png" in files
+
+
+@pytest.mark.parametrize(
+    ("front", "drawn"),
+    [([], []), ([4], [4]), (list(range(8)), list(range(8))), (list(range(15)), [0, 2, 4, 6, 8, 10, 12, 14])],
+)
+def test_of_a_long_front_some_are_drawn_spread_along_it(front, drawn):
+    assert spread(front, 8) == drawn
