@@ -84,16 +84,14 @@ def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, 
         Artifact path to content; no film where only the end of training was kept.
     """
     moments = from_safetensors(history, recipe(the_task, params).network)
-    populations, steps = [moment.population for moment in moments], [moment.step for moment in moments]
-    same_numbers = the_task.in_dtype(populations[-1].flat.dtype)
-    drawn = figures(populations[-1], same_numbers)
+    best = moments[-1].population
+    same_numbers = the_task.in_dtype(best.flat.dtype)
+    drawn = figures(best, same_numbers)
     files = {"diagrams/best.svg": to_svg(drawn.pop("connectivity"))}
     files |= {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
     if len(moments) > 1:
-        shown = spread(range(len(moments)), FRAMES)
-        files["figures/training.gif"] = film(
-            [populations[i] for i in shown], same_numbers, steps=[steps[i] for i in shown]
-        )
+        shown = [moments[i] for i in spread(range(len(moments)), FRAMES)]
+        files["figures/training.gif"] = film([m.population for m in shown], same_numbers, steps=[m.step for m in shown])
     return files
 
 
