@@ -11,13 +11,13 @@ from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from sweeps.search_space import Choices, Parameter, Range
+from sweeps.scale import Scale, is_missing
+from sweeps.search_space import Parameter
 from sweeps.spec import Objective
 
 INK, MUTED, GRID = "#1c2430", "#5b6470", "#e4e8ec"
 FRONT, OTHER, OUTSIDE = "#1f6fb4", "#9aa5b1", "#dc4a2a"  # on the front; feasible; breaks a constraint
 SHADES = ("#cfe0ee", "#a9cbe4", "#7fb2d8", "#5497c7", "#2f7bb3", "#17588a")  # from the worst to the best
-TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 PANEL = 330  # height of a panel, in pixels
 
 Chart = dict[str, Any]
@@ -84,7 +84,7 @@ def parallel(
         objectives: Of the sweep.
     """
     names = [*searched, *(o.metric for o in objectives)]
-    scales = {name: _Scale(trials[name], searched.get(name)) for name in names}
+    scales = {name: Scale(trials[name], searched.get(name)) for name in names}
     figure, first = go.Figure(), objectives[0]
     rank = trials[first.metric].rank(pct=True, ascending=first.direction == "maximize")
     shade = {n: min(int(part * len(SHADES)), len(SHADES) - 1) for n, part in rank.items()}
@@ -216,50 +216,8 @@ def history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Se
     return _finished(figure, 90 + 210 * panels)
 
 
-class _Scale:
-    """Where values of one column stand between 0 and 1: numbers by size (or its logarithm), others in order.
-
-    Args:
-        values: The column.
-        tried: Its range or choices, if it has any.
-    """
-
-    def __init__(self, values: pd.Series, tried: Parameter | None = None) -> None:
-        known = [v for v in values.tolist() if not is_missing(v)]
-        self._names = list(map(str, tried.choices)) if isinstance(tried, Choices) else None
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
-            self._names = self._names or sorted({str(v) for v in known})
-        if self._names is None:
-            ends = known if not isinstance(tried, Range) else [tried.low, tried.high]
-            self._low, self._high = min(ends, default=0.0), max(ends, default=1.0)
-        self._log = isinstance(tried, Range) and tried.log
-
-    def at(self, value: Any) -> float | None:
-        """From 0 to 1; None for what is missing."""
-        if is_missing(value):
-            return None
-        if self._names is not None:
-            return self._names.index(str(value)) / max(len(self._names) - 1, 1)
-        if self._high == self._low:
-            return 0.5
-        low, high, here = (math.log(v) if self._log else v for v in (self._low, self._high, value))
-        return (here - low) / (high - low)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        if self._names is not None:
-            return [(i / max(len(self._names) - 1, 1), name[:24]) for i, name in enumerate(self._names)]
-        if self._high == self._low:
-            return [(0.5, f"{self._low:.3g}")]
-        return [(part, f"{self._value(part):.3g}") for part in TICKS]
-
-    def _value(self, part: float) -> float:
-        if self._log:
-            return float(self._low * (self._high / self._low) ** part)
-        return float(self._low + part * (self._high - self._low))
-
-
 def _lines(
-    trials: pd.DataFrame, names: list[str], scales: dict[str, _Scale], colour: str, width: float, name: str | None
+    trials: pd.DataFrame, names: list[str], scales: dict[str, Scale], colour: str, width: float, name: str | None
 ) -> go.Scatter:
     """One trace for several trials: lines with gaps between them."""
     x: list[int | None] = []
@@ -323,11 +281,6 @@ def _said(metric: str, objectives: Sequence[Objective]) -> str:
 
 def _plain(values: Any) -> list[Any]:
     return [None if is_missing(v) else v for v in values.tolist()]
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a frame has no value there."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _axis(values: pd.Series) -> dict[str, Any]:

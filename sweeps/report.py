@@ -13,6 +13,7 @@ from sweeps import charts
 from sweeps.errors import StoreError
 from sweeps.progress import figure
 from sweeps.results import Sweep
+from sweeps.scale import is_missing
 from sweeps.search_space import typed
 from sweeps.spec import SweepSpec
 
@@ -85,7 +86,7 @@ def _header(sweep: Sweep, trials: pd.DataFrame, problem: str | None) -> dict[str
 
 def _trial(row: pd.Series, number: int, spec: SweepSpec) -> dict[str, Any]:
     names = dict.fromkeys([*(o.metric for o in spec.objectives), *ALWAYS])
-    params = {n: _value(n, row[n]) for n in spec.hyperparameters if not charts.is_missing(row[n])}
+    params = {n: _value(n, row[n]) for n in spec.hyperparameters if not is_missing(row[n])}
     return {
         "figures": [[name, figure(row[name], row[f"{name}_stderr"])] for name in names],
         "params": [[name, _written(params[name])] for name in spec.searched if name in params],
