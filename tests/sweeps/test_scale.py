@@ -7,9 +7,7 @@ from sweeps.scale import Scale, is_missing
 from sweeps.search_space import Choices, Range
 
 
-@pytest.mark.parametrize(
-    ("value", "missing"), [(None, True), (math.nan, True), (0.0, False), ("", False)]
-)
+@pytest.mark.parametrize(("value", "missing"), [(None, True), (math.nan, True), (0.0, False), ("", False)])
 def test_what_is_missing(value, missing):
     assert is_missing(value) is missing
 
