@@ -19,7 +19,8 @@ from sweeps.store import Store
 from sweeps.study import sweep_names
 
 CONFIDENCE = 0.95
-SHUFFLED = 100  # networks behind z
+SHUFFLED = 20  # networks behind z; a dense network's take most of the time
+TOGETHER = 4  # networks that a job measures
 DEFINITION = "Q "  # what the columns of other definitions of modularity begin with
 Floats = npt.NDArray[np.float64]
 
@@ -125,17 +126,19 @@ def figures_of(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]:
 
     Args:
         sweep: A sweep with variants.
-        pool: What measures; a job a variant, of seconds to minutes.
+        pool: What measures; jobs of seconds to a minute.
 
     Returns:
-        A frame a variant that has been trained, in the order of the spec: one row a network with "variant", "seed",
+        Frames of some networks each, by variant in the order of the spec: one row a network with "variant", "seed",
         the metrics of `bimt_core.METRICS`, modularity by every method and transform ("Q louvain raw", ...) and "z" and
         "z_used", how many standard deviations modularity is above that of shuffled weights (`null_modularity`).
     """
     jobs = []
     for variant, trial in trained_variants(sweep).items():
         population, the_task = sweep.population(trial)
-        jobs.append(pool.submit(_measured, population, the_task, variant, sweep.spec.seeds))
+        for first in range(0, len(population), TOGETHER):
+            part = slice(first, first + TOGETHER)
+            jobs.append(pool.submit(_measured, population.part(part), the_task, variant, sweep.spec.seeds[part]))
     return jobs
 
 

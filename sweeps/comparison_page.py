@@ -73,7 +73,7 @@ def page(title: str, comparisons: Sequence[Comparison], picture: str | None = No
         f"{replicates} networks a variant, the same {replicates} seeds for all. ± is half the 95 % interval of the "
         "mean (Student's t). Tests are Wilcoxon's signed-rank test over pairs of equal seeds, two-sided, with Holm's "
         f"correction over the variants; a difference is *sure* where the corrected p is below {SURE:g}.",
-        "z is how many standard deviations modularity (|w| / layer maximum, one Louvain run) is above that of 100 "
+        "z is how many standard deviations modularity (|w| / layer maximum, one Louvain run) is above that of 20 "
         "networks with the weights of each layer shuffled; for *z used* they are shuffled among the neurons in use "
         "only, for few weights thrown among all neurons fall into many pieces, whose Q is high.",
         _settings(comparisons),
