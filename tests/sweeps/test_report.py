@@ -313,13 +313,15 @@ def test_the_gallery_pins_too_and_grows(opened, made_up):
 
 def test_a_configuration_is_copied(opened, made_up):
     from selenium.webdriver import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
 
     sweep = made_up(FRONT)
     driver = opened(report(sweep, {}))
     button = driver.find_element("css selector", "#configurations details[open] .copy")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
-    assert button.text == "Copied"
+    texts: list[str] = []  # a browser copies in its own time, and the button says so for a moment only
+    WebDriverWait(driver, 20, poll_frequency=0.05).until(lambda _: texts.append(button.text) or texts[-1] == "Copied")
     area = driver.execute_script("return document.body.appendChild(document.createElement('textarea'))")
     area.send_keys(Keys.CONTROL, "v")
     assert area.get_property("value") == data_of(report(sweep, {}))["trials"]["0"]["yaml"]
