@@ -1,32 +1,23 @@
 """`bimt`: launch sweeps, look at them, pull what is best."""
 
 import json
-import math
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from sweeps.errors import BadInputError, SweepError
+from sweeps.terminal import out, print_frame, print_rows, print_summary, print_trials
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from sweeps.driver import Summary
     from sweeps.spec import SweepSpec
     from sweeps.store import Store
 
 app = typer.Typer(
     help="Sweeps of Brain-Inspired Modular Training.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
-PIPE_COLUMNS = 140  # where there is no terminal to ask
-out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 Spec = Annotated[str, typer.Argument(help="A sweep file, or the name of a preset.")]
 Name = Annotated[str, typer.Argument(help="Name of a sweep.")]
@@ -62,7 +53,7 @@ def tasks(as_json: Json = False) -> None:
         }
         row |= {"score": t.score_name, "steps": t.schedule.steps, "cost_weight": t.knobs.cost_weight}
         rows.append(row)
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command()
@@ -76,7 +67,7 @@ def presets(as_json: Json = False) -> None:
         objectives = ", ".join(f"{o.direction} {o.metric}" for o in specs[0].objectives)
         row = {"preset": name, "sweeps": len(specs), "trials": sum(spec.trials for spec in specs)}
         rows.append(row | {"replicates": specs[0].replicates, "objectives": objectives})
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command()
@@ -116,7 +107,7 @@ def launch(
             soft_wrap=True,
         )
         summary = run_sweep(checked, where, watch=watcher(console, checked))
-        _print_summary(summary, checked, where, as_json)
+        print_summary(summary, checked, where, as_json)
         incomplete |= summary.complete < summary.wanted
         if summary.stopped:
             break
@@ -129,7 +120,7 @@ def ls(store: Folder = None, storage: Storage = None, as_json: Json = False) -> 
     """List the sweeps of a store."""
     from sweeps.results import list_sweeps
 
-    _print_frame(list_sweeps(_store(store, storage, None)), as_json)
+    print_frame(list_sweeps(_store(store, storage, None)), as_json)
 
 
 @app.command()
@@ -139,7 +130,7 @@ def status(name: Name, store: Folder = None, storage: Storage = None, as_json: J
 
     sweep = open_sweep(name, _store(store, storage, None))
     row = {"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()}
-    _print_rows([row | {"front": len(sweep.pareto())}], as_json)
+    print_rows([row | {"front": len(sweep.pareto())}], as_json)
 
 
 @app.command()
@@ -148,7 +139,7 @@ def trials(name: Name, store: Folder = None, storage: Storage = None, as_json: J
     from sweeps.results import open_sweep
 
     sweep = open_sweep(name, _store(store, storage, None))
-    _print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
+    print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
 
 
 @app.command()
@@ -157,7 +148,7 @@ def pareto(name: Name, store: Folder = None, storage: Storage = None, as_json: J
     from sweeps.results import open_sweep
 
     sweep = open_sweep(name, _store(store, storage, None))
-    _print_trials(sweep.pareto(), sweep.spec, as_json)
+    print_trials(sweep.pareto(), sweep.spec, as_json)
 
 
 @app.command()
@@ -174,7 +165,7 @@ def best(
     from sweeps.results import open_sweep
 
     sweep = open_sweep(name, _store(store, storage, None))
-    _print_trials(sweep.best(where, by, n), sweep.spec, as_json)
+    print_trials(sweep.best(where, by, n), sweep.spec, as_json)
 
 
 @app.command()
@@ -203,7 +194,7 @@ def compare(
     if output is None:
         print(page(name, comparisons))
     else:
-        _print_rows([{"written": str(path)} for path in write(name, comparisons, output)], as_json=False)
+        print_rows([{"written": str(path)} for path in write(name, comparisons, output)], as_json=False)
 
 
 @app.command()
@@ -227,7 +218,7 @@ def report(
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise BadInputError(f"output must be a file that can be written, got {path}: {error.strerror}") from error
-    _print_rows([{"written": str(path)}], as_json)
+    print_rows([{"written": str(path)}], as_json)
 
 
 @app.command()
@@ -244,7 +235,7 @@ def export(
     from sweeps.results import open_sweep
 
     written = open_sweep(name, _store(store, storage, tracking_uri)).export(trial, folder)
-    _print_rows([{"written": str(path)} for path in written], as_json)
+    print_rows([{"written": str(path)} for path in written], as_json)
 
 
 @app.command()
@@ -291,104 +282,6 @@ def _store(folder: Path | None, storage: str | None, tracking_uri: str | None) -
     from sweeps.store import Store
 
     return Store.at(folder, storage=storage, tracking_uri=tracking_uri)
-
-
-def _print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json: bool) -> None:
-    from sweeps.progress import duration, front_table
-
-    if as_json:
-        fields = {k: v for k, v in vars(summary).items() if k != "front"}
-        print(json.dumps(_plain(fields | {"front": [record.number for record in summary.front]})))
-        return
-    out.print(front_table(summary.front, spec, "Pareto front"))
-    failed = f", {summary.failed} failed" if summary.failed else ""
-    speed = summary.network_steps / summary.wall_s if summary.wall_s else 0.0
-    lines = [
-        f"{summary.complete} of {summary.wanted} trials complete{failed}"
-        f" in {duration(summary.wall_s)} on {summary.workers} workers, {speed:,.0f} network-steps/s"
-    ]
-    if summary.worker_time:
-        lines.append("Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()))
-    if summary.gave_up:
-        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {_own_name()} trials {spec.name}")
-    elif spec.variants and summary.complete + summary.failed == summary.wanted > summary.complete:
-        lines.append(f"Variants that failed are not tried again; see: {_own_name()} trials {spec.name}")
-    elif summary.complete < summary.wanted:
-        lines.append("Stopped before the end; launching again under the same name goes on")
-    if summary.unwritten:
-        lines.append(
-            f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
-        )
-    elif summary.tracking_problem:
-        lines.append(f"MLflow: {summary.tracking_problem}")
-    if summary.report_problem:
-        lines.append(f"No report: {summary.report_problem}")
-    elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
-    elsewhere += " --storage URL" if where.storage else ""  # the URL itself may hold a password
-    bimt = _own_name()
-    lines += [
-        f"Browse:  {where.tracking_uri or f'{bimt} ui{elsewhere}'}",
-        f"Report:  {bimt} report {spec.name}{elsewhere}  (took {summary.report_s:.1f} s, {summary.report_mb:.1f} MB)",
-        f"Pull:    {bimt} best {spec.name}{elsewhere} --by modularity",
-    ]
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)
-
-
-def _own_name() -> str:
-    """What to type to run this program again: its path where the shell does not find it by name."""
-    return "bimt" if shutil.which("bimt") else os.path.relpath(sys.argv[0])
-
-
-def _print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:
-    """All columns as JSON; in a terminal the objectives, modularity and the searched hyperparameters."""
-    from sweeps.progress import figure
-
-    if as_json:
-        _print_frame(frame, as_json)
-        return
-    names = dict.fromkeys([*(o.metric for o in spec.objectives), "modularity", "communities", "active_weights"])
-    shown = frame[[c for c in extra if c in frame and not frame[c].isna().all()]].copy()
-    for name in names:
-        shown[name] = [
-            figure(m, e) if not math.isnan(m) else "" for m, e in zip(frame[name], frame[f"{name}_stderr"], strict=True)
-        ]
-    for name in spec.searched:
-        shown[name] = frame[name]
-    _print_frame(shown, as_json)
-
-
-def _print_frame(frame: "pd.DataFrame", as_json: bool) -> None:
-    whole = frame.reset_index().astype(object)
-    _print_rows(whole.where(whole.notna(), None if as_json else "").to_dict("records"), as_json)
-
-
-def _print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([_plain(row) for row in rows], indent=2))
-        return
-    if not rows:
-        print("none")
-        return
-    from sweeps.progress import heading
-
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    for column in rows[0]:
-        table.add_column(heading(str(column)), overflow="fold")
-    for row in rows:
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
-    out.print(table)
-
-
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row with null for what is missing, and times as text."""
-
-    def value(v: Any) -> Any:
-        if v is None or (isinstance(v, float) and not math.isfinite(v)):
-            return None
-        return v.item() if hasattr(v, "item") else v if isinstance(v, str | int | float | dict | list) else str(v)
-
-    return {str(k): value(v) for k, v in row.items()}
 
 
 if __name__ == "__main__":
