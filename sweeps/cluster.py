@@ -1,0 +1,107 @@
+"""What the nodes of a cluster offer, those that its autoscaler may still start included."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeps.errors import BadInputError
+from sweeps.spec import SweepSpec
+
+BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's configuration on its head
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Equal nodes of a cluster.
+
+    Args:
+        name: The node type's name in the cluster's configuration, else an address.
+        count: How many there are, or may be.
+        cpus: CPU cores that each offers.
+        gpus: GPUs that each offers.
+    """
+
+    name: str
+    count: int
+    cpus: float
+    gpus: float
+
+    def holds(self, spec: SweepSpec) -> int:
+        """How many cohorts of a sweep one of them takes at once."""
+        asked = spec.resources
+        rooms = [self.cpus / asked.cpus] + ([self.gpus / asked.gpus] if asked.gpus else [])
+        return int(min(rooms) + 1e-9)  # thirds of a GPU
+
+    def __str__(self) -> str:
+        each = f"{self.cpus:g} CPUs, {self.gpus:g} {'GPU' if self.gpus == 1 else 'GPUs'}"
+        return f"{self.name}: {each}" if self.count == 1 else f"{self.name}: {self.count} x {each}"
+
+
+def offered_nodes(config: Path = BOOTSTRAP_CONFIG) -> tuple[Nodes, ...]:
+    """All nodes that the connected cluster has or may start.
+
+    Ray has no public call for what its autoscaler may start, so the cluster launcher's own file is read. On Kubernetes
+    there is none, and nobody but the operator knows.
+
+    Args:
+        config: The cluster's configuration, where its launcher left one.
+
+    Returns:
+        Nodes by kind; none where it cannot be known.
+    """
+    path = config.expanduser()
+    if path.is_file():
+        return _node_types(yaml.safe_load(path.read_text()))
+    return () if os.environ.get("KUBERNETES_SERVICE_HOST") else _alive_nodes()
+
+
+def check_offered(spec: SweepSpec, nodes: tuple[Nodes, ...]) -> None:
+    """Refuses a sweep whose cohorts fit on no node, which would wait for ever.
+
+    Args:
+        spec: The sweep.
+        nodes: What `offered_nodes` gives.
+
+    Raises:
+        BadInputError: With what the cluster offers.
+    """
+    if not nodes or any(kind.holds(spec) for kind in nodes):
+        return
+    told = "; ".join(map(str, nodes))
+    for name in ("gpus", "cpus"):
+        asked, most = getattr(spec.resources, name), max(getattr(kind, name) for kind in nodes)
+        if asked > most:
+            raise BadInputError(
+                f"resources.{name} must be at most {most:g}, what the largest node of the cluster offers ({told}),"
+                f" got {asked:g}"
+            )
+    raise BadInputError(
+        f"resources must fit on one node of the cluster ({told}),"
+        f" got {spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs"
+    )
+
+
+def _node_types(config: dict[str, Any]) -> tuple[Nodes, ...]:
+    head, most = config["head_node_type"], config["max_workers"]
+    found = []
+    for name, kind in config["available_node_types"].items():
+        if "CPU" not in kind["resources"]:
+            return ()  # left to Ray to find out on the node
+        count = 1 if name == head else min(kind.get("max_workers", most), most)
+        if count:
+            found.append(Nodes(name, count, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0))))
+    return tuple(found)
+
+
+def _alive_nodes() -> tuple[Nodes, ...]:
+    import ray
+
+    equal: dict[tuple[float, float], list[str]] = {}
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["Alive"]:
+            offers = (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+            equal.setdefault(offers, []).append(node["NodeManagerAddress"])
+    return tuple(Nodes(names[0], len(names), *offers) for offers, names in equal.items())
