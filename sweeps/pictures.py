@@ -6,12 +6,12 @@ from bimt_core import (
     Population,
     Task,
     connectivity,
-    contact_sheet,
     figures,
     film,
     interactive,
     louvain,
     sketch,
+    sketches,
     to_png,
     to_svg,
     weight_graph,
@@ -19,7 +19,7 @@ from bimt_core import (
 from sweeps.history import Moment, from_safetensors, to_safetensors
 from sweeps.recipe import Params, recipe
 
-FRAMES = 11  # of a film; a picture takes some 50 ms
+FRAMES = 9  # of a film; a picture takes some 30 ms
 HISTORY, SKETCH = "history.safetensors", "diagrams/sketch.svg"
 
 
@@ -64,7 +64,7 @@ def pictures(
     return {
         HISTORY: to_safetensors(history, best),
         "diagrams/best.png": to_png(figure),
-        "diagrams/all_replicates.png": to_png(contact_sheet(networks, the_task, titles, communities=known)),
+        "diagrams/all_replicates.svg": sketches(networks, the_task, titles, communities=known).encode(),
         SKETCH: sketch(networks, the_task, best, communities=found).encode(),
         "diagrams/interactive.html": interactive(
             populations, the_task, best, steps=steps, communities=found, title=title

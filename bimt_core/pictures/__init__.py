@@ -15,7 +15,7 @@ from bimt_core.pictures.neuron_values import neuron_values
 from bimt_core.pictures.permutations import cayley_graph, strip_plots
 from bimt_core.pictures.perspective import network_3d
 from bimt_core.pictures.predictions import predicted_against_true
-from bimt_core.pictures.sketch import sketch
+from bimt_core.pictures.sketch import sketch, sketches
 
 __all__ = [
     "ablation_grid",
@@ -34,6 +34,7 @@ __all__ = [
     "neuron_values",
     "predicted_against_true",
     "sketch",
+    "sketches",
     "strip_plots",
     "to_png",
     "to_svg",

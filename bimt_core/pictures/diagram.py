@@ -6,15 +6,15 @@ Everything is drawn straight onto a canvas, without axes and without pyplot, so 
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from matplotlib.figure import Figure
 
-from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
+from bimt_core.modularity import ACTIVE, Communities
 from bimt_core.pictures.canvas import MARGIN, WIDTH, Canvas
 from bimt_core.pictures.labels import LINE, PAD, Labels, readable
 from bimt_core.pictures.layout import Layout, Row, layout
 from bimt_core.pictures.legend import LEGEND_STEP, Colours, draw_legend
 from bimt_core.pictures.panel import MOST_LINES, Panel, room_for_names
+from bimt_core.pictures.subject import EMPTY, communities_of, drawable, fault, tensors_of
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
@@ -23,7 +23,6 @@ PLATE_DEPTH = 0.2  # of a plate, as a part of its width
 LARGE_TITLE, SMALL_TITLE = 11.0, 8.0  # font sizes
 LABEL = 0.82  # labels as a part of the title's size
 MOST_COLUMNS = 6
-MANY_EDGES = 1500  # from here on one Louvain run must do for a network of many
 
 
 def connectivity(
@@ -170,13 +169,8 @@ def _left_out(population: Population) -> list[str]:
 
 def _draw(panel: Panel, one: Population, communities: Communities | None, name: str, *, quick: bool) -> Communities:
     """Draws a population of one network; returns its communities."""
-    finite = bool(one.flat.isfinite().all())
-    flat = one.flat[0].detach() if finite else torch.zeros_like(one.flat[0])
-    wiring = one.network.wiring
-    tensors = wiring.tensors(flat)
-    if communities is None:
-        graph = weight_graph(wiring, tensors)
-        communities = louvain(graph, seeds=1 if quick and graph.number_of_edges() > MANY_EDGES else 10)
-    if not panel.draw(tensors, communities, name):
-        panel.say("no active weight" if finite else "weights not finite")
+    shown = drawable(one)
+    communities = communities_of(shown, communities, quick=quick)
+    if not panel.draw(tensors_of(shown), communities, name):
+        panel.say(fault(one) or EMPTY)
     return communities

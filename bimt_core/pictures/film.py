@@ -77,7 +77,7 @@ def _frames(
     images, before = [], Communities(0.0, ())
     for i, moment in enumerate(moments):
         one, when = only(moment, network), f"{i + 1} of {len(moments)}" if steps is None else f"step {steps[i]:,}"
-        before = _matched(communities_of(one, None), before) if fault(one) is None else before
+        before = _matched(communities_of(one, None, quick=True), before) if fault(one) is None else before
         title = _title(when, one, task)
         figure = connectivity(one, task, communities=before, title=title, colours=colours)
         images.append(to_image(figure, DPI))

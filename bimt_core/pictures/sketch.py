@@ -1,26 +1,31 @@
 """The sketch: a diagram in a few kilobytes of SVG, for pages that show hundreds of networks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.colors import to_hex
 
-from bimt_core.modularity import Communities, louvain, weight_graph
-from bimt_core.pictures.canvas import INK, Floats
-from bimt_core.pictures.labels import PAD, Labels, readable
+from bimt_core.modularity import Communities
+from bimt_core.pictures.canvas import INK, MUTED, Floats
+from bimt_core.pictures.labels import PAD, Labels, readable, shortened
 from bimt_core.pictures.layout import Row, layout
+from bimt_core.pictures.legend import signs
 from bimt_core.pictures.panel import Panel
+from bimt_core.pictures.subject import communities_of, drawable, only, tensors_of
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
 WIDTH, MARGIN = 260.0, 10.0
 LEAST_GAP, MOST_GAP, TALLEST = 16.0, 46.0, 250.0  # between levels; of all gaps together
 PLATE_DEPTH = 0.2  # of a plate, as a part of its width
-TEXT = 9.0
+TEXT, TITLE, LINE = 9.0, 11.0, 14.0  # font sizes, and from one line of text to the next
+MOST_COLUMNS = 6
+WIDE = "\u2003"  # a space that stands for two, of which SVG would show one
+SECOND_SIGN = 75.0  # where the legend's second entry begins
 MOST_LINES = 300  # of a tensor: the strongest
 WIDTH_STEP = 0.2  # widths of lines are multiples of it, so that lines share a path
 
@@ -37,12 +42,56 @@ def sketch(population: Population, task: Task, network: int = 0, *, communities:
     Returns:
         An SVG document. A network whose weights are not finite is drawn without lines.
     """
-    one = population.select([network]).to("cpu")
-    wiring, rows = one.network.wiring, layout(one.network.wiring)
-    flat = one.flat[0].detach()
-    tensors = wiring.tensors(flat if flat.isfinite().all() else torch.zeros_like(flat))
-    if communities is None:
-        communities = louvain(weight_graph(wiring, tensors))
+    drawing = _drawn(only(population, network), task, communities)
+    return _document(WIDTH, drawing.height, "".join(drawing.parts))
+
+
+def sketches(
+    population: Population, task: Task, titles: Sequence[str], *, communities: Sequence[Communities | None] = ()
+) -> str:
+    """Sketches of all networks side by side over a line that says what the colours mean.
+
+    Args:
+        population: Networks trained on the task.
+        task: Names the inputs and outputs.
+        titles: One or two short lines a network.
+        communities: Of each network; found when left out.
+
+    Returns:
+        An SVG document.
+
+    Raises:
+        ValueError: If there is not one title a network, or there are communities but not of each.
+    """
+    n = len(population)
+    if len(titles) != n:
+        raise ValueError(f"titles must be one a network: {n} networks, got {len(titles)}")
+    if len(communities) not in (0, n):
+        raise ValueError(f"communities must be one a network: {n} networks, got {len(communities)}")
+    columns = min(math.ceil(math.sqrt(n)), MOST_COLUMNS)
+    above = LINE * max(len(title.splitlines()) for title in titles)
+    parts: list[str] = []
+    for i, found in enumerate(communities or [None] * n):
+        drawing = _drawn(only(population, i), task, found)
+        row, column = divmod(i, columns)
+        heading = _Drawing(above)
+        for line, text in enumerate(titles[i].splitlines()):
+            shown = shortened(text, TITLE if line == 0 else TEXT, WIDTH - MARGIN)
+            heading.text(WIDTH / 2, above - (line + 0.6) * LINE, *shown, INK if line == 0 else MUTED)
+        x, y = column * WIDTH, row * (above + drawing.height)
+        parts.append(f'<g transform="translate({x:g} {y:.0f})">{"".join(heading.parts)}')
+        parts.append(f'<g transform="translate(0 {above:g})">{"".join(drawing.parts)}</g></g>')
+    width, height = columns * WIDTH, math.ceil(n / columns) * (above + drawing.height)
+    legend, (positive, negative) = _Drawing(height + 2 * LINE), signs("safe")
+    legend.text(MARGIN, 1.6 * LINE, "positive weight", TEXT, positive, ha="left")
+    legend.text(MARGIN + SECOND_SIGN, 1.6 * LINE, "negative weight", TEXT, negative, ha="left")
+    legend.text(MARGIN, 0.6 * LINE, "neurons have the colours of their communities", TEXT, MUTED, ha="left")
+    return _document(width, legend.height, "".join([*parts, *legend.parts]))
+
+
+def _drawn(one: Population, task: Task, communities: Communities | None) -> "_Drawing":
+    """A population of one network, drawn."""
+    rows, shown = layout(one.network.wiring), drawable(one)
     width = WIDTH - 2 * MARGIN
     gap, depth = max(LEAST_GAP, min(MOST_GAP, TALLEST / rows.gaps)), PLATE_DEPTH * width
     inputs, outputs = (
@@ -52,10 +101,15 @@ def sketch(population: Population, task: Task, network: int = 0, *, communities:
     bottom = MARGIN + inputs.height + PAD
     drawing = _Drawing(bottom + rows.gaps * gap + rows.depths * depth + outputs.height + PAD + MARGIN / 2)
     panel = Panel(drawing, rows, MARGIN, bottom, width, gap, depth)
-    panel.draw(tensors, communities, "")
+    panel.draw(tensors_of(shown), communities_of(shown, communities, quick=True), "")
     panel.label(one.input_labels[0], inputs, rows.inputs)
     panel.label(one.output_labels[0], outputs, rows.outputs)
-    return drawing.document()
+    return drawing
+
+
+def _document(width: float, height: float, content: str) -> str:
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:.0f}">'
+    return f'{start}<g fill="none" stroke-linecap="round">{content}</g></svg>'
 
 
 def _fit(row: Row, texts: list[str], width: float, depth: float) -> Labels:
@@ -71,10 +125,6 @@ class _Drawing:
     height: float
     parts: list[str] = field(default_factory=list)
 
-    def document(self) -> str:
-        start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {self.height:.0f}">'
-        return f'{start}<g fill="none" stroke-linecap="round">{"".join(self.parts)}</g></svg>'
-
     def text(self, x: float, y: float, text: str, size: float, colour: str = INK, **how: Any) -> None:
         anchor = {"left": "start", "right": "end"}.get(how.get("ha", "center"), "middle")
         upright, below = how.get("rotation") == 90, how.get("va") == "top"
@@ -87,7 +137,7 @@ class _Drawing:
         turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if upright else ""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" text-anchor="{anchor}" fill="{colour}"'
-            f' font-family="sans-serif"{turn}>{escape(text)}</text>'
+            f' font-family="sans-serif"{turn}>{escape(text).replace("  ", WIDE)}</text>'
         )
 
     def lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:

@@ -1,6 +1,7 @@
 """The subject of a picture: one network of a population, what it says on test rows, and its communities."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from bimt_core.tasks import Task
 from bimt_core.wiring import Wire
 
 BROKEN, EMPTY = "weights not finite", "no active weight"
+MANY_EDGES = 200  # from here on one Louvain run must do for each of many pictures
 
 
 def only(population: Population, network: int) -> Population:
@@ -38,14 +40,22 @@ def fault(one: Population) -> str | None:
     return None if any(bool(some.any()) for some in active) else EMPTY
 
 
+def drawable(one: Population) -> Population:
+    """The network, without any weight where not all are finite."""
+    return one if one.flat.isfinite().all() else replace(one, flat=torch.zeros_like(one.flat))
+
+
 def tensors_of(one: Population) -> Mapping[str, Tensor]:
     """Named tensors of a population of one network."""
     return {name: tensor[0].detach() for name, tensor in one.tensors.items()}
 
 
-def communities_of(one: Population, given: Communities | None) -> Communities:
-    """The communities that are given, or else those of |w| / layer maximum."""
-    return louvain(weight_graph(one.network.wiring, tensors_of(one))) if given is None else given
+def communities_of(one: Population, given: Communities | None, *, quick: bool = False) -> Communities:
+    """The communities that are given, or else those of |w| / layer maximum; quick where many pictures are drawn."""
+    if given is not None:
+        return given
+    graph = weight_graph(one.network.wiring, tensors_of(one))
+    return louvain(graph, seeds=1 if quick and graph.number_of_edges() > MANY_EDGES else 10)
 
 
 def cost_of(one: Population, task: Task) -> float:

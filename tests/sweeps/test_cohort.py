@@ -121,7 +121,7 @@ def test_a_trial_leaves_weights_configuration_and_diagrams(three):
     files = three[-1].files
     assert list(files) == [10, 11, 12]
     for number, of_trial in files.items():
-        kinds = ("best.png", "all_replicates.png", "sketch.svg", "interactive.html")
+        kinds = ("best.png", "all_replicates.svg", "sketch.svg", "interactive.html")
         names = [f"diagrams/{kind}" for kind in kinds]
         assert sorted(of_trial) == sorted(["weights.safetensors", "history.safetensors", "config.yaml", *names])
         assert all(of_trial[name].startswith(b"\x89PNG") for name in names if name.endswith("png"))

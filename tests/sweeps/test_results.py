@@ -221,7 +221,7 @@ def test_a_trial_is_copied_out(sweep, finished, tmp_path):
     exported, network = load_population(written[1]), sweep.network(2, 1)
     assert torch.equal(exported.flat[1:], network.population.flat)
     assert sorted(path.name for path in written[3].iterdir()) == [
-        "all_replicates.png",
+        "all_replicates.svg",
         "best.png",
         "interactive.html",
         "sketch.svg",

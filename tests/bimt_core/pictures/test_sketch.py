@@ -9,7 +9,7 @@ import torch
 
 from bimt_core.modularity import ACTIVE, Communities
 from bimt_core.pictures.legend import COMMUNITY, INACTIVE, NEGATIVE, POSITIVE
-from bimt_core.pictures.sketch import MOST_LINES, sketch
+from bimt_core.pictures.sketch import MOST_LINES, sketch, sketches
 from bimt_core.population import Population, initialise
 from bimt_core.tasks import TASKS, task
 
@@ -91,3 +91,31 @@ def test_a_sparse_sketch_is_a_few_kilobytes():
     svg = sketch(one, t)
     assert len(svg) < 5000
     assert not re.search(r"https?://(?!www.w3.org/2000/svg)", svg)
+
+
+def test_sketches_stand_side_by_side_under_their_titles():
+    t = task("two_moons")
+    population = initialise(t.network, [0, 1, 2])
+    found = [Communities(0.0, ())] * 3
+    svg = sketches(population, t, [f"seed {seed}\nscore 1" for seed in range(3)], communities=found)
+    alone = [sketch(population, t, i, communities=found[i]) for i in range(3)]
+    for colour in (POSITIVE, NEGATIVE, INACTIVE):
+        assert strokes(svg, colour) == sum(strokes(one, colour) for one in alone) > 0 or colour == INACTIVE
+    assert [text for text in texts(svg) if text.startswith("seed")] == ["seed 0", "seed 1", "seed 2"]
+    moved = re.findall(r"translate\((\d+) (\d+)\)", svg)
+    x, y = zip(*moved[::2], strict=True)  # every other one puts a diagram under its title
+    assert len({*zip(x, y, strict=True)}) == 3
+    assert len({*x}) == len({*y}) == 2
+
+
+def test_sketches_say_what_colours_mean():
+    t = task("two_moons")
+    written = texts(sketches(initialise(t.network, [0]), t, ["one"]))
+    assert {"positive weight", "negative weight", "neurons have the colours of their communities"} <= {*written}
+
+
+@pytest.mark.parametrize(("titles", "communities"), [(["one"], ()), (["one", "two"], [None])])
+def test_sketches_need_a_title_and_communities_of_each(titles, communities):
+    t = task("two_moons")
+    with pytest.raises(ValueError, match="2 networks, got 1"):
+        sketches(initialise(t.network, [0, 1]), t, titles, communities=communities)
