@@ -247,7 +247,7 @@ def ui(
     """Serve the store's MLflow on 127.0.0.1."""
     from sweeps.mlflow_store import serve
     from sweeps.results import front_link
-    from sweeps.study import sweep_names
+    from sweeps.study_storage import sweep_names
 
     where = _store(store, storage, None)
     if not where.folder.is_dir():

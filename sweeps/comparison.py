@@ -16,7 +16,7 @@ from bimt_core.modularity import modularity_table
 from sweeps.errors import BadInputError
 from sweeps.results import Sweep, open_sweep
 from sweeps.store import Store
-from sweeps.study import sweep_names
+from sweeps.study_storage import sweep_names
 
 CONFIDENCE = 0.95
 SHUFFLED = 20  # networks behind z; a dense network's take most of the time

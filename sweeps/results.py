@@ -20,7 +20,8 @@ from sweeps.recipe import recipe
 from sweeps.runs import MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
-from sweeps.study import Ledger, TrialRecord, sweep_names
+from sweeps.study import Ledger, TrialRecord
+from sweeps.study_storage import sweep_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

