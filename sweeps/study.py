@@ -30,11 +30,12 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass(frozen=True)
 class Attempt:
-    """One asking of a trial: what to train, fixed hyperparameters included."""
+    """One asking of a trial: what to train, fixed hyperparameters included; a retry names the trial it repeats."""
 
     number: int
     params: dict[str, Any]
     attempt: int
+    retry_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class Ledger:
         elif self._storage.create_new_trial(self._study_id, asked) != self._id(trial.number):
             raise StoreError(f"another driver runs sweep {self.spec.name!r} from the same study storage")
         self._trials[trial.number] = trial
-        return Attempt(trial.number, self._params(asked.params), asked.user_attrs.get("attempt", 1))
+        attrs = asked.user_attrs
+        return Attempt(trial.number, self._params(asked.params), attrs.get("attempt", 1), attrs.get("retry_of"))
 
     def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> TrialRecord:
         """Ends a trial with its figures, means over the replicates.
