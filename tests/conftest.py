@@ -34,6 +34,35 @@ def reference() -> Callable[[str], Reference]:
     return read
 
 
+@pytest.fixture(scope="session")
+def small():
+    """Plain data of a small sweep of two moons, with changes; a change to None leaves the entry out."""
+
+    def data(**changes):
+        whole = {
+            "name": "small",
+            "task": "two_moons",
+            "search": {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 40},
+            "objectives": [
+                {"metric": "score", "direction": "maximize"},
+                {"metric": "connection_cost", "direction": "minimize"},
+            ],
+            "trials": 3,
+            "replicates": 2,
+            "reports": 2,
+        }
+        return {name: value for name, value in (whole | changes).items() if value is not None}
+
+    return data
+
+
+@pytest.fixture(scope="session")
+def small_spec(small):
+    from sweeps.spec import parse_spec
+
+    return lambda **changes: parse_spec(small(**changes))
+
+
 @dataclass(frozen=True)
 class Browser:
     """A headless Chromium.
