@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bimt_core import METRICS
     from sweeps.driver import Summary, launch
-    from sweeps.errors import BadInputError, StoreError, SweepError
+    from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
     from sweeps.results import Sweep, TrainedNetwork, list_sweeps, open_sweep
+    from sweeps.service import Launched, SweepService
     from sweeps.spec import SweepSpec, parse_spec
     from sweeps.spec_file import read_spec, read_specs
     from sweeps.store import Store
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 _HOME = {
     "METRICS": "bimt_core",
     "BadInputError": "sweeps.errors",
+    "ClusterError": "sweeps.errors",
+    "Launched": "sweeps.service",
     "Store": "sweeps.store",
     "StoreError": "sweeps.errors",
     "Summary": "sweeps.driver",
     "Sweep": "sweeps.results",
     "SweepError": "sweeps.errors",
+    "SweepService": "sweeps.service",
     "SweepSpec": "sweeps.spec",
     "TrainedNetwork": "sweeps.results",
     "launch": "sweeps.driver",
@@ -33,11 +37,14 @@ _HOME = {
 __all__ = [
     "METRICS",
     "BadInputError",
+    "ClusterError",
+    "Launched",
     "Store",
     "StoreError",
     "Summary",
     "Sweep",
     "SweepError",
+    "SweepService",
     "SweepSpec",
     "TrainedNetwork",
     "launch",

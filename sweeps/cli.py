@@ -1,17 +1,36 @@
 """`bimt`: launch sweeps, look at them, pull what is best."""
 
 import json
+import os
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from sweeps.cli_results import results
 from sweeps.errors import BadInputError, SweepError
-from sweeps.terminal import out, print_frame, print_rows, print_summary, print_trials
+from sweeps.options import (
+    Address,
+    Folder,
+    Insecure,
+    Json,
+    Name,
+    Storage,
+    TrackingUri,
+    WorkingDir,
+    service,
+    store_at,
+)
+from sweeps.terminal import out, print_frame, print_launched, print_rows, print_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sweeps.progress import Status, Watcher
     from sweeps.spec import SweepSpec
     from sweeps.store import Store
 
@@ -19,18 +38,10 @@ app = typer.Typer(
     help="Sweeps of Brain-Inspired Modular Training.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
+app.add_typer(results)
+
 Spec = Annotated[str, typer.Argument(help="A sweep file, or the name of a preset.")]
-Name = Annotated[str, typer.Argument(help="Name of a sweep.")]
-Folder = Annotated[
-    Path | None, typer.Option("--store", help="Folder of the store. [env: BIMT_STORE; default: ./bimt-store]")
-]
-Storage = Annotated[
-    str | None, typer.Option(help="URL of the study storage. [env: BIMT_STORAGE; default: a journal file in the store]")
-]
-TrackingUri = Annotated[
-    str | None, typer.Option(help="URL of MLflow. [env: MLFLOW_TRACKING_URI; default: SQLite in the store]")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ClientVersion = Annotated[str | None, typer.Option(hidden=True, help="On a cluster: what its client is.")]
 
 
 @app.command()
@@ -90,152 +101,121 @@ def launch(
     store: Folder = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    address: Address = None,
+    working_dir: WorkingDir = None,
+    insecure: Insecure = False,
+    client_version: ClientVersion = None,
     as_json: Json = False,
 ) -> None:
     """Run a sweep, or all of a suite, or go on with them: the same name continues the same study."""
-    from sweeps.driver import launch as run_sweep
-    from sweeps.progress import watcher
+    if client_version is not None:
+        from sweeps.submission import check_client
 
-    console = Console(stderr=True) if as_json else out
-    where = _store(store, storage, tracking_uri)
-    incomplete = False
-    for checked in _specs(spec, name=name, trials=trials):
-        console.print(
-            f"Sweep {checked.name}: {checked.trials} trials x {checked.replicates} networks on {checked.task},"
-            f" kept in {where.folder}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        summary = run_sweep(checked, where, watch=watcher(console, checked))
-        print_summary(summary, checked, where, as_json)
-        incomplete |= summary.complete < summary.wanted
-        if summary.stopped:
-            break
-    if incomplete:
-        raise typer.Exit(1)
+        check_client(client_version)
+    there = service(address, store, insecure=insecure) if client_version is None else None
+    if there and (storage or tracking_uri):
+        raise BadInputError("storage and tracking-uri of a cluster's sweeps are set on its head; leave them out")
+    _import_from(working_dir)
+    specs = _specs(spec, name=name, trials=trials)
+    if there:
+        print_launched((there.launch(checked, working_dir=working_dir) for checked in specs), as_json)
+    else:
+        _run_here(specs, store_at(store, storage, tracking_uri), as_json, for_client=client_version is not None)
 
 
 @app.command()
-def ls(store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
-    """List the sweeps of a store."""
-    from sweeps.results import list_sweeps
-
-    print_frame(list_sweeps(_store(store, storage, None)), as_json)
-
-
-@app.command()
-def status(name: Name, store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
-    """Show how far a sweep is."""
+def resume(
+    name: Name,
+    store: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    address: Address = None,
+    working_dir: WorkingDir = None,
+    insecure: Insecure = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with a sweep that was stopped or that failed."""
+    if there := service(address, store, storage, tracking_uri, insecure):
+        _import_from(working_dir)
+        print_launched([there.resume(name, working_dir=working_dir)], as_json)
+        return
     from sweeps.results import open_sweep
 
-    sweep = open_sweep(name, _store(store, storage, None))
+    where = store_at(store, storage, tracking_uri)
+    _run_here([open_sweep(name, where).spec], where, as_json)
+
+
+@app.command()
+def ls(
+    store: Folder = None,
+    storage: Storage = None,
+    address: Address = None,
+    insecure: Insecure = False,
+    as_json: Json = False,
+) -> None:
+    """List the sweeps of a store, or of a cluster."""
+    if there := service(address, store, storage, None, insecure):
+        print_frame(there.sweeps(), as_json)
+        return
+    from sweeps.results import list_sweeps
+
+    print_frame(list_sweeps(store_at(store, storage, None)), as_json)
+
+
+@app.command()
+def status(
+    name: Name,
+    store: Folder = None,
+    storage: Storage = None,
+    address: Address = None,
+    insecure: Insecure = False,
+    as_json: Json = False,
+) -> None:
+    """Show how far a sweep is."""
+    if there := service(address, store, storage, None, insecure):
+        print_rows([there.status(name)], as_json)
+        return
+    from sweeps.results import open_sweep
+
+    sweep = open_sweep(name, store_at(store, storage, None))
     row = {"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()}
     print_rows([row | {"front": len(sweep.pareto())}], as_json)
 
 
 @app.command()
-def trials(name: Name, store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
-    """List all trials of a sweep."""
-    from sweeps.results import open_sweep
-
-    sweep = open_sweep(name, _store(store, storage, None))
-    print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
-
-
-@app.command()
-def pareto(name: Name, store: Folder = None, storage: Storage = None, as_json: Json = False) -> None:
-    """List the Pareto front of a sweep."""
-    from sweeps.results import open_sweep
-
-    sweep = open_sweep(name, _store(store, storage, None))
-    print_trials(sweep.pareto(), sweep.spec, as_json)
-
-
-@app.command()
-def best(
+def logs(
     name: Name,
-    where: Annotated[str | None, typer.Option(help="Bounds, such as 'score >= 0.98'.")] = None,
-    by: Annotated[str | None, typer.Option(help="The metric to be best in; default: the first objective.")] = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 1,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the sweep's driver ends.")] = False,
+    address: Address = None,
+    insecure: Insecure = False,
+) -> None:
+    """Print what a sweep's drivers on a cluster have printed."""
+    there = service(address, None, insecure=insecure)
+    if there is None:
+        raise BadInputError("a sweep of this machine prints to its own terminal; for one of a cluster give --address")
+    for text in there.follow(name) if follow else [there.logs(name)]:
+        print(text, end="", flush=True)
+
+
+@app.command()
+def stop(
+    name: Name,
+    now: Annotated[bool, typer.Option("--now", help="At once, without waiting for checkpoints.")] = False,
     store: Folder = None,
-    storage: Storage = None,
+    address: Address = None,
+    insecure: Insecure = False,
     as_json: Json = False,
 ) -> None:
-    """List the best trials of a sweep."""
-    from sweeps.results import open_sweep
-
-    sweep = open_sweep(name, _store(store, storage, None))
-    print_trials(sweep.best(where, by, n), sweep.spec, as_json)
-
-
-@app.command()
-def compare(
-    name: Annotated[str, typer.Argument(help="Name of a sweep with variants, or of a suite of such sweeps.")],
-    output: Annotated[
-        Path | None, typer.Option(help="Folder to write comparison.md, networks.csv and networks.png to.")
-    ] = None,
-    store: Folder = None,
-    storage: Storage = None,
-    tracking_uri: TrackingUri = None,
-) -> None:
-    """Measure all networks of the variants again and compare them, seed by seed."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    from sweeps.capacity import cores
-    from sweeps.comparison import compared
-    from sweeps.comparison_page import page, write
-
-    comparisons = []
-    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
-        for comparison in compared(name, _store(store, storage, tracking_uri), pool):
-            print(f"measured {comparison.sweep.spec.name}", file=sys.stderr, flush=True)
-            comparisons.append(comparison)
-    if output is None:
-        print(page(name, comparisons))
-    else:
-        print_rows([{"written": str(path)} for path in write(name, comparisons, output)], as_json=False)
-
-
-@app.command()
-def report(
-    name: Name,
-    output: Annotated[
-        Path | None, typer.Option(help="File to write; default: NAME-report.html in the current folder.")
-    ] = None,
-    store: Folder = None,
-    storage: Storage = None,
-    tracking_uri: TrackingUri = None,
-    as_json: Json = False,
-) -> None:
-    """Write a sweep's picture book: its front, diagrams, charts and best configurations as one HTML page."""
-    from sweeps.report import report as made
-    from sweeps.results import open_sweep
-
-    path = output or Path(f"{name}-report.html")
-    page = made(open_sweep(name, _store(store, storage, tracking_uri)))
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise BadInputError(f"output must be a file that can be written, got {path}: {error.strerror}") from error
-    print_rows([{"written": str(path)}], as_json)
-
-
-@app.command()
-def export(
-    name: Name,
-    trial: Annotated[int, typer.Argument(help="Number of a completed trial.")],
-    folder: Annotated[Path, typer.Argument(help="Where to.")],
-    store: Folder = None,
-    storage: Storage = None,
-    tracking_uri: TrackingUri = None,
-    as_json: Json = False,
-) -> None:
-    """Copy a trial's configuration, weights, figures and diagrams."""
-    from sweeps.results import open_sweep
-
-    written = open_sweep(name, _store(store, storage, tracking_uri)).export(trial, folder)
-    print_rows([{"written": str(path)} for path in written], as_json)
+    """Stop a sweep; to resume or launch it goes on with it."""
+    if there := service(address, store, insecure=insecure):
+        print_rows([{"name": name, "state": there.stop(name, now)}], as_json)
+        return
+    where = store_at(store, None, None)
+    pid = where.driver(name)
+    if pid is None:
+        raise BadInputError(f"no driver of sweep {name!r} runs from {where.folder}")
+    os.kill(pid, signal.SIGKILL if now else signal.SIGTERM)
+    print_rows([{"name": name, "state": "killed" if now else "stopping"}], as_json)
 
 
 @app.command()
@@ -249,7 +229,7 @@ def ui(
     from sweeps.results import front_link
     from sweeps.study_storage import sweep_names
 
-    where = _store(store, storage, None)
+    where = store_at(store, storage, None)
     if not where.folder.is_dir():
         raise BadInputError(f"no store at {where.folder}; launch a sweep first, or name its folder with --store")
     server = f"http://127.0.0.1:{port}"
@@ -262,13 +242,19 @@ def ui(
 
 def main() -> None:
     """The console script: errors a person must act on are one clear line each."""
-    sys.path.append(str(Path.cwd()))  # a task of one's own, module:function, may lie in the current folder
+    _import_from(Path.cwd())
     try:
         app()
     except SweepError as error:
         for line in str(error).splitlines():
             print(f"bimt: {line}", file=sys.stderr)
         sys.exit(2 if isinstance(error, BadInputError) else 1)
+
+
+def _import_from(folder: Path | None) -> None:
+    """Makes tasks of one's own, module:function, be found in a folder."""
+    if folder is not None:
+        sys.path.append(str(folder.absolute()))
 
 
 def _specs(given: str, **changes: Any) -> "list[SweepSpec]":
@@ -278,10 +264,46 @@ def _specs(given: str, **changes: Any) -> "list[SweepSpec]":
     return read_specs(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(given), **changes)
 
 
-def _store(folder: Path | None, storage: str | None, tracking_uri: str | None) -> "Store":
-    from sweeps.store import Store
+def _run_here(specs: "Iterable[SweepSpec]", where: "Store", as_json: bool, for_client: bool = False) -> None:
+    """Runs sweeps one after another.
 
-    return Store.at(folder, storage=storage, tracking_uri=tracking_uri)
+    Args:
+        specs: The sweeps.
+        where: Where they are kept.
+        as_json: Whether summaries are JSON.
+        for_client: Whether a cluster's client waits to be told that a sweep has begun.
+    """
+    from sweeps.driver import launch as run_sweep
+
+    console = Console(stderr=True) if as_json else out
+    incomplete = False
+    for spec in specs:
+        console.print(
+            f"Sweep {spec.name}: {spec.trials} trials x {spec.replicates} networks on {spec.task},"
+            f" kept in {where.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        summary = run_sweep(spec, where, watch=_watcher(console, spec, for_client))
+        print_summary(summary, spec, where, as_json)
+        incomplete |= summary.complete < summary.wanted
+        if summary.stopped:
+            break
+    if incomplete:
+        raise typer.Exit(1)
+
+
+def _watcher(console: Console, spec: "SweepSpec", for_client: bool) -> "Watcher":
+    from sweeps.progress import watcher
+    from sweeps.submission import begun
+
+    @contextmanager
+    def watch(status: "Callable[[], Status]") -> "Iterator[None]":
+        console.print(begun(spec.name), highlight=False, soft_wrap=True)
+        with watcher(console, spec)(status):
+            yield
+
+    return watch if for_client else watcher(console, spec)
 
 
 if __name__ == "__main__":

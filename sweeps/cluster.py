@@ -53,8 +53,8 @@ def offered_nodes(config: Path = BOOTSTRAP_CONFIG) -> tuple[Nodes, ...]:
         Nodes by kind; none where it cannot be known.
     """
     path = config.expanduser()
-    if path.is_file():
-        return _node_types(yaml.safe_load(path.read_text()))
+    if path.is_file() and (types := _node_types(yaml.safe_load(path.read_text()))):
+        return types
     return () if os.environ.get("KUBERNETES_SERVICE_HOST") else _alive_nodes()
 
 
@@ -89,7 +89,7 @@ def _node_types(config: dict[str, Any]) -> tuple[Nodes, ...]:
     found = []
     for name, kind in config["available_node_types"].items():
         if "CPU" not in kind["resources"]:
-            return ()  # left to Ray to find out on the node
+            return ()  # machines of one's own: Ray finds out on each
         count = 1 if name == head else min(kind.get("max_workers", most), most)
         if count:
             found.append(Nodes(name, count, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0))))

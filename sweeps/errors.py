@@ -2,6 +2,7 @@
 
 SweepError
  |- BadInputError something asked for breaks a rule; nothing was started (exit code 2)
+ |- ClusterError  a cluster does not answer, or not as it should
  |- StoreError    a store cannot be read or written
 """
 
@@ -16,6 +17,10 @@ class BadInputError(SweepError, ValueError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class ClusterError(SweepError):
+    """A cluster does not answer, or does not do what it is told."""
 
 
 class StoreError(SweepError):

@@ -5,14 +5,16 @@ The embedded default is one folder:
     bimt-store/
       studies/NAME.journal    the Optuna study of a sweep: its ledger
       mlflow.db, artifacts/   MLflow's store
-      sweeps/NAME/            lock of the driver, spool of the MLflow writer, Ray Tune's folder
+      sweeps/NAME/            lock and process id of the driver, spool of the MLflow writer, Ray Tune's folder
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 
 from filelock import FileLock, Timeout
 
@@ -29,20 +31,33 @@ class Store:
         folder: Working files, and the embedded study and tracking data.
         storage: URL of an Optuna storage (sqlite:///..., postgresql://...); None for a journal file a sweep.
         tracking_uri: URL of an MLflow server or store; None for SQLite and artifacts in the folder.
+        checkpoints: Where cohorts keep what they go on from, a folder that all machines see or what pyarrow reads
+            (s3://..., gs://...); None for a folder of this machine.
     """
 
     folder: Path
     storage: str | None = None
     tracking_uri: str | None = None
+    checkpoints: str | None = None
 
     @staticmethod
-    def at(folder: str | Path | None = None, *, storage: str | None = None, tracking_uri: str | None = None) -> "Store":
-        """The store of these arguments, else of BIMT_STORE, BIMT_STORAGE and MLFLOW_TRACKING_URI, else the default."""
+    def at(
+        folder: str | Path | None = None,
+        *,
+        storage: str | None = None,
+        tracking_uri: str | None = None,
+        checkpoints: str | None = None,
+    ) -> "Store":
+        """The store of these arguments, else of the environment, else the default.
+
+        The environment is BIMT_STORE, BIMT_STORAGE, MLFLOW_TRACKING_URI and BIMT_CHECKPOINTS.
+        """
         chosen = Path(folder or os.environ.get("BIMT_STORE") or DEFAULT_FOLDER).absolute()
         return Store(
             chosen,
             storage or os.environ.get("BIMT_STORAGE") or None,
             tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,
+            checkpoints or os.environ.get("BIMT_CHECKPOINTS") or None,
         )
 
     @property
@@ -62,6 +77,13 @@ class Store:
     def work(self, name: str) -> Path:
         """Working folder of a sweep."""
         return self.folder / "sweeps" / name
+
+    def checkpoints_of(self, name: str) -> str:
+        """Where a sweep's cohorts keep what they go on from: a folder or an address."""
+        if self.checkpoints is None:
+            return str(self.work(name) / "checkpoints")
+        where, _, query = self.checkpoints.partition("?")
+        return f"{where.rstrip('/')}/{name}" + (f"?{query}" if query else "")
 
     def prepare(self, name: str) -> None:
         """Makes the folders a sweep needs.
@@ -92,7 +114,28 @@ class Store:
             raise BadInputError(
                 f"sweep {name!r} is already running from this store; watch it with: bimt status {name}"
             ) from None
+        running = self.work(name) / "driver.json"
+        running.write_text(json.dumps({"host": gethostname(), "pid": os.getpid()}))
         try:
             yield
         finally:
+            running.unlink(missing_ok=True)
             lock.release()
+
+    def driver(self, name: str) -> int | None:
+        """Process id of the driver that runs a sweep from this store; None if none does.
+
+        Raises:
+            BadInputError: If it runs on another machine, which shares the folder.
+        """
+        lock, running = self.work(name) / "driver.lock", self.work(name) / "driver.json"
+        if not lock.exists():
+            return None
+        try:
+            with FileLock(lock).acquire(timeout=0):
+                return None  # what a driver that was killed left behind is no sign of life
+        except Timeout:
+            at = json.loads(running.read_text())
+        if at["host"] != gethostname():
+            raise BadInputError(f"sweep {name!r} runs on {at['host']}; stop it there")
+        return int(at["pid"])

@@ -13,9 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from sweeps.driver import Summary
+    from sweeps.service import Launched
     from sweeps.spec import SweepSpec
     from sweeps.store import Store
 
@@ -69,6 +72,24 @@ def print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json
 def _own_name() -> str:
     """What to type to run this program again: its path where the shell does not find it by name."""
     return "bimt" if shutil.which("bimt") else os.path.relpath(sys.argv[0])
+
+
+def print_launched(launched: "Iterable[Launched]", as_json: bool) -> None:
+    """Where each sweep of a cluster is, as soon as it is known, and how to watch it."""
+    if as_json:
+        print_rows([vars(one) for one in launched], as_json)
+        return
+    bimt = _own_name()
+    for one in launched:
+        place = f": place {one.position} in the queue" if one.position else ""
+        already = "" if one.new else " already"
+        lines = [
+            f"Sweep {one.name} is {one.state}{already} on the cluster{place}",
+            f"Watch:   {bimt} logs {one.name} --follow",
+            f"Pull:    {bimt} best {one.name} --by modularity",
+        ]
+        for line in lines:
+            out.print(line, highlight=False, soft_wrap=True)
 
 
 def print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:
