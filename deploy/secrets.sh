@@ -78,12 +78,14 @@ mlflow_tracking_password = $login_password
 END
 
 # READ: whoever has an account sees all sweeps and changes none; NO_PERMISSIONS would hide them until they are shared.
+# Every request carries a password, whose check takes a tenth of a second of a core; so it is remembered for a minute.
 put mlflow.ini << END
 [mlflow]
 default_permission = READ
 database_uri = postgresql://mlflow@127.0.0.1:$postgres_port/mlflow_accounts
 admin_username = $user
 admin_password = $login_password
+auth_cache_ttl_seconds = 60
 END
 
 {
