@@ -27,6 +27,8 @@ QUIET_MLFLOW = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a trial
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # else files are fetched around the server, from its bucket
 }
 
 
