@@ -1,6 +1,10 @@
 """The files of Ray's cluster launcher, by Ray's own checks, and made into machines on a simulated EC2."""
 
+import contextlib
 import copy
+import importlib.util
+import io
+import json
 import logging
 import re
 
@@ -11,6 +15,10 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
+
+from sweeps.cluster import check_offered, offered_nodes
+from sweeps.errors import BadInputError
+from sweeps.spec import parse_spec
 
 FILES = ["cluster.yaml", "deploy/local.yaml"]
 REGION = "us-west-2"
@@ -112,38 +120,90 @@ def test_workers_on_aws_are_spot_machines_that_start_at_none(load):
     assert config["upscaling_speed"] >= config["max_workers"]  # from none to all in one step
 
 
-@pytest.fixture
-def aws(monkeypatch, tmp_path):
-    """An account with what docs/cluster.md has people make: a security group and two roles; images are moto's."""
+@pytest.fixture(scope="module")
+def account():
+    """An empty account on a simulated AWS."""
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    monkeypatch.setenv("HOME", str(tmp_path))  # the launcher writes a key to ~/.ssh
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with moto.mock_aws():
-        ec2 = boto3.client("ec2", REGION)
-        for name in ("bimt-head", "bimt-worker"):
-            boto3.client("iam").create_instance_profile(InstanceProfileName=name)
-        group = ec2.create_security_group(GroupName="bimt", Description="bimt")["GroupId"]
-        image = ec2.describe_images()["Images"][0]["ImageId"]
-        yield ec2, {"sg-CHANGE": group, r"ami-CHANGE[-\w.]*": image}
+    with pytest.MonkeyPatch.context() as patch, moto.mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "none")
+        yield boto3.client("ec2", REGION)
 
 
-def test_the_launcher_makes_machines_of_it(aws, project):
+@pytest.mark.parametrize("network", ["everybody", "10.0.0.0/8"])
+def test_ssh_for_half_the_world_is_refused(aws_account, network, capsys):
+    with pytest.raises(SystemExit):
+        aws_account.main(["some-bucket", "--ssh-from", network])
+    assert "--ssh-from" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def aws_account(project):
+    """deploy/aws_account.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("aws_account", project / "deploy/aws_account.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def made(account, aws_account):
+    """What deploy/aws_account.py prints, run twice. It asks moto's AWS for images that are there."""
+    known = ("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",) * 2
+    aws_account.IMAGES = dict(zip(aws_account.IMAGES, known, strict=True))
+    printed = []
+    for _ in range(2):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            aws_account.main(["some-bucket", "--ssh-from", "192.0.2.0/28"])
+        printed.append(out.getvalue())
+    assert printed[0] == printed[1]
+    return yaml.safe_load(printed[0])
+
+
+def test_an_account_gets_all_that_the_launcher_needs(made):
+    assert "CHANGE" not in yaml.safe_dump(made)
+    assert made["head_setup_commands"] == ["bash ~/bimt/deploy/head.sh s3://some-bucket/bimt"]
+
+
+def test_ssh_is_open_to_one_network_and_ray_to_the_cluster(account, made):
+    (group,) = account.describe_security_groups(GroupNames=["bimt"])["SecurityGroups"]
+    rules = {rule["IpProtocol"]: rule for rule in group["IpPermissions"]}
+    assert set(rules) == {"tcp", "-1"}
+    assert (rules["tcp"]["FromPort"], rules["tcp"]["ToPort"]) == (22, 22)
+    assert [network["CidrIp"] for network in rules["tcp"]["IpRanges"]] == ["192.0.2.0/28"]
+    assert [pair["GroupId"] for pair in rules["-1"]["UserIdGroupPairs"]] == [group["GroupId"]]
+    assert rules["-1"]["IpRanges"] == []
+
+
+def test_workers_reach_checkpoints_and_nothing_else(made):
+    iam = boto3.client("iam")
+    policy = iam.get_role_policy(RoleName="bimt-worker", PolicyName="bimt-worker")["PolicyDocument"]
+    at = "arn:aws:s3:::some-bucket"
+    assert {statement["Resource"] for statement in policy["Statement"]} == {at, f"{at}/bimt/checkpoints/*"}
+    assert {action.partition(":")[0] for s in policy["Statement"] for action in s["Action"]} == {"s3"}
+    head = iam.get_role_policy(RoleName="bimt-head", PolicyName="bimt-head")["PolicyDocument"]
+    (passed,) = [s["Resource"] for s in head["Statement"] if s["Action"] == ["iam:PassRole"]]
+    assert passed == "arn:aws:iam::*:role/bimt-worker"
+
+
+def test_the_bucket_is_closed(made):
+    closed = boto3.client("s3").get_public_access_block(Bucket="some-bucket")["PublicAccessBlockConfiguration"]
+    assert list(closed.values()) == [True] * 4
+
+
+def test_the_launcher_makes_machines_of_it(account, made, monkeypatch, tmp_path):
     """EC2's own rules for what a machine may be asked for, as boto3 and moto know them."""
     from ray.autoscaler._private.aws.config import bootstrap_aws
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
-    ec2, names = aws
-    text = (project / "cluster.yaml").read_text()
-    for placeholder, name in names.items():
-        text = re.sub(placeholder, name, text)
-    config = bootstrap_aws(checked(yaml.safe_load(text)))
+    monkeypatch.setenv("HOME", str(tmp_path))  # the launcher writes a key to ~/.ssh
+    config = bootstrap_aws(checked(made))
     provider = AWSNodeProvider(config["provider"], config["cluster_name"])
     config = provider.fillout_available_node_types_resources(config)
     for name, kind in config["available_node_types"].items():
         tags = {TAG_RAY_NODE_KIND: "worker", TAG_RAY_USER_NODE_TYPE: name, TAG_RAY_LAUNCH_CONFIG: name}
         provider.create_node(copy.deepcopy(kind["node_config"]), tags, 1)
-    machines = [m for r in ec2.describe_instances()["Reservations"] for m in r["Instances"]]
+    machines = [m for r in account.describe_instances()["Reservations"] for m in r["Instances"]]
     seen = {m["InstanceType"]: (m.get("InstanceLifecycle"), m["IamInstanceProfile"]["Arn"][-6:]) for m in machines}
     assert seen == {
         "m6i.xlarge": (None, "t-head"),
@@ -153,8 +213,25 @@ def test_the_launcher_makes_machines_of_it(aws, project):
         "c7i.2xlarge": ("spot", "worker"),
     }
     assert {m["MetadataOptions"]["HttpTokens"] for m in machines} == {"required"}
-    assert {g["GroupId"] for m in machines for g in m["SecurityGroups"]} == {names["sg-CHANGE"]}  # none of Ray's own
+    assert [g["GroupName"] for m in machines for g in m["SecurityGroups"]] == ["bimt"] * 5  # none of Ray's own
     offered = {name: kind["resources"] for name, kind in config["available_node_types"].items()}
     assert offered["head"] == {"CPU": 0, "bimt_driver": 8}
     for name in ("gpu_l4", "gpu_a10g", "gpu_t4"):
         assert (offered[name]["CPU"], offered[name]["GPU"]) == (4, 1)
+
+
+def test_a_driver_knows_what_the_cluster_may_start(load, tmp_path):
+    """The head has the launcher's file; a sweep that fits on none of its machines is refused."""
+    (config,) = load("cluster.yaml")
+    (tmp_path / "ray_bootstrap_config.yaml").write_text(json.dumps(checked(config)))  # as the launcher does
+    nodes = offered_nodes(tmp_path / "ray_bootstrap_config.yaml")
+    assert [(kind.name, kind.count, kind.cpus, kind.gpus) for kind in nodes] == [
+        ("head", 1, 0, 0),
+        ("gpu_l4", 8, 4, 1),
+        ("gpu_a10g", 8, 4, 1),
+        ("gpu_t4", 8, 4, 1),
+    ]
+    one, two = (parse_spec({"name": "moons", "task": "two_moons", "resources": {"gpus": gpus}}) for gpus in (1, 2))
+    check_offered(one, nodes)
+    with pytest.raises(BadInputError, match="gpus must be at most 1"):
+        check_offered(two, nodes)
