@@ -8,16 +8,17 @@ if TYPE_CHECKING:
     from sweeps.driver import Summary, launch
     from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
     from sweeps.results import Sweep, TrainedNetwork, list_sweeps, open_sweep
-    from sweeps.service import Launched, SweepService
+    from sweeps.service import SweepService
     from sweeps.spec import SweepSpec, parse_spec
     from sweeps.spec_file import read_spec, read_specs
     from sweeps.store import Store
+    from sweeps.submission import Launched
 
 _HOME = {
     "METRICS": "bimt_core",
     "BadInputError": "sweeps.errors",
     "ClusterError": "sweeps.errors",
-    "Launched": "sweeps.service",
+    "Launched": "sweeps.submission",
     "Store": "sweeps.store",
     "StoreError": "sweeps.errors",
     "Summary": "sweeps.driver",

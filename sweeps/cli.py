@@ -1,17 +1,17 @@
 """`bimt`: launch sweeps, look at them, pull what is best."""
 
-import json
 import os
 import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from sweeps.cli_results import results
+from sweeps.cli_specs import Spec, inputs, specs_of
 from sweeps.errors import BadInputError, SweepError
 from sweeps.options import (
     Address,
@@ -38,59 +38,10 @@ app = typer.Typer(
     help="Sweeps of Brain-Inspired Modular Training.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 
+app.add_typer(inputs)
 app.add_typer(results)
 
-Spec = Annotated[str, typer.Argument(help="A sweep file, or the name of a preset.")]
 ClientVersion = Annotated[str | None, typer.Option(hidden=True, help="On a cluster: what its client is.")]
-
-
-@app.command()
-def tasks(as_json: Json = False) -> None:
-    """List the tasks and their published set-ups."""
-    from bimt_core import TASKS, task
-
-    rows: list[dict[str, Any]] = []
-    for name in TASKS:
-        try:
-            t = task(name)
-        except ValueError as error:  # its data are not there
-            nothing = dict.fromkeys(("network", "score", "steps", "cost_weight"), None if as_json else "")
-            rows.append({"task": name, "description": f"not available: {error}", **nothing})
-            continue
-        row: dict[str, Any] = {
-            "task": name,
-            "description": t.description,
-            "network": "-".join(str(len(neurons)) for neurons in t.network.wiring.neurons),
-        }
-        row |= {"score": t.score_name, "steps": t.schedule.steps, "cost_weight": t.knobs.cost_weight}
-        rows.append(row)
-    print_rows(rows, as_json)
-
-
-@app.command()
-def presets(as_json: Json = False) -> None:
-    """List the ready sweeps."""
-    from sweeps.spec_file import preset_names, preset_path, read_specs
-
-    rows = []
-    for name in preset_names():
-        specs = read_specs(preset_path(name))
-        objectives = ", ".join(f"{o.direction} {o.metric}" for o in specs[0].objectives)
-        row = {"preset": name, "sweeps": len(specs), "trials": sum(spec.trials for spec in specs)}
-        rows.append(row | {"replicates": specs[0].replicates, "objectives": objectives})
-    print_rows(rows, as_json)
-
-
-@app.command()
-def validate(spec: Spec, as_json: Json = False) -> None:
-    """Check a sweep file; print it with all defaults filled in, the sweeps of a suite one after another."""
-    import yaml
-
-    data = [checked.model_dump(mode="json") for checked in _specs(spec)]
-    if as_json:
-        print(json.dumps(data[0] if len(data) == 1 else data, indent=2))
-    else:
-        print(yaml.safe_dump_all(data, sort_keys=False).rstrip())
 
 
 @app.command()
@@ -116,7 +67,7 @@ def launch(
     if there and (storage or tracking_uri):
         raise BadInputError("storage and tracking-uri of a cluster's sweeps are set on its head; leave them out")
     _import_from(working_dir)
-    specs = _specs(spec, name=name, trials=trials)
+    specs = specs_of(spec, name=name, trials=trials)
     if there:
         print_launched((there.launch(checked, working_dir=working_dir) for checked in specs), as_json)
     else:
@@ -255,13 +206,6 @@ def _import_from(folder: Path | None) -> None:
     """Makes tasks of one's own, module:function, be found in a folder."""
     if folder is not None:
         sys.path.append(str(folder.absolute()))
-
-
-def _specs(given: str, **changes: Any) -> "list[SweepSpec]":
-    from sweeps.spec_file import preset_path, read_specs
-
-    path = Path(given)
-    return read_specs(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(given), **changes)
 
 
 def _run_here(specs: "Iterable[SweepSpec]", where: "Store", as_json: bool, for_client: bool = False) -> None:

@@ -25,6 +25,11 @@ ANSWER_TIMEOUT_S = 5.0
 STATE_TIMEOUT_S = 60.0
 OTHER_ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray's client takes them instead of the one it is given
 KILL = "python -c {}".format(shlex.quote("import sys; from sweeps.jobs import kill; kill(sys.argv[1])"))
+TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 NOT_UPLOADED = ["bimt-store", ".?*"]  # as in a .gitignore, which counts too
 
 
@@ -169,7 +174,9 @@ class Jobs:
         """Ends a job at once, or takes it off the queue; by another job, since the API has no call for it."""
         with self._told():
             self._client.submit_job(
-                entrypoint=f"{KILL} {shlex.quote(name)}", submission_id=f"bimt-kill-{uuid.uuid4().hex[:8]}"
+                entrypoint=f"{KILL} {shlex.quote(name)}",
+                submission_id=f"bimt-kill-{uuid.uuid4().hex[:8]}",
+                metadata={"bimt.kills": name},
             )
 
     def forget(self, name: str) -> None:
@@ -247,14 +254,14 @@ def _token() -> tuple[str, str]:
 def _client(address: str, headers: dict[str, str]) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
-    for teller_of_uploads in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
-        logging.getLogger(teller_of_uploads).setLevel(logging.WARNING)
+    for talkative in TALKATIVE:
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     return JobSubmissionClient(address, headers=headers)
 
 
 def _job(details: "JobDetails") -> Job:
     def when(stamp: int | None) -> datetime | None:
-        return datetime.fromtimestamp(stamp / 1000) if stamp else None
+        return datetime.fromtimestamp(stamp // 1000) if stamp else None
 
     return Job(
         name=details.submission_id or "",

@@ -2,9 +2,7 @@
 
 import json
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,49 +12,16 @@ import pandas as pd
 from sweeps.errors import BadInputError, ClusterError
 from sweeps.jobs import Job, Jobs
 from sweeps.store import Store
-from sweeps.submission import (
-    JOB_ENVIRONMENT,
-    NAME,
-    SPEC,
-    begun,
-    check_portable,
-    differences,
-    entrypoint,
-    metadata,
-    packed,
-    printed_last,
-    printed_since,
-    refusal,
-)
+from sweeps.submission import Launched, printed_last, refusal, submitted
+from sweeps.sweep_queue import SPEC, row, state, sweeps_of
 
 if TYPE_CHECKING:
     from sweeps.results import Sweep
     from sweeps.spec import SweepSpec
 
-SLOT = "bimt_driver"  # a resource of the head: sweeps at once; more of them wait
-START_PATIENCE_S = 300.0
 KILL_PATIENCE_S = 120.0
-POLL_S = 0.5
-STATES = {"PENDING": "waiting", "RUNNING": "running", "STOPPED": "stopped", "FAILED": "failed", "SUCCEEDED": "complete"}
 COLUMNS = ["state", "position", "submitted", "ended", "task", "trials"]
 COUNTS = ["complete", "fail", "running", "waiting"]
-
-
-@dataclass(frozen=True)
-class Launched:
-    """What a launch came to.
-
-    Args:
-        name: The sweep.
-        state: "running", "waiting" in the queue, "complete" already, or "starting" where its driver takes long.
-        new: Whether this launch submitted it; False if it was there already.
-        position: Its place in the queue, from 1, if it waits.
-    """
-
-    name: str
-    state: str
-    new: bool
-    position: int | None = None
 
 
 class SweepService:
@@ -107,27 +72,7 @@ class SweepService:
             BadInputError: If the cluster refuses it, with the driver's own lines, or runs another one of this name.
             ClusterError: If the cluster does not answer.
         """
-        folder = Path(working_dir) if working_dir is not None else None
-        check_portable(spec, folder)
-        known = self._jobs.find(spec.name)
-        if known is not None and not known.over:
-            return self._running_already(known, spec)
-        if known is not None:
-            _check_sweep(known)
-            self._jobs.forget(spec.name)
-        launch_id = uuid.uuid4().hex[:12]
-        with packed(spec, folder) as to_upload:
-            submitted = self._jobs.submit(
-                spec.name,
-                entrypoint(launch_id),
-                to_upload,
-                metadata=metadata(spec),
-                env=JOB_ENVIRONMENT,
-                slot=SLOT,
-            )
-        if not submitted:
-            return self._running_already(self._jobs.find(spec.name), spec)
-        return self._begun(spec.name, launch_id)
+        return submitted(self._jobs, spec, Path(working_dir) if working_dir is not None else None)
 
     def sweeps(self) -> pd.DataFrame:
         """All sweeps of the cluster and of the study storage, where it is known, the latest last.
@@ -137,8 +82,8 @@ class SweepService:
             in the queue, when it was submitted and ended, task, number of trials asked for; and trials by state, where
             the study storage is known.
         """
-        jobs = [job for job in self._jobs.all() if NAME in job.metadata]
-        rows = {job.name: self._row(job, jobs) for job in jobs}
+        jobs = sweeps_of(self._jobs.all())
+        rows = {job.name: row(job, jobs) for job in jobs}
         columns = COLUMNS
         if self._store.storage:
             from sweeps.results import list_sweeps
@@ -161,10 +106,10 @@ class SweepService:
         if name not in frame.index:
             raise BadInputError(f"no sweep {name!r} on the cluster; there are: {', '.join(frame.index) or 'none'}")
         whole = frame.astype(object).where(frame.notna(), None).loc[name]
-        row = {"name": name, **{column: whole[column] for column in frame.columns}}
-        if row["state"] == "failed":
-            row["reason"] = "; ".join(refusal(printed_last(self._jobs.log(name))))
-        return row
+        told = {"name": name, **{column: whole[column] for column in frame.columns}}
+        if told["state"] == "failed":
+            told["reason"] = "; ".join(refusal(printed_last(self._jobs.log(name))))
+        return told
 
     def logs(self, name: str) -> str:
         """What a sweep's drivers printed, those of earlier launches too."""
@@ -190,7 +135,7 @@ class SweepService:
         """
         job = self._sweep_job(name)
         if job.over:
-            return _state(job)
+            return state(job)
         if not now and job.placed:
             self._jobs.stop(name)
             return "stopping"
@@ -199,8 +144,8 @@ class SweepService:
         while not (job := self._sweep_job(name)).over:
             if time.monotonic() > until:
                 raise ClusterError(f"sweep {name!r} was told to end at once and is still there")
-            time.sleep(POLL_S)
-        return _state(job)
+            time.sleep(0.5)
+        return state(job)
 
     def resume(self, name: str, *, working_dir: str | Path | None = None) -> Launched:
         """Launches a sweep again with its own spec.
@@ -264,67 +209,7 @@ class SweepService:
         return self.open(name).best(where, by, n)
 
     def _sweep_job(self, name: str) -> Job:
-        jobs = {job.name: job for job in self._jobs.all() if NAME in job.metadata}
+        jobs = {job.name: job for job in sweeps_of(self._jobs.all())}
         if name not in jobs:
             raise BadInputError(f"no sweep {name!r} on the cluster; there are: {', '.join(jobs) or 'none'}")
         return jobs[name]
-
-    def _running_already(self, job: Job | None, spec: "SweepSpec") -> Launched:
-        """The launch of a name that somebody launched before."""
-        if job is None:
-            raise ClusterError(f"another client launched {spec.name!r} and took it back at the same moment")
-        _check_sweep(job)
-        if different := differences(job.metadata, spec):
-            raise BadInputError(
-                f"sweep {spec.name!r} is {_state(job)} with another spec: {'; '.join(different)}; stop it first, or use"
-                " another name"
-            )
-        return Launched(spec.name, _state(job), new=False, position=_position(job, self._jobs.all()))
-
-    def _begun(self, name: str, launch_id: str) -> Launched:
-        """Waits for a sweep that was just submitted; its driver's refusal becomes ours."""
-        slots, until = self._jobs.offered(SLOT), time.monotonic() + START_PATIENCE_S
-        while time.monotonic() < until:
-            jobs = [job for job in self._jobs.all() if NAME in job.metadata]
-            job = next((job for job in jobs if job.name == name), None)
-            if job is None:
-                break  # somebody deleted its record
-            position = _position(job, jobs)
-            running = sum(other.placed and not other.over for other in jobs)
-            if position and slots and running + position > slots:
-                return Launched(name, "waiting", new=True, position=position)
-            printed = printed_since(self._jobs.log(name), launch_id)
-            if job.status == "SUCCEEDED" or begun(name) in printed:
-                return Launched(name, _state(job), new=True)
-            if job.over:
-                raise BadInputError(*refusal(printed or job.message))
-            time.sleep(POLL_S)
-        return Launched(name, "starting", new=True)
-
-    def _row(self, job: Job, jobs: list[Job]) -> dict[str, Any]:
-        spec = json.loads(job.metadata[SPEC])
-        return {
-            "state": _state(job),
-            "position": _position(job, jobs),
-            "submitted": job.submitted,
-            "ended": job.ended,
-            "task": spec["task"],
-            "trials": spec["trials"],
-        }
-
-
-def _state(job: Job) -> str:
-    if job.killed:
-        return "killed" if job.placed else "stopped"  # while it waited
-    return STATES[job.status]
-
-
-def _position(job: Job, jobs: list[Job]) -> int | None:
-    """Place in the queue, from 1; None if it does not wait."""
-    waiting = [other.name for other in jobs if other.status == "PENDING" and NAME in other.metadata]
-    return waiting.index(job.name) + 1 if job.name in waiting else None
-
-
-def _check_sweep(job: Job) -> None:
-    if NAME not in job.metadata:
-        raise BadInputError(f"the cluster has a job {job.name!r} that is no sweep; use another name")

@@ -1,8 +1,11 @@
-"""A sweep as a job of a cluster: what travels there, and what its driver says first."""
+"""A sweep submitted to a cluster as a job: once, with all it needs, and with its driver's first answer."""
 
 import json
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,16 +13,86 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from sweeps.errors import BadInputError
+from sweeps.errors import BadInputError, ClusterError
+from sweeps.jobs import Job, Jobs
+from sweeps.sweep_queue import NAME, SLOT, SPEC, VERSION, check_sweep, in_queue, position, state, sweeps_of
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
 
-NAME, VERSION, SPEC = "bimt.sweep", "bimt.version", "bimt.spec"  # metadata of a job
 SPEC_FILE = "sweep.yaml"
 LARGEST_SPEC = 60_000  # bytes; all metadata and more of a job must fit into an environment variable of 128 KiB
+START_PATIENCE_S = 300.0
+POLL_S = 0.5
 STOP_PATIENCE_S = 1800  # how long a driver that was told to stop may write checkpoints before Ray kills it
+IN_A_TRACE = " |╰"  # how a line of a trace begins, but for its last ones
 JOB_ENVIRONMENT = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_PATIENCE_S)}
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What a launch came to.
+
+    Args:
+        name: The sweep.
+        state: "running", "waiting" in the queue, "complete" already, or "starting" where its driver takes long.
+        new: Whether this launch submitted it; False if it was there already.
+        position: Its place in the queue, from 1, if it waits.
+    """
+
+    name: str
+    state: str
+    new: bool
+    position: int | None = None
+
+
+def submitted(jobs: Jobs, spec: "SweepSpec", working_dir: Path | None) -> Launched:
+    """Submits a sweep, once, and waits for its driver's first answer; see `SweepService.launch`."""
+    check_portable(spec, working_dir)
+    known = jobs.find(spec.name)
+    if known is not None and not known.over:
+        return _running_already(known, spec, jobs)
+    if known is not None:
+        check_sweep(known)
+        jobs.forget(spec.name)
+    launch_id = uuid.uuid4().hex[:12]
+    with packed(spec, working_dir) as folder:
+        ours = jobs.submit(
+            spec.name, entrypoint(launch_id), folder, metadata=metadata(spec), env=JOB_ENVIRONMENT, slot=SLOT
+        )
+    return _begun(jobs, spec.name, launch_id) if ours else _running_already(jobs.find(spec.name), spec, jobs)
+
+
+def _running_already(job: Job | None, spec: "SweepSpec", jobs: Jobs) -> Launched:
+    """The launch of a name that somebody launched before."""
+    if job is None:
+        raise ClusterError(f"another client launched {spec.name!r} and took it back at the same moment")
+    check_sweep(job)
+    if different := differences(job.metadata, spec):
+        raise BadInputError(
+            f"sweep {spec.name!r} is {state(job)} with another spec: {'; '.join(different)}; stop it first, or use"
+            " another name"
+        )
+    return Launched(spec.name, state(job), new=False, position=position(job, jobs.all()))
+
+
+def _begun(jobs: Jobs, name: str, launch_id: str) -> Launched:
+    """Waits for a sweep that was just submitted; its driver's refusal becomes ours."""
+    slots, until = jobs.offered(SLOT), time.monotonic() + START_PATIENCE_S
+    while time.monotonic() < until:
+        sweeps = sweeps_of(jobs.all())
+        job = next((job for job in sweeps if job.name == name), None)
+        if job is None:
+            break  # somebody deleted its record
+        if in_queue(job, sweeps, slots):
+            return Launched(name, "waiting", new=True, position=position(job, sweeps))
+        printed = printed_since(jobs.log(name), launch_id)
+        if job.status == "SUCCEEDED" or begun(name) in printed:
+            return Launched(name, state(job), new=True)
+        if job.over:
+            raise BadInputError(*refusal(printed or job.message))
+        time.sleep(POLL_S)
+    return Launched(name, "starting", new=True)
 
 
 def own_version() -> str:
@@ -88,10 +161,11 @@ def begun(name: str) -> str:
 
 
 def refusal(printed: str) -> list[str]:
-    """Why a driver ended: its own error lines, else the last line of whatever went wrong before it."""
+    """Why a driver ended: its own error lines, else what ends the trace of whatever went wrong before it."""
     lines = [line for line in printed.splitlines() if line.strip()]
     told = [line.removeprefix("bimt: ") for line in lines if line.startswith("bimt: ")]
-    return told or [f"the driver ended: {lines[-1].strip()[:300]}" if lines else "the driver ended and said nothing"]
+    trace = max((i for i, line in enumerate(lines) if line[0] in IN_A_TRACE), default=len(lines) - 2)
+    return told or ["the driver ended: " + " ".join(lines[trace + 1 :])[:300]]
 
 
 def check_client(client: str) -> None:

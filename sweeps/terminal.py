@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.driver import Summary
-    from sweeps.service import Launched
     from sweeps.spec import SweepSpec
     from sweeps.store import Store
+    from sweeps.submission import Launched
 
 PIPE_COLUMNS = 140  # where there is no terminal to ask
 out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
@@ -124,14 +124,16 @@ def print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
     if not rows:
         print("none")
         return
-    from sweeps.progress import heading
-
     table = Table(header_style="bold", box=SIMPLE_HEAD)
     for column in rows[0]:
-        table.add_column(heading(str(column)), overflow="fold")
+        table.add_column(str(column).replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(*map(_short, row.values()))
     out.print(table)
+
+
+def _short(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:
