@@ -18,7 +18,6 @@ from ray.autoscaler.tags import TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND, TAG_RA
 
 from sweeps.cluster import check_offered, offered_nodes
 from sweeps.errors import BadInputError
-from sweeps.spec import parse_spec
 
 FILES = ["cluster.yaml", "deploy/local.yaml"]
 REGION = "us-west-2"
@@ -220,7 +219,7 @@ def test_the_launcher_makes_machines_of_it(account, made, monkeypatch, tmp_path)
         assert (offered[name]["CPU"], offered[name]["GPU"]) == (4, 1)
 
 
-def test_a_driver_knows_what_the_cluster_may_start(load, tmp_path):
+def test_a_driver_knows_what_the_cluster_may_start(load, tmp_path, small_spec):
     """The head has the launcher's file; a sweep that fits on none of its machines is refused."""
     (config,) = load("cluster.yaml")
     (tmp_path / "ray_bootstrap_config.yaml").write_text(json.dumps(checked(config)))  # as the launcher does
@@ -231,7 +230,6 @@ def test_a_driver_knows_what_the_cluster_may_start(load, tmp_path):
         ("gpu_a10g", 8, 4, 1),
         ("gpu_t4", 8, 4, 1),
     ]
-    one, two = (parse_spec({"name": "moons", "task": "two_moons", "resources": {"gpus": gpus}}) for gpus in (1, 2))
-    check_offered(one, nodes)
+    check_offered(small_spec(resources={"gpus": 1}), nodes)
     with pytest.raises(BadInputError, match="gpus must be at most 1"):
-        check_offered(two, nodes)
+        check_offered(small_spec(resources={"gpus": 2}), nodes)
