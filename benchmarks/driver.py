@@ -33,7 +33,7 @@ from _report import machine
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep, parse_spec
 from sweeps.cohort import CohortSpec, CohortTrainable
-from sweeps.driver import QUIET_RAY
+from sweeps.ray_connection import QUIET_RAY
 from sweeps.mlflow_store import create_database
 from sweeps.progress import Status
 
@@ -256,7 +256,7 @@ def main() -> None:
     import ray
 
     os.environ.update(QUIET_RAY)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     spec = spec_of(given.trials, given.cohort_size, given.reports, given.sampler)
     rows = []
     for storage in given.storages:

@@ -8,9 +8,13 @@ import torch
 from bimt_core import Task, task
 from bimt_core.population_size import best_population, network_bytes
 from bimt_core.train import WORTH_COMPILING, work
+from sweeps.cluster import Nodes, check_offered
 from sweeps.errors import BadInputError
 from sweeps.recipe import ARCHITECTURE, Recipe, recipe
 from sweeps.spec import SweepSpec
+
+UNKNOWN_ROOM = 64  # cohorts of a cluster of which it is not known what it can start
+FILLED = 0.8  # part of the free memory that cohorts may fill
 
 
 def cores() -> int:
@@ -18,14 +22,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def workers_of(spec: SweepSpec) -> int:
-    """How many cohorts train at once.
+def room_for(spec: SweepSpec, nodes: tuple[Nodes, ...] | None = None) -> int:
+    """How many cohorts can train at once.
+
+    Args:
+        spec: The sweep.
+        nodes: What a cluster has or may start, nothing where that is not known; None for this machine.
 
     Raises:
-        BadInputError: If this machine cannot train even one. A cluster is asked by Ray instead.
+        BadInputError: If not even one can.
     """
-    if os.environ.get("RAY_ADDRESS"):
-        return spec.concurrent_cohorts or 64
+    if nodes is not None:
+        check_offered(spec, nodes)
+        return sum(kind.count * kind.holds(spec) for kind in nodes) or UNKNOWN_ROOM
     if spec.resources.cpus > cores():
         raise BadInputError(f"resources.cpus must be at most this machine's {cores()} cores, got {spec.resources.cpus}")
     room = cores() // spec.resources.cpus
@@ -34,26 +43,31 @@ def workers_of(spec: SweepSpec) -> int:
             n = torch.cuda.device_count()
             raise BadInputError(f"resources.gpus must be at most this machine's {n} GPUs, got {spec.resources.gpus:g}")
         room = min(room, int(torch.cuda.device_count() / spec.resources.gpus))
-    return min(room, spec.concurrent_cohorts or room)
+    return room
 
 
-def trials_that_fit(spec: SweepSpec, workers: int) -> int:
-    """How many trials fit into one of the cohorts that train beside each other.
+def check_memory(spec: SweepSpec, workers: int) -> None:
+    """Refuses cohorts that do not fit into this machine's memory.
 
     Raises:
-        BadInputError: If the sweep's cohorts are larger, or not even one trial fits.
+        BadInputError: If the sweep's cohorts are too large, or not even one trial fits.
     """
-    r = _largest(spec)
-    trial_bytes = spec.replicates * network_bytes(_task(spec), r.network, r.schedule)
-    available = psutil.virtual_memory().available
-    fits = int(0.8 * available / workers / trial_bytes)
-    least = 1 if spec.cohort_size == "auto" else spec.cohort_size
-    if least > fits and not os.environ.get("RAY_ADDRESS"):
+    fits, free, trial_bytes = _trials_that_fit(spec, workers)
+    if (1 if spec.cohort_size == "auto" else spec.cohort_size) > fits:
         raise BadInputError(
-            f"cohort_size must be at most {fits} to fit {workers} cohorts at once into {available / 2**30:.1f} GiB"
+            f"cohort_size must be at most {fits} to fit {workers} cohorts at once into {free / 2**30:.1f} GiB"
             f" of free memory ({trial_bytes / 2**20:.1f} MiB a trial), got {spec.cohort_size}"
         )
-    return max(fits, least)
+
+
+def _trials_that_fit(spec: SweepSpec, at_once: int) -> tuple[int, float, float]:
+    """How many trials fit into one of the cohorts beside each other here; free bytes; bytes of a trial."""
+    r = _largest(spec)
+    trial_bytes = spec.replicates * network_bytes(_task(spec), r.network, r.schedule)
+    free = psutil.virtual_memory().available / at_once
+    if spec.resources.gpus > 0 and torch.cuda.is_available():
+        free = min(spec.resources.gpus, 1.0) * torch.cuda.mem_get_info()[0]
+    return int(FILLED * free / trial_bytes), free * at_once, trial_bytes
 
 
 def _task(spec: SweepSpec) -> Task:
@@ -70,17 +84,19 @@ def compiles(spec: SweepSpec, workers: int) -> bool:
     return work(r.network, _task(spec), r.schedule, networks) / workers > WORTH_COMPILING
 
 
-def measured_cohort_size(spec: SweepSpec, workers: int, fits: int) -> int:
+def measured_cohort_size(spec: SweepSpec, workers: int) -> int:
     """Trials of a cohort that train fastest, measured where cohorts train; every worker gets some of the trials."""
     import ray
 
     @ray.remote(num_cpus=spec.resources.cpus, num_gpus=spec.resources.gpus, max_retries=1)
     def measured_there() -> int:
         r, device = _largest(spec), "cuda" if spec.resources.gpus > 0 else "cpu"
-        return best_population(_task(spec).to(device), r.network, r.schedule, most=fits * spec.replicates)
+        fits, _, _ = _trials_that_fit(spec, max(1, cores() // spec.resources.cpus))
+        most = max(fits, 1) * spec.replicates
+        return best_population(_task(spec).to(device), r.network, r.schedule, most=most) // spec.replicates
 
-    networks: int = ray.get(measured_there.remote())
-    return max(1, min(networks // spec.replicates, -(-spec.trials // workers), fits))
+    trials: int = ray.get(measured_there.remote())
+    return max(1, min(trials, -(-spec.trials // workers)))
 
 
 def _largest(spec: SweepSpec) -> Recipe:

@@ -58,6 +58,15 @@ def offered_nodes(config: Path = BOOTSTRAP_CONFIG) -> tuple[Nodes, ...]:
     return () if os.environ.get("KUBERNETES_SERVICE_HOST") else _alive_nodes()
 
 
+def several_machines(config: Path = BOOTSTRAP_CONFIG) -> bool:
+    """Whether the connected cluster has more than one machine, or was made to."""
+    import ray
+
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    addresses = {node["NodeManagerAddress"] for node in nodes if node["Alive"]}
+    return len(addresses) > 1 or config.expanduser().is_file() or "KUBERNETES_SERVICE_HOST" in os.environ
+
+
 def check_offered(spec: SweepSpec, nodes: tuple[Nodes, ...]) -> None:
     """Refuses a sweep whose cohorts fit on no node, which would wait for ever.
 

@@ -19,13 +19,10 @@ import yaml
 from ray import tune
 
 from bimt_core import (
-    Moments,
-    Network,
     Population,
     Snapshot,
     Task,
     initialise,
-    load_population,
     measure,
     start,
     task,
@@ -33,8 +30,8 @@ from bimt_core import (
     train,
 )
 from bimt_core.networks import to_dict
-from bimt_core.population import write_atomically
-from sweeps.history import Moment, kept, read_history, write_history
+from sweeps.cohort_checkpoint import Left, read_checkpoint, write_checkpoint
+from sweeps.history import Moment, kept
 from sweeps.pictures import pictures
 from sweeps.recipe import Recipe, recipe
 
@@ -63,6 +60,7 @@ class CohortSpec:
         gpu: Whether to train on CUDA.
         dtype: Numbers to train with, "float32" or "float64"; None for the task's own.
         compiled: Whether training is compiled; see `train`.
+        left: What an earlier launch left of these trials, in the members' order; None for the beginning.
     """
 
     task: str
@@ -73,6 +71,7 @@ class CohortSpec:
     gpu: bool = False
     dtype: str | None = None
     compiled: bool = False
+    left: Left | None = None
 
     @property
     def device(self) -> str:
@@ -89,7 +88,8 @@ class CohortSpec:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "CohortSpec":
         members = tuple(Member(**member) for member in data["members"])
-        return CohortSpec(**{**data, "members": members, "seeds": tuple(data["seeds"])})
+        left = data["left"] and Left(**data["left"] | {"members": tuple(data["left"]["members"])})
+        return CohortSpec(**{**data, "members": members, "seeds": tuple(data["seeds"]), "left": left})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -245,6 +245,8 @@ class CohortTrainable(tune.Trainable):
         """Trains up to the next report; see `result_of`."""
         try:
             if self._reports is None:
+                if self._snapshot is None and self._spec.left is not None:
+                    self._read_left(self._spec.left)
                 self._reports = run_cohort(self._spec, self._snapshot, self._history)
             report = next(self._reports)
         except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told and decides)
@@ -256,15 +258,21 @@ class CohortTrainable(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the last snapshot and what came before it."""
         if self._snapshot is not None:
-            write_snapshot(self._snapshot, Path(checkpoint_dir))
-            write_history(self._history, Path(checkpoint_dir) / "history")
+            numbers = [member.number for member in self._spec.members]
+            write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, numbers)
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder
-        """Goes on from a snapshot that `save_checkpoint` wrote, in this process or another."""
-        spec = self._spec
-        network = recipe(spec.load_task(), spec.members[0].params).network
-        self._snapshot, self._reports = read_snapshot(Path(checkpoint), network, spec.device), None
-        self._history = read_history(Path(checkpoint) / "history", network)
+        """Goes on from a checkpoint that `save_checkpoint` wrote, in this process or another."""
+        self._read(Path(checkpoint))
+        self._reports = None
+
+    def _read_left(self, left: Left) -> None:
+        with tune.Checkpoint(left.uri).as_directory() as folder:
+            self._read(Path(folder), left.members)
+
+    def _read(self, folder: Path, members: tuple[int, ...] | None = None) -> None:
+        network = recipe(self._spec.load_task(), self._spec.members[0].params).network
+        self._snapshot, self._history = read_checkpoint(folder, network, self._spec.device, members)
 
 
 def result_of(report: Report) -> dict[str, Any]:
@@ -279,19 +287,3 @@ def result_of(report: Report) -> dict[str, Any]:
         "device": str(report.snapshot.population.flat.device.type),
         "done": report.last,
     }
-
-
-def write_snapshot(snapshot: Snapshot, folder: Path) -> None:
-    """Writes a snapshot as two populations, the weights and the moments side by side, and the step."""
-    p, moments = snapshot.population, snapshot.moments
-    for name, flat in (("weights", p.flat), ("first", moments.first), ("second", moments.second)):
-        write_atomically(folder / f"{name}.safetensors", to_bytes(dataclasses.replace(p, flat=flat)))
-    write_atomically(folder / "step.txt", str(snapshot.step).encode())
-
-
-def read_snapshot(folder: Path, network: Network, device: str = "cpu") -> Snapshot:
-    """The snapshot that `write_snapshot` wrote."""
-    weights, first, second = (
-        load_population(folder / f"{name}.safetensors", network).to(device) for name in ("weights", "first", "second")
-    )
-    return Snapshot(int((folder / "step.txt").read_text()), weights, Moments(first.flat, second.flat))

@@ -1,10 +1,11 @@
 """The driver: one process that runs a sweep, from the ledger through Ray Tune to MLflow."""
 
-import logging
-import os
-import shutil
+import math
+import signal
+import threading
 import time
 import traceback
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,25 +13,24 @@ from typing import Any
 
 from bimt_core import task
 from sweeps import runs
-from sweeps.capacity import compiles, cores, measured_cohort_size, trials_that_fit, workers_of
+from sweeps.capacity import check_memory, compiles, measured_cohort_size, room_for
+from sweeps.checkpoints import check_checkpoints
+from sweeps.cluster import Nodes, several_machines
 from sweeps.cohort import CohortTrainable
+from sweeps.cohort_checkpoint import forget, left_in
+from sweeps.errors import BadInputError
 from sweeps.pictures import front_pictures, spread
 from sweeps.progress import Watcher
+from sweeps.ray_connection import cluster, ray_here
 from sweeps.report import report
 from sweeps.results import Sweep
 from sweeps.search import CohortSearch
+from sweeps.share import shared
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord
 from sweeps.tracking import Tracker
 
-QUIET_RAY = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # three files a cohort that nobody reads
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table whatever the verbosity
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 MOST_DRAWN = 8  # trials of the front that have more pictures than the others
 NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
 
@@ -97,21 +97,26 @@ def launch(
 
     Raises:
         BadInputError: Before anything starts, if the spec asks for something that cannot be.
+        ClusterError: If the cluster that RAY_ADDRESS names cannot be joined.
         StoreError: If the study's storage does not open.
     """
     store = store or Store.at()
-    workers = workers_of(spec)
-    fits = trials_that_fit(spec, workers)
-    store.prepare(spec.name)
-    with store.only_driver(spec.name):
-        ledger = Ledger.launch(store, spec)
-        artifacts = None if store.tracking_uri else store.artifacts
-        spool = store.work(spec.name) / "spool"
-        tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
-        try:
-            return _run(spec, store, ledger, tracker, workers, fits, watch, trainable)
-        finally:
-            tracker.close(NO_ANSWER_PATIENCE_S)
+    with cluster() as nodes:
+        room = room_for(spec, nodes)
+        workers = min(room, spec.concurrent_cohorts or room)
+        if nodes is None:
+            check_memory(spec, workers)
+        _check_checkpoints(store, nodes)
+        store.prepare(spec.name)
+        with store.only_driver(spec.name):
+            ledger = Ledger.launch(store, spec)
+            artifacts = None if store.tracking_uri else store.artifacts
+            spool = store.work(spec.name) / "spool"
+            tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
+            try:
+                return _run(spec, store, ledger, tracker, workers, room, watch, trainable, alone=nodes is None)
+            finally:
+                tracker.close(NO_ANSWER_PATIENCE_S)
 
 
 def _run(
@@ -120,26 +125,29 @@ def _run(
     ledger: Ledger,
     tracker: Tracker,
     workers: int,
-    fits: int,
+    room: int,
     watch: Watcher,
     trainable: type[CohortTrainable],
+    *,
+    alone: bool,
 ) -> Summary:
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     _interrupt_running(ledger, tracker, "its driver died")
-    search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers))
+    left = left_in(store.checkpoints_of(spec.name))
+    search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers), left=left)
     wall_s, stopped = 0.0, False
     try:
         if ledger.count("COMPLETE") < spec.trials:
             started = time.monotonic()
-            with watch(search.status), _ray():
+            others = nullcontext(lambda: workers) if alone else shared(spec.name, room, workers)
+            with watch(search.status), ray_here(), others as search.share:
                 try:
                     if spec.cohort_size == "auto":
-                        search.cohort_size = measured_cohort_size(spec, workers, fits)
-                    _fit(spec, store, search, workers, trainable)
-                    late = spec.time_budget_s is not None and time.monotonic() - started >= spec.time_budget_s
-                    stopped = search.status().running > 0 and not late
-                    drawn_s = _draw_front(spec, ledger, tracker, search)
-                    search.clock.add([("drawing", workers * drawn_s)])  # meanwhile all workers wait
+                        search.cohort_size = measured_cohort_size(spec, workers)
+                    stopped = _search(spec, store, search, workers, trainable)
+                    if not stopped:
+                        drawn_s = _draw_front(spec, ledger, tracker, search)
+                        search.clock.add([("drawing", workers * drawn_s)])  # meanwhile all workers wait
                 finally:
                     wall_s = time.monotonic() - started
     finally:
@@ -149,6 +157,8 @@ def _run(
         complete = status.complete >= spec.trials
         _record_front(ledger, tracker)
         tracker.record(runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, complete=complete))
+    if complete:
+        forget(store.checkpoints_of(spec.name))
     began = time.monotonic()
     report_mb, report_problem = _record_report(ledger, store, tracker, search.sketches)
     report_s = time.monotonic() - began
@@ -173,11 +183,28 @@ def _run(
     )
 
 
-def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trainable: type[CohortTrainable]) -> None:
+def _search(
+    spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trainable: type[CohortTrainable]
+) -> bool:
+    """Runs Ray Tune, again where it ended only to give workers to other sweeps; returns whether somebody stopped it."""
+    ends = math.inf if spec.time_budget_s is None else time.monotonic() + spec.time_budget_s
+    while (left_s := ends - time.monotonic()) > 0:
+        _fit(spec, store, search, workers, trainable, None if left_s == math.inf else left_s)
+        if not search.goes_on():
+            break
+    return search.status().running > 0 and time.monotonic() < ends
+
+
+def _fit(
+    spec: SweepSpec,
+    store: Store,
+    search: CohortSearch,
+    workers: int,
+    trainable: type[CohortTrainable],
+    time_budget_s: float | None,
+) -> None:
     from ray import tune
 
-    folder = store.work(spec.name) / "ray"
-    shutil.rmtree(folder, ignore_errors=True)
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
@@ -186,20 +213,33 @@ def _fit(spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trai
             num_samples=-1,
             max_concurrent_trials=workers,
             reuse_actors=True,
-            time_budget_s=spec.time_budget_s,
+            time_budget_s=time_budget_s,
             trial_name_creator=_cohort_name,
             trial_dirname_creator=_cohort_name,
         ),
         run_config=tune.RunConfig(
-            name="cohorts",
-            storage_path=str(folder),
+            name=time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6],
+            storage_path=store.checkpoints_of(spec.name),
             failure_config=tune.FailureConfig(max_failures=1),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
             verbose=0,
         ),
     )
-    tuner.fit()
-    shutil.rmtree(folder, ignore_errors=True)
+    with _stopped_by_sigterm():
+        tuner.fit()
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """While it is open, SIGTERM does what Ctrl-C does: Ray Tune ends in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _draw_front(spec: SweepSpec, ledger: Ledger, tracker: Tracker, search: CohortSearch) -> float:
@@ -227,24 +267,15 @@ def _cohort_name(trial: Any) -> str:
     return f"cohort_{trial.trial_id}"
 
 
-@contextmanager
-def _ray() -> Iterator[None]:
-    """A Ray that is quiet: the running one, the cluster that RAY_ADDRESS names, or one on this machine."""
-    for name, value in QUIET_RAY.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": cores(), "include_dashboard": False}
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    ray.init(logging_level=logging.CRITICAL, log_to_driver=False, configure_logging=True, **local)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+def _check_checkpoints(store: Store, nodes: tuple[Nodes, ...] | None) -> None:
+    """Whether cohorts can keep what they go on from, where every machine sees it."""
+    if store.checkpoints is not None:
+        check_checkpoints(store.checkpoints)
+    elif nodes is not None and several_machines():
+        raise BadInputError(
+            "checkpoints must be where all machines of the cluster see them:"
+            " set BIMT_CHECKPOINTS to a shared folder, s3://... or gs://..., got none"
+        )
 
 
 def _interrupt_running(ledger: Ledger, tracker: Tracker, reason: str) -> None:

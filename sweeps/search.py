@@ -1,8 +1,9 @@
 """The Ray Tune searcher: asks the ledger for trials, hands them out in cohorts, and tells how they ended."""
 
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -10,6 +11,7 @@ from ray.tune.search import Searcher
 from bimt_core import task
 from sweeps import runs
 from sweeps.cohort import CohortSpec, Member
+from sweeps.cohort_checkpoint import Left
 from sweeps.pictures import HISTORY, SKETCH
 from sweeps.progress import Status
 from sweeps.recipe import recipe
@@ -48,19 +50,32 @@ class CohortSearch(Searcher):
         ledger: The sweep's study.
         tracker: Where runs are recorded.
         compiled: Whether cohorts compile their training.
+        left: Checkpoints of cohorts that earlier launches left behind; their trials go on from there.
 
     Attributes:
         cohort_size: Trials of a cohort; 1 until it is set where the sweep says "auto".
+        share: How many cohorts the sweep may have out; asked before each.
         sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
         histories: How the best replicates of those on the front were trained, by number; see `sweeps.history`.
     """
 
-    def __init__(self, ledger: Ledger, tracker: Tracker, *, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        tracker: Tracker,
+        *,
+        compiled: bool = False,
+        left: Sequence[Left] = (),
+    ) -> None:
         super().__init__()
         self.cohort_size = 1 if ledger.spec.cohort_size == "auto" else ledger.spec.cohort_size
         self.sketches: dict[int, str] = {}
         self.histories: dict[int, bytes] = {}
         self._compiled = compiled
+        self.share: Callable[[], int] = lambda: sys.maxsize
+        self._left = {number: checkpoint for checkpoint in left for number in checkpoint.members}
+        self._retry_of = {record.number: record.retry_of for record in ledger.records()} if left else {}
+        self._most_out, self._yields = 0, False
         self.clock = _Clock()
         self._ledger, self._tracker, self._spec = ledger, tracker, ledger.spec
         self._task = task(ledger.spec.task, ledger.spec.data_seed)
@@ -74,11 +89,22 @@ class CohortSearch(Searcher):
     # What Ray Tune calls
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is text
-        """The next cohort; None while there is none yet, FINISHED when there will be none."""
+        """The next cohort; None while there is none yet, FINISHED when there will be none in this run of Ray Tune.
+
+        Tune keeps the workers that it has for later cohorts. So where the sweep's share has shrunk below their number,
+        this run ends, which frees them, and the driver starts another.
+        """
+        share = self.share()
+        if share < self._most_out:
+            self._yields = True
+            return Searcher.FINISHED
+        if len(self._out) >= share:
+            return None
         if not self._ready:
             self._ask()
         if self._ready:
             self._out[trial_id] = cohort = self._ready.pop(0)
+            self._most_out = max(self._most_out, len(self._out))
             return {"cohort": cohort.spec.as_dict()}
         return None if self._out else Searcher.FINISHED
 
@@ -135,22 +161,38 @@ class CohortSearch(Searcher):
         """Whether too many trials failed."""
         return self._failed >= (self._spec.max_failed or self._spec.trials)
 
+    def goes_on(self) -> bool:
+        """Whether Ray Tune's run ended only to give workers to other sweeps; then another may start."""
+        yields, self._yields, self._most_out = self._yields, False, 0
+        return yields and not self._out
+
     # Asking
 
     def _ask(self) -> None:
-        """Asks for a cohort's worth of trials and sorts them by the shape of their networks and schedules."""
+        """Asks for a cohort's worth of trials and sorts them: shape of networks, schedule, and what is left of them."""
         outstanding = sum(len(c.spec.members) for c in self._out.values())
         wanted = min(self.cohort_size, self._spec.trials - self._complete - outstanding)
-        groups: dict[Any, list[Attempt]] = {}
+        groups: dict[Any, list[tuple[Attempt, int | None]]] = {}
         while wanted > 0 and not self.gave_up and (attempt := self._ledger.ask()):
             self._tracker.record(runs.trial_started(self._spec, self._ledger.sweep_id, attempt))
-            groups.setdefault(recipe(self._task, attempt.params).shape, []).append(attempt)
+            before = self._trained_as(attempt)
+            key = recipe(self._task, attempt.params).shape, None if before is None else self._left[before].uri
+            groups.setdefault(key, []).append((attempt, before))
             wanted -= 1
-        for (_, schedule), attempts in groups.items():
-            members = tuple(Member(a.number, a.params) for a in attempts)
-            self._ready.append(self._cohort(members, schedule.steps))
+        for ((_, schedule), _), attempts in groups.items():
+            members = tuple(Member(a.number, a.params) for a, _ in attempts)
+            held = tuple(number for _, number in attempts if number is not None)
+            left = replace(self._left[held[0]], members=held) if held else None
+            self._ready.append(self._cohort(members, schedule.steps, left))
 
-    def _cohort(self, members: tuple[Member, ...], steps: int) -> _Cohort:
+    def _trained_as(self, attempt: Attempt) -> int | None:
+        """The number of the trial, of those that an attempt repeats, of which there is a checkpoint."""
+        number = attempt.retry_of
+        while number is not None and number not in self._left:
+            number = self._retry_of.get(number)
+        return number
+
+    def _cohort(self, members: tuple[Member, ...], steps: int, left: Left | None = None) -> _Cohort:
         spec = self._spec
         cohort = CohortSpec(
             spec.task,
@@ -161,8 +203,9 @@ class CohortSearch(Searcher):
             gpu=spec.resources.gpus > 0,
             dtype=spec.dtype,
             compiled=self._compiled,
+            left=left,
         )
-        return _Cohort(cohort, steps)
+        return _Cohort(cohort, steps, left.step if left else 0)
 
     # Telling
 
@@ -195,9 +238,9 @@ class CohortSearch(Searcher):
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
 
     def _lost(self, cohort: _Cohort, reason: str, trace: str) -> None:
-        """A member that was alone has failed; of several, each is tried alone, so that only the culprit fails."""
+        """A member that was alone from its beginning has failed; otherwise each is tried so, and the culprit fails."""
         members = cohort.spec.members
-        if len(members) == 1:
+        if len(members) == 1 and cohort.spec.left is None:
             self._fail(members[0].number, reason, {"error.txt": (trace or reason).encode()})
             return
         self._ready += [self._cohort((member,), cohort.steps) for member in members]

@@ -16,13 +16,12 @@ from sweeps.cohort import (
     CohortTrainable,
     Member,
     failure,
-    read_snapshot,
     report_steps,
     result_of,
     run_cohort,
-    write_snapshot,
 )
-from sweeps.history import from_safetensors, read_history, write_history
+from sweeps.cohort_checkpoint import Left, read_checkpoint, write_checkpoint
+from sweeps.history import from_safetensors
 from sweeps.pictures import best_and_median
 from sweeps.recipe import recipe
 
@@ -219,9 +218,8 @@ def test_why_a_trial_fails_names_the_replicate():
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_cohort_goes_on_as_if_it_had_never_stopped(three, tmp_path, at):
     network = three[at].snapshot.population.network
-    write_snapshot(three[at].snapshot, tmp_path)
-    write_history(three[at].history, tmp_path / "history")
-    rest = trained(THREE, read_snapshot(tmp_path, network), read_history(tmp_path / "history", network))
+    write_checkpoint(tmp_path, three[at].snapshot, three[at].history, [5, 6, 7])
+    rest = trained(THREE, *read_checkpoint(tmp_path, network))
     assert [report.snapshot.step for report in rest] == [report.snapshot.step for report in three[at + 1 :]]
     for again, report in zip(rest, three[at + 1 :], strict=True):
         assert again.figures == report.figures
@@ -232,23 +230,11 @@ def test_a_cohort_goes_on_as_if_it_had_never_stopped(three, tmp_path, at):
 
 def test_a_cohort_that_was_trained_already_is_only_measured(three, tmp_path):
     network = three[-1].snapshot.population.network
-    write_snapshot(three[-1].snapshot, tmp_path)
-    write_history(three[-1].history, tmp_path / "history")
-    (report,) = trained(THREE, read_snapshot(tmp_path, network), read_history(tmp_path / "history", network))
+    write_checkpoint(tmp_path, three[-1].snapshot, three[-1].history, [5, 6, 7])
+    (report,) = trained(THREE, *read_checkpoint(tmp_path, network))
     assert report.last
     assert report.figures == three[-1].figures
     assert report.files == three[-1].files
-
-
-def test_a_snapshot_comes_back_bit_for_bit(tmp_path):
-    *_, last = trained(cohort(HARMLESS, {"learning_rate": 1e30}))
-    write_snapshot(last.snapshot, tmp_path)
-    read = read_snapshot(tmp_path, last.snapshot.population.network)
-    assert read.step == last.snapshot.step
-    assert same_bits(read.population.flat, last.snapshot.population.flat)
-    assert torch.equal(read.population.output_labels, last.snapshot.population.output_labels)
-    assert same_bits(read.moments.first, last.snapshot.moments.first)
-    assert same_bits(read.moments.second, last.snapshot.moments.second)
 
 
 # Ray Tune's view, without Ray
@@ -283,6 +269,23 @@ def test_a_trainable_goes_on_in_another_process_from_its_checkpoint(three, tmp_p
     assert second.step()["figures"] == list(three[1].figures)
     rest = [second.step() for _ in three[2:]]
     assert rest[-1]["files"] == list(three[-1].files.items()), "weights, pictures and the whole history"
+
+
+def test_some_trials_go_on_from_what_another_launch_left(three, tmp_path):
+    first = CohortTrainable(of(THREE))
+    first.step()
+    first.save_checkpoint(str(tmp_path))
+    old = [member.number for member in THREE.members]
+    left = Left(str(tmp_path), 10, (old[2], old[0]))
+    members = tuple(Member(90 + i, THREE.members[i].params) for i in (2, 0))
+    second = CohortTrainable(of(replace(THREE, members=members, left=left)))
+    for report in three[1:]:
+        result = second.step()
+        assert result["step"] == report.snapshot.step
+        for figures, index in zip(result["figures"], (2, 0), strict=True):
+            for name, values in report.figures[index].items():
+                assert figures[name] == pytest.approx(values, rel=1e-4, abs=1e-6), name
+    assert [number for number, _ in result["files"]] == [92, 90]
 
 
 def test_a_trainable_keeps_nothing_of_the_cohort_before(three):

@@ -18,11 +18,12 @@ import pytest
 import ray
 import yaml
 
-from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec
+from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
 from sweeps import driver as driver_module
 from sweeps.cohort import CohortTrainable
-from sweeps.driver import QUIET_RAY
+from sweeps.cohort_checkpoint import left_in
 from sweeps.progress import Status
+from sweeps.ray_connection import QUIET_RAY
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -319,16 +320,16 @@ def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(tmp_path: Path)
     assert not any(run.info.status == "RUNNING" for run in runs_of(store))
 
 
-def test_a_stop_signal_ends_the_sweep_in_order(store: Store, tmp_path: Path) -> None:
-    """Ctrl-C once: trials are cut off in the ledger, runs are closed, the sweep can go on, and the next never began."""
-    long = spec_of(search={"steps": 4000}, reports=40).model_dump(mode="json")
+def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Store, tmp_path: Path) -> None:
+    """What `bimt stop` sends once: trials are cut off in the ledger, runs are closed, and what is trained is kept."""
+    steps = 4000
+    long = spec_of(search={"steps": steps}, reports=40).model_dump(mode="json")
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump({"name": "s", "each": long, "sweeps": [{"name": "short"}, {"name": "next"}]}))
     command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _wait_for(lambda: _running(store, "s.short") > 0, process)
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
+    _wait_for(lambda: bool(left_in(store.checkpoints_of("s.short"))), process)
+    process.send_signal(signal.SIGTERM)
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
     out, err = process.communicate()
@@ -342,6 +343,13 @@ def test_a_stop_signal_ends_the_sweep_in_order(store: Store, tmp_path: Path) -> 
     assert not any(run.info.status == "RUNNING" for run in runs_of(store, "s.short"))
     with pytest.raises(BadInputError, match=r"no sweep 's\.next'"):
         open_sweep("s.next", store)
+
+    left = left_in(store.checkpoints_of("s.short"))
+    summary = launch(read_specs(file)[0], store)
+    assert summary.complete == 6
+    trained_before = sum(checkpoint.step * len(checkpoint.members) * 2 for checkpoint in left)
+    assert summary.network_steps <= 6 * 2 * steps - trained_before
+    assert not Path(store.checkpoints_of("s.short")).exists(), "nobody needs them any more"
 
 
 def _running(store: Store, name: str = "short") -> int:

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, parse_spec
+from sweeps.cohort_checkpoint import Left
 from sweeps.search import CohortSearch
 from sweeps.spool import Record
 from sweeps.study import Ledger
@@ -151,6 +152,71 @@ def test_a_stopped_cohort_is_neither_complete_nor_failed(bench: Bench) -> None:
     config = bench.search.suggest("a")
     bench.search.on_trial_complete("a", result(config, 40))
     assert bench.states() == ["RUNNING"] * 4, "the driver interrupts them"
+
+
+@pytest.fixture
+def cut_off(bench: Bench) -> Bench:
+    """Four trials were cut off and wait as 4 to 7; of 0 to 2 there is a checkpoint."""
+    bench.search.suggest("a")
+    for number in range(4):
+        bench.ledger.interrupt(number, "stopped")
+    bench.search = CohortSearch(bench.ledger, bench.notes, left=[Left("/there", 60, (2, 0, 1))])  # type: ignore[arg-type]
+    return bench
+
+
+def test_trials_go_on_from_what_an_earlier_launch_left(cut_off: Bench) -> None:
+    first, second = cut_off.search.suggest("a"), cut_off.search.suggest("b")
+    assert numbers(first) == [4, 5, 6]
+    assert first["cohort"]["left"] == {"uri": "/there", "step": 60, "members": (0, 1, 2)}
+    assert (numbers(second), second["cohort"]["left"]) == ([7], None)
+    cut_off.search.on_trial_complete("a", result(first))
+    assert cut_off.search.status().network_steps == 40 * 3 * 2, "what was trained before is not counted again"
+
+
+def test_trials_cut_off_twice_go_on_from_the_first_time(cut_off: Bench) -> None:
+    cut_off.search.suggest("a")
+    for number in (4, 5, 6):
+        cut_off.ledger.interrupt(number, "stopped")
+    again = CohortSearch(cut_off.ledger, cut_off.notes, left=[Left("/there", 60, (2, 0, 1))])  # type: ignore[arg-type]
+    configs = [again.suggest("a"), again.suggest("b")]
+    assert [(numbers(c), c["cohort"]["left"] and c["cohort"]["left"]["members"]) for c in configs] == [
+        ([8, 9, 10], (0, 1, 2)),
+        ([11], None),
+    ]
+
+
+def test_what_cannot_go_on_begins_anew(cut_off: Bench) -> None:
+    cut_off.search.suggest("a")
+    cut_off.search.on_trial_complete("a", {"error": "OSError: torn", "traceback": "long", "done": True})
+    _, *alone = [cut_off.search.suggest(f"next{i}") for i in range(4)]
+    assert [numbers(config) for config in alone] == [[4], [5], [6]]
+    assert [config["cohort"]["left"] for config in alone] == [None] * 3
+
+
+def test_a_sweep_keeps_to_its_share(tmp_path: Path) -> None:
+    search = Bench(tmp_path, trials=12, cohort_size=2).search
+    search.share = lambda: 2
+    configs = {trial_id: search.suggest(trial_id) for trial_id in "ab"}
+    assert search.suggest("c") is None
+    search.share = lambda: 1
+    assert search.suggest("c") == Searcher.FINISHED, "Ray Tune would keep the second worker"
+    for trial_id, config in configs.items():
+        search.on_trial_complete(trial_id, result(config))
+    assert search.goes_on()
+    assert numbers(search.suggest("c")) == [4, 5]
+    assert search.suggest("d") is None
+    search.share = lambda: 3
+    assert numbers(search.suggest("d")) == [6, 7]
+    assert not search.goes_on()
+
+
+def test_a_stopped_search_does_not_go_on(tmp_path: Path) -> None:
+    search = Bench(tmp_path, trials=12, cohort_size=2).search
+    search.share = lambda: 2
+    search.suggest("a"), search.suggest("b")
+    search.share = lambda: 1
+    assert search.suggest("c") == Searcher.FINISHED
+    assert not search.goes_on(), "cohorts are out: somebody stopped it"
 
 
 def test_too_many_failures_end_the_search(tmp_path: Path) -> None:

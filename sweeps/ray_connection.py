@@ -1,0 +1,58 @@
+"""The connection to Ray: the cluster that RAY_ADDRESS names, or a Ray of this process alone."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sweeps.capacity import cores
+from sweeps.cluster import Nodes, offered_nodes
+from sweeps.errors import ClusterError
+
+QUIET_RAY = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # three files a cohort that nobody reads
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table whatever the verbosity
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def cluster() -> Iterator[tuple[Nodes, ...] | None]:
+    """The cluster that RAY_ADDRESS names, connected, and what its nodes offer; None where it names none."""
+    if not os.environ.get("RAY_ADDRESS"):
+        yield None
+        return
+    with ray_here():
+        yield offered_nodes()
+
+
+@contextmanager
+def ray_here() -> Iterator[None]:
+    """A Ray that is quiet: the connected one, the cluster that RAY_ADDRESS names, or one of this process alone."""
+    for name, value in QUIET_RAY.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    here: dict[str, Any] = {"address": "local", "num_cpus": cores(), "include_dashboard": False}
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    cluster = os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(
+            logging_level=logging.CRITICAL, log_to_driver=False, configure_logging=True, **({} if cluster else here)
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if not cluster:
+            raise
+        reason = str(error).splitlines()[0]
+        raise ClusterError(f"the Ray cluster at {cluster} cannot be joined: {reason}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
