@@ -152,7 +152,7 @@ def printed_last(log: str) -> str:
 
 def printed_since(log: str, launch_id: str) -> str:
     """What a launch's driver has printed so far."""
-    return log.partition(_mark(launch_id))[2]
+    return log.partition(f"{_mark(launch_id)}\n")[2]
 
 
 def begun(name: str) -> str:
@@ -165,7 +165,8 @@ def refusal(printed: str) -> list[str]:
     lines = [line for line in printed.splitlines() if line.strip()]
     told = [line.removeprefix("bimt: ") for line in lines if line.startswith("bimt: ")]
     trace = max((i for i, line in enumerate(lines) if line[0] in IN_A_TRACE), default=len(lines) - 2)
-    return told or ["the driver ended: " + " ".join(lines[trace + 1 :])[:300]]
+    last = " ".join(lines[trace + 1 :])[:300]
+    return told or [f"the driver ended: {last}" if last else "the driver ended and said nothing"]
 
 
 def check_client(client: str) -> None:

@@ -17,7 +17,7 @@ from sweeps.tracking import Tracker
 
 @pytest.fixture(autouse=True)
 def _no_store_from_outside(monkeypatch):
-    for name in ("BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+    for name in ("BIMT_ADDRESS", "BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # each takes seconds
 
