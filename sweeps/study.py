@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import BadInputError, StoreError
+from sweeps.front import Costs, extended
 from sweeps.sampling import distributions, working_copy
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
@@ -137,11 +138,8 @@ class Ledger:
         attrs = asked.user_attrs
         return Attempt(trial.number, self._params(asked.params), attrs.get("attempt", 1), attrs.get("retry_of"))
 
-    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> TrialRecord:
+    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> None:
         """Ends a trial with its figures, means over the replicates.
-
-        Returns:
-            What the ledger now knows of it.
 
         Raises:
             ValueError: If the trial is not running, or if an objective or a constrained metric is not finite; nothing
@@ -159,9 +157,13 @@ class Ledger:
             if key not in before:
                 self._storage.set_trial_system_attr(trial_id, key, value)
         self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, values)
-        told = self._working.tell(trial, values)
+        known = self._standing  # read before the trial is told of, where this is the first
+        told = self._record(self._working.tell(trial, values))
         del self._trials[number]
-        return replace(self._record(told), mean=dict(mean), stderr=dict(stderr))
+        if told.feasible:
+            known = known | {number: replace(told, mean=dict(mean), stderr=dict(stderr))}
+            front = extended({n: self._costs(known[n].mean) for n in self._standing}, number, self._costs(mean))
+            self._standing = {n: known[n] for n in front}
 
     def unusable(self, mean: Mapping[str, float]) -> str | None:
         """The objective or constrained metric that keeps a trial from being complete: its mean is not finite."""
@@ -200,7 +202,15 @@ class Ledger:
 
     def front(self) -> list[int]:
         """Numbers of the feasible completed trials that no other beats in all objectives."""
-        return [trial.number for trial in self._study.best_trials]
+        front: dict[int, Costs] = {}
+        for record in self.records():
+            if record.feasible:
+                front = extended(front, record.number, self._costs(record.mean))
+        return sorted(front)
+
+    def front_so_far(self) -> tuple[TrialRecord, ...]:
+        """The front as its driver knows it, without reading the storage."""
+        return tuple(self._standing[number] for number in sorted(self._standing))
 
     def importances(self) -> dict[str, dict[str, float]]:
         """How much each searched hyperparameter decides on each objective; see `study_analysis.importances`."""
@@ -215,6 +225,15 @@ class Ledger:
         settings = self.spec.variants.get(searched.get("variant", ""), {})
         known = {**self.spec.fixed, **searched, **settings}
         return {name: known[name] for name in self.spec.hyperparameters if name in known}
+
+    def _costs(self, mean: Mapping[str, float]) -> Costs:
+        return tuple(mean[o.metric] if o.direction == "minimize" else -mean[o.metric] for o in self.spec.objectives)
+
+    @cached_property
+    def _standing(self) -> dict[int, TrialRecord]:
+        """Those on the front, kept up to date by `complete`."""
+        records = self.records()
+        return {number: records[number] for number in self.front()}
 
     @cached_property
     def _working(self) -> optuna.Study:

