@@ -83,7 +83,7 @@ class CohortSearch(Searcher):
         self._out: dict[str, _Cohort] = {}
         self._complete, self._failed = ledger.count("COMPLETE"), 0
         self._network_steps = 0
-        self._front: tuple[TrialRecord, ...] = self._read_front()
+        self._front: tuple[TrialRecord, ...] = self._ledger.front_so_far()
         self._started = time.monotonic()
 
     # What Ray Tune calls
@@ -224,16 +224,20 @@ class CohortSearch(Searcher):
             if number in failures:
                 self._fail(number, failures[number], files[number])
                 continue
+            mean, stderr = runs.summarise(figures)
+            if (metric := self._ledger.unusable(mean)) is not None:  # finite values may add up to more than 1e308
+                self._fail(number, f"the mean of its {metric} is {mean[metric]}", files[number])
+                continue
             self._tracker.record(
                 runs.trial_completed(self._spec, self._ledger.sweep_id, number, figures, result, files[number])
             )
-            self._ledger.complete(number, *runs.summarise(figures))
+            self._ledger.complete(number, mean, stderr)
             self._complete += 1
             if SKETCH in files[number]:
                 self.sketches[number] = files[number][SKETCH].decode()
                 self.histories[number] = files[number][HISTORY]
         result["files"].clear()  # Tune keeps the last result of every trial
-        self._front = self._read_front()
+        self._front = self._ledger.front_so_far()
         on_front = {record.number for record in self._front}
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
 
@@ -249,10 +253,6 @@ class CohortSearch(Searcher):
         self._tracker.record(runs.trial_failed(self._ledger.sweep_id, number, reason, files))
         self._ledger.fail(number, reason)
         self._failed += 1
-
-    def _read_front(self) -> tuple[TrialRecord, ...]:
-        records = self._ledger.records()
-        return tuple(records[number] for number in self._ledger.front())
 
     def _typical_steps(self) -> int:
         return max((c.steps for c in self._out.values()), default=self._task.schedule.steps)
