@@ -124,6 +124,16 @@ def test_a_failed_trial_is_replaced(bench: Bench) -> None:
     assert bench.notes.statuses()["trial 001"] == "FAILED"
 
 
+def test_a_mean_beyond_all_numbers_fails_its_trial_only(bench: Bench) -> None:
+    config = bench.search.suggest("a")
+    told = result(config)
+    told["figures"][2]["connection_cost"] = [1.7e308, 1.7e308]  # finite, as a cohort lets them through
+    bench.search.on_trial_complete("a", told)
+    assert bench.states() == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert bench.ledger.records()[2].reason == "the mean of its connection_cost is inf"
+    assert bench.notes.statuses()["trial 002"] == "FAILED"
+
+
 def test_a_lost_cohort_is_tried_member_by_member(bench: Bench) -> None:
     first = bench.search.suggest("a")
     bench.search.on_trial_complete("a", error=True)
