@@ -7,12 +7,13 @@ if TYPE_CHECKING:
     from bimt_core import METRICS
     from sweeps.driver import Summary, launch
     from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
-    from sweeps.results import Sweep, TrainedNetwork, list_sweeps, open_sweep
+    from sweeps.results import Sweep, list_sweeps, open_sweep
     from sweeps.service import SweepService
     from sweeps.spec import SweepSpec, parse_spec
     from sweeps.spec_file import read_spec, read_specs
     from sweeps.store import Store
     from sweeps.submission import Launched
+    from sweeps.trained_network import TrainedNetwork
 
 _HOME = {
     "METRICS": "bimt_core",
@@ -26,7 +27,7 @@ _HOME = {
     "SweepError": "sweeps.errors",
     "SweepService": "sweeps.service",
     "SweepSpec": "sweeps.spec",
-    "TrainedNetwork": "sweeps.results",
+    "TrainedNetwork": "sweeps.trained_network",
     "launch": "sweeps.driver",
     "list_sweeps": "sweeps.results",
     "open_sweep": "sweeps.results",

@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,13 +11,11 @@ from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from sweeps.scale import Scale, is_missing
-from sweeps.search_space import Parameter
+from sweeps.scale import is_missing
 from sweeps.spec import Objective
 
 INK, MUTED, GRID = "#1c2430", "#5b6470", "#e4e8ec"
 FRONT, OTHER, OUTSIDE = "#1f6fb4", "#9aa5b1", "#dc4a2a"  # on the front; feasible; breaks a constraint
-SHADES = ("#cfe0ee", "#a9cbe4", "#7fb2d8", "#5497c7", "#2f7bb3", "#17588a")  # from the worst to the best
 PANEL = 330  # height of a panel, in pixels
 
 Chart = dict[str, Any]
@@ -64,58 +62,7 @@ def pareto(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Obje
             figure.add_trace(_staircase(trials.loc[list(front)], objectives), row=row, col=1)
         figure.update_xaxes(title_text=_said(across, objectives) if across else "trial", row=row, col=1)
         figure.update_yaxes(title_text=_said(up, objectives), row=row, col=1)
-    return _finished(figure, 90 + (PANEL + 60) * len(pairs))
-
-
-def parallel(
-    trials: pd.DataFrame,
-    front: Sequence[int],
-    searched: Mapping[str, Parameter | None],
-    objectives: Sequence[Objective],
-) -> Chart:
-    """Each trial a line across its hyperparameters and objectives, darker the better in the first objective.
-
-    Plain lines: plotly's own parallel coordinates need WebGL, which remote desktops often lack.
-
-    Args:
-        trials: Completed trials.
-        front: Numbers of those on the Pareto front.
-        searched: Hyperparameters that are searched, each with what was tried, if it says.
-        objectives: Of the sweep.
-    """
-    names = [*searched, *(o.metric for o in objectives)]
-    scales = {name: Scale(trials[name], searched.get(name)) for name in names}
-    figure, first = go.Figure(), objectives[0]
-    rank = trials[first.metric].rank(pct=True, ascending=first.direction == "maximize")
-    shade = {n: min(int(part * len(SHADES)), len(SHADES) - 1) for n, part in rank.items()}
-    for i, colour in enumerate(SHADES):
-        own = [n for n in trials.index if shade[n] == i and n not in front]
-        figure.add_trace(_lines(trials.loc[own], names, scales, colour, 1.2, "worse to better" if i == 3 else None))
-    figure.add_trace(_lines(trials.loc[list(front)], names, scales, "#e08a00", 2.6, "Pareto front"))
-    for i, name in enumerate(names):
-        figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
-        for y, text in scales[name].ticks():
-            figure.add_annotation(
-                x=i,
-                y=y,
-                text=text,
-                showarrow=False,
-                xanchor="left",
-                xshift=5,
-                font={"size": 10},
-                bgcolor="rgba(255,255,255,0.75)",
-                borderpad=1,
-            )
-    figure.update_xaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[name.replace("_", "<br>") for name in names],
-        side="top",
-        showgrid=False,
-        zeroline=False,
-        range=[-0.2, len(names) - 0.5],
-    )
-    figure.update_yaxes(visible=False, range=[-0.06, 1.06])
-    return _finished(figure, 500, top=84, legend_below=True)
+    return finished(figure, 90 + (PANEL + 60) * len(pairs))
 
 
 def importance(found: dict[str, dict[str, float]]) -> Chart:
@@ -132,7 +79,7 @@ def importance(found: dict[str, dict[str, float]]) -> Chart:
         figure.add_trace(bar, row=1, col=column)
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_traces(showlegend=False)
-    return _finished(figure, 130 + 34 * len(names), top=50)
+    return finished(figure, 130 + 34 * len(names), top=50)
 
 
 def against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics: Sequence[str]) -> Chart:
@@ -162,7 +109,7 @@ def against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics:
             figure.add_trace(points, row=1, col=column)
         figure.update_xaxes(title_text=parameter, **_axis(trials[parameter]), row=1, col=column)
         figure.update_yaxes(title_text=metric, row=1, col=column)
-    return _finished(figure, PANEL + 60)
+    return finished(figure, PANEL + 60)
 
 
 def history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Sequence[Objective]) -> Chart:
@@ -213,32 +160,7 @@ def history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Se
         figure.add_traces([dots, line], rows=row, cols=1)
         figure.update_yaxes(title_text=objective.metric, row=row, col=1)
     figure.update_xaxes(title_text="trial", row=panels, col=1)
-    return _finished(figure, 90 + 210 * panels)
-
-
-def _lines(
-    trials: pd.DataFrame, names: list[str], scales: dict[str, Scale], colour: str, width: float, name: str | None
-) -> go.Scatter:
-    """One trace for several trials: lines with gaps between them."""
-    x: list[int | None] = []
-    y: list[float | None] = []
-    numbers: list[int | None] = []
-    for number, row in zip(trials.index.tolist(), trials.to_dict("records"), strict=True):
-        x += [*range(len(names)), None]
-        y += [*(scales[n].at(row[n]) for n in names), None]
-        numbers += [number] * (len(names) + 1)
-    return go.Scatter(
-        x=x,
-        y=y,
-        mode="lines+markers",
-        line={"color": colour, "width": width},
-        opacity=0.9 if name == "Pareto front" else 0.55,
-        marker={"size": 4},
-        customdata=numbers,
-        name=name,
-        showlegend=name is not None,
-        hovertemplate="trial %{customdata}<extra></extra>",
-    )
+    return finished(figure, 90 + 210 * panels)
 
 
 def _groups(trials: pd.DataFrame, front: Sequence[int]) -> list[tuple[str, str, pd.DataFrame]]:
@@ -292,7 +214,8 @@ def _axis(values: pd.Series) -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
-def _finished(figure: go.Figure, height: int, *, top: int = 44, legend_below: bool = False) -> Chart:
+def finished(figure: go.Figure, height: int, *, top: int = 44, legend_below: bool = False) -> Chart:
+    """A figure in the look of all charts, as plain data; `height` and `top`, the room above it, are in pixels."""
     figure.update_layout(
         template={},
         height=height,

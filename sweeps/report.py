@@ -11,6 +11,7 @@ import yaml
 from bimt_core import METRICS, task
 from sweeps import charts
 from sweeps.errors import StoreError
+from sweeps.parallel_coordinates import parallel_coordinates
 from sweeps.progress import figure
 from sweeps.results import Sweep
 from sweeps.scale import is_missing
@@ -126,7 +127,7 @@ def _charts(sweep: Sweep, done: pd.DataFrame, front: list[int]) -> list[dict[str
     spec, found = sweep.spec, sweep.importances()
     figures = {
         "pareto": charts.pareto(done, front, spec.objectives),
-        "parallel": charts.parallel(done, front, {n: spec.search.get(n) for n in spec.searched}, spec.objectives),
+        "parallel": parallel_coordinates(done, front, {n: spec.search.get(n) for n in spec.searched}, spec.objectives),
         "importance": charts.importance(found) if found else None,
         "lambda": charts.against(done, front, LAMBDA, ("score", "modularity")) if LAMBDA in spec.searched else None,
         "history": charts.history(done, sweep.hypervolumes(), spec.objectives),

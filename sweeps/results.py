@@ -2,16 +2,12 @@
 
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import torch
 
-from bimt_core import METRICS, Population, Task, connectivity, load_population, task
+from bimt_core import METRICS, Population, Task, load_population, task
 from sweeps.errors import BadInputError, StoreError
 from sweeps.history import Moment, from_safetensors
 from sweeps.mlflow_store import download, read_all, runs_link
@@ -22,48 +18,9 @@ from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord
 from sweeps.study_storage import sweep_names
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from sweeps.trained_network import TrainedNetwork
 
 ARTIFACTS_TO_EXPORT = ("config.yaml", "weights.safetensors", "replicates.json", "diagrams")
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedNetwork:
-    """One network of a trial.
-
-    Args:
-        population: The network, as a population of one.
-        task: The task it was trained on.
-        seed: Its replicate's seed.
-    """
-
-    population: Population
-    task: Task
-    seed: int
-
-    def predict(self, inputs: torch.Tensor | npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Outputs for inputs in the task's order.
-
-        Args:
-            inputs: Shape (rows, inputs), or tokens of shape (rows, folds).
-
-        Returns:
-            Shape (rows, outputs).
-        """
-        given = torch.as_tensor(np.asarray(inputs)).to(self.task.inputs.dtype)
-        outputs: npt.NDArray[np.float64] = self.population.predict(given)[0].double().numpy()
-        return outputs
-
-    def score(self) -> float:
-        """Accuracy or R^2 on the task's test rows, as the sweep logged it."""
-        outputs = self.population.predict(self.task.test_inputs)
-        return self.task.score(outputs, self.task.test_targets).item()
-
-    def diagram(self) -> "Figure":
-        """Its connectivity diagram."""
-        return connectivity(self.population, self.task)
 
 
 class Sweep:

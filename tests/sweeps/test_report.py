@@ -10,7 +10,7 @@ import yaml
 
 from bimt_core import METRICS, task
 from sweeps import report as report_module
-from sweeps.charts import SHADES
+from sweeps.parallel_coordinates import SHADES
 from sweeps.recipe import recipe
 from sweeps.report import report
 from sweeps.results import Sweep, open_sweep
