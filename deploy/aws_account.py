@@ -40,7 +40,7 @@ def filled_in(bucket: str, ssh_from: str) -> str:
     config = yaml.safe_load(template)
     region, cluster = config["provider"]["region"], config["cluster_name"]
     make_bucket(bucket, region)
-    make_role(WORKER, reads_and_writes(bucket, f"{FOLDER}/checkpoints/*"))
+    make_role(WORKER, reads_and_writes(bucket, f"{FOLDER}/checkpoints/*", f"{FOLDER}/"))
     make_role(HEAD, reads_and_writes(bucket, f"{FOLDER}/*") + starts_workers(cluster))
     allow_spot_machines()
     names = {"sg-CHANGE": make_group(region, ssh_from), "CHANGE-bucket": bucket}
@@ -101,11 +101,11 @@ def newest_image(region: str, parameter: str) -> str:
     return str(boto3.client("ssm", region).get_parameter(Name=parameter)["Parameter"]["Value"])
 
 
-def reads_and_writes(bucket: str, objects: str) -> list[dict[str, Any]]:
-    """Statements about a bucket: listing it, and some of its objects."""
+def reads_and_writes(bucket: str, *objects: str) -> list[dict[str, Any]]:
+    """Statements about a bucket: to list it, and some of its objects, those that stand for folders among them."""
     at = f"arn:aws:s3:::{bucket}"
     change = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-    return [allow(["s3:ListBucket"], at), allow(change, f"{at}/{objects}")]
+    return [allow(["s3:ListBucket"], at), allow(change, *(f"{at}/{path}" for path in objects))]
 
 
 def starts_workers(cluster: str) -> list[dict[str, Any]]:
@@ -116,9 +116,9 @@ def starts_workers(cluster: str) -> list[dict[str, Any]]:
     return [allow(["ec2:RunInstances", "ec2:CreateTags", "ec2:Describe*"]), ends, allow(["iam:PassRole"], role)]
 
 
-def allow(actions: list[str], resource: str = "*") -> dict[str, Any]:
-    """One statement."""
-    return {"Effect": "Allow", "Action": actions, "Resource": resource}
+def allow(actions: list[str], *resources: str) -> dict[str, Any]:
+    """One statement; about everything if no resource is named."""
+    return {"Effect": "Allow", "Action": actions, "Resource": list(resources) or "*"}
 
 
 def unless_there(make: Callable[..., Any], **arguments: Any) -> None:

@@ -178,11 +178,12 @@ def test_workers_reach_checkpoints_and_nothing_else(made):
     iam = boto3.client("iam")
     policy = iam.get_role_policy(RoleName="bimt-worker", PolicyName="bimt-worker")["PolicyDocument"]
     at = "arn:aws:s3:::some-bucket"
-    assert {statement["Resource"] for statement in policy["Statement"]} == {at, f"{at}/bimt/checkpoints/*"}
+    reached = [resource for statement in policy["Statement"] for resource in statement["Resource"]]
+    assert reached == [at, f"{at}/bimt/checkpoints/*", f"{at}/bimt/"]
     assert {action.partition(":")[0] for s in policy["Statement"] for action in s["Action"]} == {"s3"}
     head = iam.get_role_policy(RoleName="bimt-head", PolicyName="bimt-head")["PolicyDocument"]
     (passed,) = [s["Resource"] for s in head["Statement"] if s["Action"] == ["iam:PassRole"]]
-    assert passed == "arn:aws:iam::*:role/bimt-worker"
+    assert passed == ["arn:aws:iam::*:role/bimt-worker"]
 
 
 def test_the_bucket_is_closed(made):

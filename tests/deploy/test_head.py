@@ -155,10 +155,8 @@ def mlflow(head, made):
     finally:
         family = [server, *server.children(recursive=True)]
         for process in family:
-            process.terminate()
-        for process in psutil.wait_procs(family, timeout=30)[1]:
             process.kill()
-        server.wait()
+        psutil.wait_procs(family, timeout=30)
 
 
 def status(url: str, **headers: str) -> int:
@@ -314,3 +312,17 @@ def test_a_backup_brings_a_lost_database_back(head, made, postgres):
     with psycopg.connect(whole) as database:
         assert database.execute("SELECT trial FROM told").fetchall() == [(42,)]
         database.execute("DROP TABLE told")
+
+
+def test_mlflows_password_is_renewed(head, mlflow):
+    """MLflow takes no notice of a new password in its files, so it is told. Last, as the server then has another one."""
+    experiments = f"{mlflow[0]}/api/2.0/mlflow/experiments/search?max_results=1"
+    old = (head.folder / "secrets" / "mlflow_login").read_text()
+    renewed = head.run("mlflow_password.sh", head.folder)
+    assert renewed.returncode == 0, renewed.stderr
+    assert head.make_secrets().returncode == 0
+    new = head.drivers_environment["MLFLOW_TRACKING_PASSWORD"]
+    assert new != old
+    assert new not in renewed.stdout + renewed.stderr + head.calls
+    assert status(experiments, Authorization=basic("bimt", new)) == 200
+    assert status(experiments, Authorization=basic("bimt", old)) == 401
