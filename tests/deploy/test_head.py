@@ -315,7 +315,7 @@ def test_a_backup_brings_a_lost_database_back(head, made, postgres):
 
 
 def test_mlflows_password_is_renewed(head, mlflow):
-    """MLflow takes no notice of a new password in its files, so it is told. Last, as the server then has another one."""
+    """MLflow takes no notice of a new one in its files, so it is told. Last, as the server then has another one."""
     experiments = f"{mlflow[0]}/api/2.0/mlflow/experiments/search?max_results=1"
     old = (head.folder / "secrets" / "mlflow_login").read_text()
     renewed = head.run("mlflow_password.sh", head.folder)
