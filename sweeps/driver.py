@@ -7,6 +7,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,11 @@ from sweeps.results import Sweep
 from sweeps.search import CohortSearch
 from sweeps.share import shared
 from sweeps.spec import SweepSpec
-from sweeps.store import Store
+from sweeps.store import Store, below
 from sweeps.study import Ledger, TrialRecord
 from sweeps.tracking import Tracker
 
+COHORT = "cohort_"  # begins the names of folders
 MOST_DRAWN = 8  # trials of the front that have more pictures than the others
 NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
 
@@ -206,6 +208,7 @@ def _fit(
     from ray import tune
 
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
+    folder, name = store.checkpoints_of(spec.name), time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
@@ -218,14 +221,18 @@ def _fit(
             trial_dirname_creator=_cohort_name,
         ),
         run_config=tune.RunConfig(
-            name=time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6],
-            storage_path=store.checkpoints_of(spec.name),
+            name=name,
+            storage_path=folder,
             failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            checkpoint_config=tune.CheckpointConfig(
+                num_to_keep=1,
+                checkpoint_frequency=1 if spec.reports > 1 else 0,  # none to go on from before the last report
+            ),
             verbose=0,
         ),
     )
-    with _stopped_by_sigterm():
+    with ThreadPoolExecutor(1) as background, _stopped_by_sigterm():  # what it fails to delete goes with the folder
+        search.forget = lambda cohort: background.submit(forget, below(folder, f"{name}/{COHORT}{cohort}"))
         tuner.fit()
 
 
@@ -264,7 +271,7 @@ def _draw_front(spec: SweepSpec, ledger: Ledger, tracker: Tracker, search: Cohor
 
 def _cohort_name(trial: Any) -> str:
     """Names Tune's folders; by default they carry all hyperparameters."""
-    return f"cohort_{trial.trial_id}"
+    return f"{COHORT}{trial.trial_id}"
 
 
 def _check_checkpoints(store: Store, nodes: tuple[Nodes, ...] | None) -> None:

@@ -11,6 +11,7 @@ from sweeps.cluster import Nodes, offered_nodes
 from sweeps.errors import ClusterError
 
 QUIET_RAY = {
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state, which grows with every cohort and is never restored
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # three files a cohort that nobody reads
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
