@@ -14,6 +14,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 from bimt_core import Moments, Network, Snapshot, load_population, to_bytes
 from bimt_core.population import write_atomically
 from sweeps.history import Moment, read_history, write_history
+from sweeps.store import below
 
 MEMBERS = "members.json"
 STATES = ("weights", "first", "second")
@@ -91,7 +92,8 @@ def left_in(uri: str) -> list[Left]:
         cohort, _, checkpoint = folder.rpartition("/")
         if held >= FILES and checkpoint > newest.get(cohort, ("", ""))[0]:
             newest[cohort] = checkpoint, folder
-    return [_read_left(files, folder, _uri(uri, root, folder)) for _, folder in sorted(newest.values())]
+    start = len(root.rstrip("/")) + 1
+    return [_read_left(files, folder, below(uri, folder[start:])) for _, folder in sorted(newest.values())]
 
 
 def forget(uri: str) -> None:
@@ -104,12 +106,6 @@ def forget(uri: str) -> None:
 def _read_left(files: FileSystem, folder: str, uri: str) -> Left:
     with files.open_input_file(f"{folder}/step.txt") as step, files.open_input_file(f"{folder}/{MEMBERS}") as members:
         return Left(uri, int(step.read()), tuple(json.loads(members.read())))
-
-
-def _uri(uri: str, root: str, folder: str) -> str:
-    """The address of a folder below a root."""
-    path, _, query = uri.partition("?")
-    return path.rstrip("/") + folder.removeprefix(root.rstrip("/")) + (f"?{query}" if query else "")
 
 
 def _rows(held: Sequence[int], wanted: Sequence[int], networks: int) -> list[int]:

@@ -55,6 +55,7 @@ class CohortSearch(Searcher):
     Attributes:
         cohort_size: Trials of a cohort; 1 until it is set where the sweep says "auto".
         share: How many cohorts the sweep may have out; asked before each.
+        forget: Called with the name of a cohort whose trials have all ended.
         sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
         histories: How the best replicates of those on the front were trained, by number; see `sweeps.history`.
     """
@@ -72,6 +73,7 @@ class CohortSearch(Searcher):
         self.sketches: dict[int, str] = {}
         self.histories: dict[int, bytes] = {}
         self._compiled = compiled
+        self.forget: Callable[[str], object] = lambda _: None
         self.share: Callable[[], int] = lambda: sys.maxsize
         self._left = {number: checkpoint for checkpoint in left for number in checkpoint.members}
         self._retry_of = {record.number: record.retry_of for record in ledger.records()} if left else {}
@@ -122,9 +124,11 @@ class CohortSearch(Searcher):
             self._lost(cohort, "its worker process died", "")
         elif "error" in result:
             self._lost(cohort, result["error"], result["traceback"])
+            self.forget(trial_id)
         elif result.get("done"):
             self._advance(cohort, result)
             self._ended(cohort, result)
+            self.forget(trial_id)
         # else: stopped; the driver interrupts what still runs
 
     def save(self, checkpoint_path: str) -> None:

@@ -23,6 +23,12 @@ from sweeps.errors import BadInputError
 DEFAULT_FOLDER = "bimt-store"
 
 
+def below(where: str, path: str) -> str:
+    """A path below a folder, or below an address such as s3://bucket/prefix?region=..."""
+    start, _, query = where.partition("?")
+    return f"{start.rstrip('/')}/{path}" + (f"?{query}" if query else "")
+
+
 @dataclass(frozen=True)
 class Store:
     """Locations of everything a sweep leaves behind.
@@ -82,8 +88,7 @@ class Store:
         """Where a sweep's cohorts keep what they go on from: a folder or an address."""
         if self.checkpoints is None:
             return str(self.work(name) / "checkpoints")
-        where, _, query = self.checkpoints.partition("?")
-        return f"{where.rstrip('/')}/{name}" + (f"?{query}" if query else "")
+        return below(self.checkpoints, name)
 
     def prepare(self, name: str) -> None:
         """Makes the folders a sweep needs.

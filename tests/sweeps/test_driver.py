@@ -234,6 +234,34 @@ def test_a_worker_that_always_dies_takes_only_the_culprit_down(store: Store) -> 
     assert not (trials["state"] == "RUNNING").any()
 
 
+def test_a_small_sweep_does_not_wait_for_a_large_one(
+    tmp_path: Path, new_store: Callable[[Path, str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sweeps on one cluster with two places: the first gives one of them up."""
+
+    class Slow(CohortTrainable):
+        def step(self) -> dict[str, Any]:
+            time.sleep(1)
+            return super().step()
+
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    store = new_store(tmp_path, "large")
+    ended: list[str] = []
+
+    def run(name: str, trials: int) -> None:
+        resources = {"cpus": 1, "compile": "never"}
+        launch(spec_of(name=name, trials=trials, cohort_size=1, reports=1, resources=resources), store, trainable=Slow)
+        ended.append(name)
+
+    large = threading.Thread(target=run, args=("large", 24))
+    large.start()
+    _until(lambda: _complete(store, "large") >= 2)
+    run("small", 2)
+    assert ended == ["small"]
+    large.join()
+    assert (_complete(store, "large"), _complete(store, "small")) == (24, 2)
+
+
 def test_a_time_budget_leaves_nothing_running_and_the_rest_waiting(store: Store) -> None:
     class Slow(CohortTrainable):
         def step(self) -> dict[str, Any]:
@@ -345,6 +373,9 @@ def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Stor
         open_sweep("s.next", store)
 
     left = left_in(store.checkpoints_of("s.short"))
+    assert {number for checkpoint in left for number in checkpoint.members} <= {
+        *trials.index[trials["state"] == "FAIL"]
+    }
     summary = launch(read_specs(file)[0], store)
     assert summary.complete == 6
     trained_before = sum(checkpoint.step * len(checkpoint.members) * 2 for checkpoint in left)
@@ -358,6 +389,17 @@ def _running(store: Store, name: str = "short") -> int:
     except BadInputError:
         return 0
     return int((states == "RUNNING").sum())
+
+
+def _complete(store: Store, name: str) -> int:
+    return open_sweep(name, store).counts()["complete"] if store.study_file(name).exists() else 0
+
+
+def _until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any], timeout_s: float = 90.0) -> None:

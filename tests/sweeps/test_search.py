@@ -195,6 +195,16 @@ def test_trials_cut_off_twice_go_on_from_the_first_time(cut_off: Bench) -> None:
     ]
 
 
+def test_checkpoints_are_kept_until_their_trials_have_ended(bench: Bench) -> None:
+    forgotten: list[str] = []
+    bench.search.forget = forgotten.append
+    first, second = bench.search.suggest("a"), bench.search.suggest("b")
+    bench.search.on_trial_complete("b", result(second, 40))
+    assert forgotten == [], "stopped: it may go on"
+    bench.search.on_trial_complete("a", result(first))
+    assert forgotten == ["a"]
+
+
 def test_what_cannot_go_on_begins_anew(cut_off: Bench) -> None:
     cut_off.search.suggest("a")
     cut_off.search.on_trial_complete("a", {"error": "OSError: torn", "traceback": "long", "done": True})
