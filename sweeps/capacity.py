@@ -8,7 +8,7 @@ import torch
 from bimt_core import Task, task
 from bimt_core.population_size import best_population, network_bytes
 from bimt_core.train import WORTH_COMPILING, work
-from sweeps.cluster import Nodes, check_offered
+from sweeps.cluster import Offer, check_offered
 from sweeps.errors import BadInputError
 from sweeps.recipe import ARCHITECTURE, Recipe, recipe
 from sweeps.spec import SweepSpec
@@ -22,19 +22,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def room_for(spec: SweepSpec, nodes: tuple[Nodes, ...] | None = None) -> int:
+def room_for(spec: SweepSpec, offer: Offer | None = None) -> int:
     """How many cohorts can train at once.
 
     Args:
         spec: The sweep.
-        nodes: What a cluster has or may start, nothing where that is not known; None for this machine.
+        offer: What a cluster has or may start; None for this machine.
 
     Raises:
         BadInputError: If not even one can.
     """
-    if nodes is not None:
-        check_offered(spec, nodes)
-        return sum(kind.count * kind.holds(spec) for kind in nodes) or UNKNOWN_ROOM
+    if offer is not None:
+        check_offered(spec, offer)
+        return offer.room(spec) or UNKNOWN_ROOM
     if spec.resources.cpus > cores():
         raise BadInputError(f"resources.cpus must be at most this machine's {cores()} cores, got {spec.resources.cpus}")
     room = cores() // spec.resources.cpus

@@ -40,8 +40,33 @@ class Nodes:
         return f"{self.name}: {each}" if self.count == 1 else f"{self.name}: {self.count} x {each}"
 
 
-def offered_nodes(config: Path = BOOTSTRAP_CONFIG) -> tuple[Nodes, ...]:
-    """All nodes that the connected cluster has or may start.
+@dataclass(frozen=True)
+class Offer:
+    """What a cluster has and what it may start; empty where neither can be known.
+
+    Args:
+        there: Nodes that are there.
+        startable: Nodes that it may start.
+        most: How many of these, of all kinds together.
+    """
+
+    there: tuple[Nodes, ...]
+    startable: tuple[Nodes, ...] = ()
+    most: int = 0
+
+    @property
+    def kinds(self) -> tuple[Nodes, ...]:
+        """All nodes."""
+        return *self.there, *self.startable
+
+    def room(self, spec: SweepSpec) -> int:
+        """How many cohorts of a sweep it takes at once."""
+        each = sorted((kind.holds(spec) for kind in self.startable for _ in range(kind.count)), reverse=True)
+        return sum(kind.count * kind.holds(spec) for kind in self.there) + sum(each[: self.most])
+
+
+def offered(config: Path = BOOTSTRAP_CONFIG) -> Offer:
+    """What the connected cluster has or may start.
 
     Ray has no public call for what its autoscaler may start, so the cluster launcher's own file is read. On Kubernetes
     there is none, and nobody but the operator knows.
@@ -49,13 +74,13 @@ def offered_nodes(config: Path = BOOTSTRAP_CONFIG) -> tuple[Nodes, ...]:
     Args:
         config: The cluster's configuration, where its launcher left one.
 
-    Returns:
-        Nodes by kind; none where it cannot be known.
     """
     path = config.expanduser()
-    if path.is_file() and (types := _node_types(yaml.safe_load(path.read_text()))):
-        return types
-    return () if os.environ.get("KUBERNETES_SERVICE_HOST") else _alive_nodes()
+    if path.is_file():
+        cluster = yaml.safe_load(path.read_text())
+        if types := _node_types(cluster):
+            return Offer(types[:1], types[1:], cluster["max_workers"])
+    return Offer(()) if os.environ.get("KUBERNETES_SERVICE_HOST") else Offer(_alive_nodes())
 
 
 def several_machines(config: Path = BOOTSTRAP_CONFIG) -> bool:
@@ -67,21 +92,21 @@ def several_machines(config: Path = BOOTSTRAP_CONFIG) -> bool:
     return len(addresses) > 1 or config.expanduser().is_file() or "KUBERNETES_SERVICE_HOST" in os.environ
 
 
-def check_offered(spec: SweepSpec, nodes: tuple[Nodes, ...]) -> None:
+def check_offered(spec: SweepSpec, offer: Offer) -> None:
     """Refuses a sweep whose cohorts fit on no node, which would wait for ever.
 
     Args:
         spec: The sweep.
-        nodes: What `offered_nodes` gives.
+        offer: What the cluster has or may start.
 
     Raises:
         BadInputError: With what the cluster offers.
     """
-    if not nodes or any(kind.holds(spec) for kind in nodes):
+    if not offer.kinds or offer.room(spec):
         return
-    told = "; ".join(map(str, nodes))
+    told = "; ".join(map(str, offer.kinds))
     for name in ("gpus", "cpus"):
-        asked, most = getattr(spec.resources, name), max(getattr(kind, name) for kind in nodes)
+        asked, most = getattr(spec.resources, name), max(getattr(kind, name) for kind in offer.kinds)
         if asked > most:
             raise BadInputError(
                 f"resources.{name} must be at most {most:g}, what the largest node of the cluster offers ({told}),"
@@ -94,11 +119,12 @@ def check_offered(spec: SweepSpec, nodes: tuple[Nodes, ...]) -> None:
 
 
 def _node_types(config: dict[str, Any]) -> tuple[Nodes, ...]:
+    """The head, then what may be started; nothing of machines of one's own, where Ray finds out on each."""
     head, most = config["head_node_type"], config["max_workers"]
     found = []
-    for name, kind in config["available_node_types"].items():
+    for name, kind in sorted(config["available_node_types"].items(), key=lambda item: item[0] != head):
         if "CPU" not in kind["resources"]:
-            return ()  # machines of one's own: Ray finds out on each
+            return ()
         count = 1 if name == head else min(kind.get("max_workers", most), most)
         if count:
             found.append(Nodes(name, count, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0))))

@@ -16,7 +16,7 @@ from bimt_core import task
 from sweeps import runs
 from sweeps.capacity import check_memory, compiles, measured_cohort_size, room_for
 from sweeps.checkpoints import check_checkpoints
-from sweeps.cluster import Nodes, several_machines
+from sweeps.cluster import Offer, several_machines
 from sweeps.cohort import CohortTrainable
 from sweeps.cohort_checkpoint import forget, left_in
 from sweeps.errors import BadInputError
@@ -103,12 +103,12 @@ def launch(
         StoreError: If the study's storage does not open.
     """
     store = store or Store.at()
-    with cluster() as nodes:
-        room = room_for(spec, nodes)
+    with cluster() as offer:
+        room = room_for(spec, offer)
         workers = min(room, spec.concurrent_cohorts or room)
-        if nodes is None:
+        if offer is None:
             check_memory(spec, workers)
-        _check_checkpoints(store, nodes)
+        _check_checkpoints(store, offer)
         store.prepare(spec.name)
         with store.only_driver(spec.name):
             ledger = Ledger.launch(store, spec)
@@ -116,7 +116,7 @@ def launch(
             spool = store.work(spec.name) / "spool"
             tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
             try:
-                return _run(spec, store, ledger, tracker, workers, room, watch, trainable, alone=nodes is None)
+                return _run(spec, store, ledger, tracker, workers, room, watch, trainable, alone=offer is None)
             finally:
                 tracker.close(NO_ANSWER_PATIENCE_S)
 
@@ -274,11 +274,11 @@ def _cohort_name(trial: Any) -> str:
     return f"{COHORT}{trial.trial_id}"
 
 
-def _check_checkpoints(store: Store, nodes: tuple[Nodes, ...] | None) -> None:
+def _check_checkpoints(store: Store, offer: Offer | None) -> None:
     """Whether cohorts can keep what they go on from, where every machine sees it."""
     if store.checkpoints is not None:
         check_checkpoints(store.checkpoints)
-    elif nodes is not None and several_machines():
+    elif offer is not None and several_machines():
         raise BadInputError(
             "checkpoints must be where all machines of the cluster see them:"
             " set BIMT_CHECKPOINTS to a shared folder, s3://... or gs://..., got none"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sweeps.capacity import cores
-from sweeps.cluster import Nodes, offered_nodes
+from sweeps.cluster import Offer, offered
 from sweeps.errors import ClusterError
 
 QUIET_RAY = {
@@ -21,13 +21,13 @@ QUIET_RAY = {
 
 
 @contextmanager
-def cluster() -> Iterator[tuple[Nodes, ...] | None]:
-    """The cluster that RAY_ADDRESS names, connected, and what its nodes offer; None where it names none."""
+def cluster() -> Iterator[Offer | None]:
+    """The cluster that RAY_ADDRESS names, connected, and what it offers; None where it names none."""
     if not os.environ.get("RAY_ADDRESS"):
         yield None
         return
     with ray_here():
-        yield offered_nodes()
+        yield offered()
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps.cluster import Nodes, check_offered, offered_nodes
+from sweeps.cluster import Nodes, Offer, check_offered, offered
 from sweeps.errors import BadInputError
 
 OURS = Path(__file__).parents[2] / "cluster.yaml"
@@ -11,7 +11,7 @@ HEAD, GPU = Nodes("head", 1, 0.0, 0.0), Nodes("gpu_worker", 8, 4.0, 1.0)
 
 
 def test_node_types_are_read_from_the_launchers_file() -> None:
-    kinds = {kind.name: kind for kind in offered_nodes(OURS)}
+    kinds = {kind.name: kind for kind in offered(OURS).kinds}
     assert kinds["head"] == HEAD
     assert kinds["gpu_l4"] == Nodes("gpu_l4", 8, 4.0, 1.0)
     assert "cpu" not in kinds, "it is switched off"
@@ -21,15 +21,23 @@ def test_no_more_nodes_are_offered_than_the_whole_cluster_may_have(tmp_path: Pat
     config = yaml.safe_load(OURS.read_text()) | {"max_workers": 3}
     del config["available_node_types"]["gpu_t4"]["max_workers"]
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(config))
-    counts = {kind.name: kind.count for kind in offered_nodes(tmp_path / "cluster.yaml")}
+    counts = {kind.name: kind.count for kind in offered(tmp_path / "cluster.yaml").kinds}
     assert counts == {"head": 1, "gpu_l4": 3, "gpu_a10g": 3, "gpu_t4": 3}
+
+
+def test_a_cluster_has_room_for_no_more_than_its_machines_together(small_spec) -> None:
+    spec = small_spec(resources={"gpus": 0.5})
+    assert offered(OURS).room(spec) == 16, "eight of three kinds, and two halves on each"
+    kinds = Nodes("small", 4, 4.0, 1.0), Nodes("large", 1, 16.0, 4.0)
+    assert [Offer((HEAD,), kinds, most).room(spec) for most in (9, 1, 3)] == [16, 8, 12]
+    assert Offer(kinds).room(spec) == 16
 
 
 def test_nothing_is_known_on_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_spec) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    nodes = offered_nodes(tmp_path / "none.yaml")
-    assert nodes == ()
-    check_offered(small_spec(resources={"gpus": 100}), nodes)
+    offer = offered(tmp_path / "none.yaml")
+    assert offer == Offer(())
+    check_offered(small_spec(resources={"gpus": 100}), offer)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +63,7 @@ def test_what_no_node_has_is_told(small_spec, asked: dict[str, float], told: str
     cpu = Nodes("cpu", 1, 16.0, 0.0)
     nodes = (HEAD, GPU, cpu) if "cpus" in asked else (HEAD, GPU)
     with pytest.raises(BadInputError) as caught:
-        check_offered(small_spec(resources=asked), nodes)
+        check_offered(small_spec(resources=asked), Offer(nodes))
     assert str(caught.value).startswith(told)
     assert "\n" not in str(caught.value)
-    check_offered(small_spec(resources={"cpus": 4, "gpus": 1}), nodes)
+    check_offered(small_spec(resources={"cpus": 4, "gpus": 1}), Offer(nodes))
