@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -57,12 +58,21 @@ class Store:
         """The store of these arguments, else of the environment, else the default.
 
         The environment is BIMT_STORE, BIMT_STORAGE, MLFLOW_TRACKING_URI and BIMT_CHECKPOINTS.
+
+        Raises:
+            BadInputError: If the tracking URI, which is shown to people, holds a password.
         """
         chosen = Path(folder or os.environ.get("BIMT_STORE") or DEFAULT_FOLDER).absolute()
+        tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
+        if tracking_uri is not None and (parts := urlsplit(tracking_uri)).password is not None:
+            raise BadInputError(
+                "the tracking URI must hold no password, which MLflow reads from MLFLOW_TRACKING_PASSWORD"
+                f" or ~/.mlflow/credentials, got one for {parts.hostname}"
+            )
         return Store(
             chosen,
             storage or os.environ.get("BIMT_STORAGE") or None,
-            tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,
+            tracking_uri,
             checkpoints or os.environ.get("BIMT_CHECKPOINTS") or None,
         )
 

@@ -71,7 +71,8 @@ def print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json
 
 def _own_name() -> str:
     """What to type to run this program again: its path where the shell does not find it by name."""
-    return "bimt" if shutil.which("bimt") else os.path.relpath(sys.argv[0])
+    called = Path(sys.argv[0])
+    return "bimt" if shutil.which("bimt") or called.suffix == ".py" else os.path.relpath(called)
 
 
 def print_launched(launched: "Iterable[Launched]", as_json: bool) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import BadInputError
-from sweeps.store import Store
+from sweeps.store import Store, below
 
 DRIVER = """
 import sys, time
 from pathlib import Path
-from sweeps.store import Store
+from sweeps.store import Store, below
 with Store(Path(sys.argv[1])).only_driver("a sweep"):
     print("holds it", flush=True)
     time.sleep(60)
@@ -115,3 +115,21 @@ def test_the_store_is_where_the_readme_of_the_module_says():
     assert store.study_file("NAME") == Path("/s/studies/NAME.journal")
     assert store.work("NAME") == Path("/s/sweeps/NAME")
     assert store.artifacts == Path("/s/artifacts")
+
+
+def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(tmp_path):
+    with pytest.raises(BadInputError, match=r"must hold no password, .* got one for tracking\.example$") as caught:
+        Store.at(tmp_path, tracking_uri="https://me:geheim@tracking.example:5000/path")
+    assert "geheim" not in str(caught.value)
+    assert Store.at(tmp_path, tracking_uri="https://tracking.example/@path").tracking_uri
+
+
+def test_a_path_below_an_address_comes_before_its_options():
+    assert below("/a b/", "c/d") == "/a b/c/d"
+    assert below("s3://bucket/x?region=eu", "c") == "s3://bucket/x/c?region=eu"
+
+
+def test_checkpoints_are_in_the_store_unless_told_otherwise(tmp_path, monkeypatch):
+    assert Store.at(tmp_path).checkpoints_of("s") == str(tmp_path / "sweeps" / "s" / "checkpoints")
+    monkeypatch.setenv("BIMT_CHECKPOINTS", "gs://bucket/x")
+    assert Store.at(tmp_path).checkpoints_of("s") == "gs://bucket/x/s"
