@@ -166,7 +166,7 @@ class Jobs:
             loop.close()
 
     def stop(self, name: str) -> None:
-        """Sends SIGTERM to a job's processes, and SIGKILL after its RAY_JOB_STOP_WAIT_TIME_S."""
+        """Sends a job's processes its RAY_JOB_STOP_SIGNAL, and SIGKILL after its RAY_JOB_STOP_WAIT_TIME_S."""
         with self._told():
             self._client.stop_job(name)
 

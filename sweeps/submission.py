@@ -26,7 +26,10 @@ START_PATIENCE_S = 300.0
 POLL_S = 0.5
 STOP_PATIENCE_S = 1800  # how long a driver that was told to stop may write checkpoints before Ray kills it
 IN_A_TRACE = " |╰"  # how a line of a trace begins, but for its last ones
-JOB_ENVIRONMENT = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_PATIENCE_S)}
+JOB_ENVIRONMENT = {
+    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_PATIENCE_S),
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",  # what Ray Tune ends in order on; of other jobs Ray blocks it
+}
 
 
 @dataclass(frozen=True)
