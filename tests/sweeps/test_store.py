@@ -12,7 +12,7 @@ from sweeps.store import Store, below
 DRIVER = """
 import sys, time
 from pathlib import Path
-from sweeps.store import Store, below
+from sweeps.store import Store
 with Store(Path(sys.argv[1])).only_driver("a sweep"):
     print("holds it", flush=True)
     time.sleep(60)
