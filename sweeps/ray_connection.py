@@ -19,6 +19,8 @@ QUIET_RAY = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
+
 
 @contextmanager
 def cluster() -> Iterator[Offer | None]:
@@ -36,7 +38,10 @@ def ray_here() -> Iterator[None]:
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
     import ray
+    from ray.tune.execution import class_cache
 
+    # Tune would give the driver's to all workers, and so to Ray's logs and dashboard; they have their own.
+    class_cache.ENV_VARS_TO_PROPAGATE -= CREDENTIALS
     if ray.is_initialized():
         yield
         return
