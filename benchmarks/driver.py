@@ -40,6 +40,7 @@ from sweeps.ray_connection import QUIET_RAY
 STORAGES = ("journal", "sqlite", "postgres")
 FROM = 100  # trial at which memory is first looked at: caches are full, libraries are loaded
 STEPS = 100
+PICTURES: dict[str, bytes] = {}  # files of every trial
 LOCAL = datetime.now().astimezone().tzinfo
 
 
@@ -110,7 +111,7 @@ class Instant(CohortTrainable):
             "step": STEPS * self._report // self._spec.reports,
             "figures": [figures_of(m.number, dict(m.params)) for m in members],
             "failures": [],
-            "files": [(m.number, {}) for m in members] if self._report == self._spec.reports else [],
+            "files": [(m.number, PICTURES) for m in members] if self._report == self._spec.reports else [],
             "seconds": [("training", 0.0), ("measuring", 0.0), ("drawing", 0.0)],
             "host": "here",
             "device": "cpu",
@@ -122,6 +123,18 @@ class Instant(CohortTrainable):
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
         self._report = int((Path(checkpoint) / "report.txt").read_text())
+
+
+def pictures() -> dict[str, bytes]:
+    """A trial's files as real sweeps have them, all of one network that was not trained."""
+    from bimt_core import initialise, task
+    from sweeps.history import Moment
+    from sweeps.pictures import pictures as drawn
+
+    t = task("two_moons")
+    population = initialise(t.network, range(4), dtype=t.dtype)
+    best = {"score": [1.0] * 4} | {name: [1.0] * 4 for name in METRICS}
+    return drawn(population, t, best, [0, 1, 2, 3], [Moment(0, population), Moment(STEPS, population)])
 
 
 def plain(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
@@ -205,9 +218,9 @@ def databases(storage: str, folder: Path) -> Iterator[Callable[[str], str | None
         server.cleanup()
 
 
-def measured(storage: str, spec: SweepSpec, with_plain: bool) -> Found:
+def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None) -> Found:
     with tempfile.TemporaryDirectory() as name, databases(storage, Path(name)) as new:
-        folder = Path(name)
+        folder = keep or Path(name)
         tracking = new("tracking") if storage == "postgres" else None
         store = Store.at(folder / "store", storage=new("study"), tracking_uri=tracking)
         store.prepare(spec.name)
@@ -252,7 +265,11 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=1)
     parser.add_argument("--sampler", default="tpe", choices=("tpe", "random"))
     parser.add_argument("--without-plain", action="store_true", help="do not measure Optuna alone")
+    parser.add_argument("--pictures", action="store_true", help="give every trial the files of a real one")
+    parser.add_argument("--keep", type=Path, help="keep the store in this folder; for one storage")
     given = parser.parse_args()
+    if given.pictures:
+        PICTURES.update(pictures())
     import ray
 
     os.environ.update(QUIET_RAY)
@@ -260,7 +277,7 @@ def main() -> None:
     spec = spec_of(given.trials, given.cohort_size, given.reports, given.sampler)
     rows = []
     for storage in given.storages:
-        rows.append(measured(storage, spec, not given.without_plain))
+        rows.append(measured(storage, spec, not given.without_plain, given.keep and given.keep.absolute()))
         if not given.json:
             print(told(rows[-1]), flush=True)
     ray.shutdown()

@@ -1,0 +1,104 @@
+"""Two workers against one: the same sweep, one after the other in the same processes' tree, and what the driver uses.
+
+The sweep is two moons with 96 trials of 4 networks in cohorts of 8 trials, a core each, not compiled, so that both runs
+do the same work at the same speed. The time is that of `launch`'s summary, from an already running Ray to the end of
+the last cohort and of the front's pictures; the start of the workers' processes counts in both. The driver's part of a
+core is its own process's CPU time (MLflow's writer and the report included) over the whole time of the launch. A short
+sweep before warms up what is loaded once.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+from _report import machine
+
+from sweeps import Store, SweepSpec, launch, parse_spec
+from sweeps.ray_connection import QUIET_RAY
+
+
+@dataclass
+class Run:
+    """One launch."""
+
+    workers: int
+    wall_s: float
+    driver_cores: float
+    network_steps_per_s: float
+    worker_time: dict[str, float]
+
+
+def spec_of(name: str, trials: int, steps: int, workers: int) -> SweepSpec:
+    return parse_spec(
+        {
+            "name": name,
+            "task": "two_moons",
+            "search": {
+                "cost_weight": {"low": 3e-4, "high": 1e-2, "log": True},
+                "weight_factor": {"low": 0.0, "high": 4.0},
+                "steps": steps,
+            },
+            "objectives": [
+                {"metric": "score", "direction": "maximize"},
+                {"metric": "connection_cost", "direction": "minimize"},
+            ],
+            "trials": trials,
+            "cohort_size": min(8, trials),
+            "concurrent_cohorts": workers,
+            "resources": {"cpus": 1, "compile": "never"},
+            "sampler": "random",
+        }
+    )
+
+
+def run(spec: SweepSpec, folder: Path) -> Run:
+    assert spec.concurrent_cohorts is not None
+    process, begin = psutil.Process(), time.perf_counter()
+    before = process.cpu_times()
+    summary = launch(spec, Store.at(folder))
+    after = process.cpu_times()
+    assert (summary.complete, summary.unwritten) == (spec.trials, 0), summary
+    used = after.user + after.system - before.user - before.system
+    return Run(
+        spec.concurrent_cohorts,
+        summary.wall_s,
+        used / (time.perf_counter() - begin),
+        summary.network_steps / summary.wall_s,
+        summary.worker_time,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--trials", type=int, default=96)
+    parser.add_argument("--steps", type=int, default=5000)
+    given = parser.parse_args()
+    import ray
+
+    os.environ.update(QUIET_RAY)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    with tempfile.TemporaryDirectory() as folder:
+        run(spec_of("warm", 2, 100, 2), Path(folder) / "warm")
+        runs = [run(spec_of(f"with{n}", given.trials, given.steps, n), Path(folder) / str(n)) for n in (1, 2)]
+    ray.shutdown()
+    ratio = runs[0].wall_s / runs[1].wall_s
+    if given.json:
+        print(json.dumps({"machine": machine(), "ratio": ratio, "runs": [asdict(r) for r in runs]}, indent=2))
+        return
+    for r in runs:
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in r.worker_time.items())
+        print(
+            f"{r.workers} worker{'s' * (r.workers > 1)}: {r.wall_s:.1f} s, {r.network_steps_per_s:,.0f} steps/s,"
+            f" driver {r.driver_cores:.0%} of a core; worker time: {parts}"
+        )
+    print(f"ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()
