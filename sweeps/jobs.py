@@ -101,7 +101,7 @@ class Jobs:
         """All jobs, the oldest first."""
         with self._told():
             details = self._client.list_jobs()
-        return sorted((_job(d) for d in details if d.submission_id), key=lambda job: job.submitted)
+        return [_job(d) for d in sorted(details, key=lambda d: d.start_time or 0) if d.submission_id]
 
     def submit(
         self, name: str, entrypoint: str, folder: Path, *, metadata: dict[str, str], env: dict[str, str], slot: str

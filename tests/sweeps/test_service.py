@@ -156,13 +156,18 @@ def leaks(head: Head, places: list[str]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def service(head: Head, token: Path, monkeypatch: pytest.MonkeyPatch) -> SweepService:
+def service(head: Head, token: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SweepService]:
+    """The client; what a test that failed left running does not hold up the next one."""
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     monkeypatch.setenv("BIMT_ADDRESS", head.address)
     monkeypatch.setenv("BIMT_STORAGE", head.storage)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{head.folder / 'mlflow.db'}")
-    return SweepService()
+    one = SweepService()
+    yield one
+    for name, state in one.sweeps()["state"].items():
+        if state in ("waiting", "running"):
+            one.stop(str(name), now=True)
 
 
 @pytest.fixture
