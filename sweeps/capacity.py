@@ -62,7 +62,7 @@ def check_memory(spec: SweepSpec, workers: int) -> None:
 
 def _trials_that_fit(spec: SweepSpec, at_once: int) -> tuple[int, float, float]:
     """How many trials fit into one of the cohorts beside each other here; free bytes; bytes of a trial."""
-    r = _largest(spec)
+    r = largest(spec)
     trial_bytes = spec.replicates * network_bytes(_task(spec), r.network, r.schedule)
     free = psutil.virtual_memory().available / at_once
     if spec.resources.gpus > 0 and torch.cuda.is_available():
@@ -79,7 +79,7 @@ def compiles(spec: SweepSpec, workers: int) -> bool:
     """Whether cohorts compile their training; decided by the spec alone, since compiling changes the rounding."""
     if spec.resources.compile != "auto":
         return spec.resources.compile == "always"
-    r = _largest(spec)
+    r = largest(spec)
     networks = spec.trials * spec.replicates
     return work(r.network, _task(spec), r.schedule, networks) / workers > WORTH_COMPILING
 
@@ -90,7 +90,7 @@ def measured_cohort_size(spec: SweepSpec, workers: int) -> int:
 
     @ray.remote(num_cpus=spec.resources.cpus, num_gpus=spec.resources.gpus, max_retries=1)
     def measured_there() -> int:
-        r, device = _largest(spec), "cuda" if spec.resources.gpus > 0 else "cpu"
+        r, device = largest(spec), "cuda" if spec.resources.gpus > 0 else "cpu"
         fits, _, _ = _trials_that_fit(spec, max(1, cores() // spec.resources.cpus))
         most = max(fits, 1) * spec.replicates
         return best_population(_task(spec).to(device), r.network, r.schedule, most=most) // spec.replicates
@@ -99,7 +99,7 @@ def measured_cohort_size(spec: SweepSpec, workers: int) -> int:
     return max(1, min(trials, -(-spec.trials // workers)))
 
 
-def _largest(spec: SweepSpec) -> Recipe:
+def largest(spec: SweepSpec) -> Recipe:
     """The recipe with the largest network of the search space, and the fixed hyperparameters."""
     sizes = {name: max(spec.samples(name)) for name in ARCHITECTURE if spec.samples(name)}
     return recipe(_task(spec), spec.fixed | sizes)

@@ -137,7 +137,7 @@ def _run(
     _interrupt_running(ledger, tracker, "its driver died")
     left = left_in(store.checkpoints_of(spec.name))
     search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers), left=left)
-    wall_s, stopped = 0.0, False
+    wall_s, stopped, before = 0.0, False, search.status().complete
     try:
         if ledger.count("COMPLETE") < spec.trials:
             started = time.monotonic()
@@ -158,7 +158,11 @@ def _run(
         worker_time = _shares(search.clock.seconds, workers * wall_s)
         complete = status.complete >= spec.trials
         _record_front(ledger, tracker)
-        tracker.record(runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, complete=complete))
+        did = {"trials": status.complete - before, "network_steps": status.network_steps}
+        totals = did | {"wall_s": wall_s, "workers": workers} if wall_s else {}
+        tracker.record(
+            runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, totals, complete=complete)
+        )
     if complete:
         forget(store.checkpoints_of(spec.name))
     began = time.monotonic()

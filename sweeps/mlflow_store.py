@@ -123,6 +123,23 @@ def download(uri: str, experiment: str, key: str, path: str, folder: Path | None
         raise StoreError(f"cannot read {path} from MLflow: {' '.join(str(error).split())}") from error
 
 
+def metrics_of_run(uri: str, experiment: str, key: str) -> dict[str, float]:
+    """The last values of a run's metrics; none where there is no such run.
+
+    Raises:
+        StoreError: If MLflow cannot be read.
+    """
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return {}  # MLflow would make it
+    try:
+        mlflow_client = client(uri)
+        found = mlflow_client.get_experiment_by_name(experiment)
+        run = find_run(mlflow_client, found.experiment_id, key) if found else None
+        return dict(mlflow_client.get_run(run).data.metrics) if run else {}
+    except Exception as error:  # MLflow lets those of its libraries through
+        raise StoreError(f"cannot read a run from MLflow: {' '.join(str(error).split())}") from error
+
+
 def read_all(uri: str, experiment: str, path: str) -> dict[str, bytes]:
     """One artifact of every run that has it.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from sweeps.tracking import NOTE_TAG
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
 REPORT = "report.html"
+TOTALS = "launch/"  # metrics of the sweep's run that say what its last launch did
 MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
 
 
@@ -177,19 +179,27 @@ def front_drawn(sweep_id: str, number: int, files: Mapping[str, bytes]) -> Recor
 
 
 def sweep_ended(
-    spec: SweepSpec, sweep_id: str, front: list[TrialRecord], account: Mapping[str, float], *, complete: bool
+    spec: SweepSpec,
+    sweep_id: str,
+    front: list[TrialRecord],
+    account: Mapping[str, float],
+    totals: Mapping[str, float] = MappingProxyType({}),
+    *,
+    complete: bool,
 ) -> Record:
-    """The parent run's end: the front as a table, and where the workers' time went."""
+    """The parent run's end: the front as a table, where the workers' time went, and what the launch did in all."""
     names = [*dict.fromkeys([*(o.metric for o in spec.objectives), "score", "connection_cost", "modularity"])]
     told = spec.hyperparameters
     rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params.get(p) for p in told)] for r in front]
     at = now_ms()
+    figures = {f"worker_time/{name}": value for name, value in account.items()}
+    figures |= {TOTALS + name: value for name, value in totals.items()}
     note = "**Pareto front**\n\n" + markdown.table(["trial", *names, *told], rows) + "\n" + sweep_note(spec)
     return Record(
         sweep_key(sweep_id),
         f"{spec.name} (sweep)",
         tags={NOTE_TAG: note},
-        points=tuple((f"worker_time/{name}", value, 0, at) for name, value in account.items() if math.isfinite(value)),
+        points=tuple((name, value, 0, at) for name, value in figures.items() if math.isfinite(value)),
         table={"front.json": {"columns": ["trial", *names, *told], "data": rows}},
         status="FINISHED" if complete else "KILLED",
         end_ms=at,
