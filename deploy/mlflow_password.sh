@@ -3,8 +3,8 @@
 #
 #   deploy/mlflow_password.sh [FOLDER]
 #
-# MLflow keeps the password that it was first started with, so a new one has to be told to it; the old one ends at once.
-# Then deploy/head.sh writes the files that hold it anew. FOLDER (default ~/.bimt) is what deploy/secrets.sh has made.
+# MLflow keeps the password that it was first started with, so a new one has to be told to it. Then
+# deploy/head.sh writes the files that hold it anew. FOLDER (default ~/.bimt) is what deploy/secrets.sh has made.
 set -euo pipefail
 umask 077
 
