@@ -35,7 +35,8 @@ from bimt_core import task
 
 def held():
     if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
-        while Path({hold!r}).exists():
+        until = time.monotonic() + {at_most_s}
+        while Path({hold!r}).exists() and time.monotonic() < until:
             time.sleep(0.05)
     return task("two_moons")
 """
@@ -144,6 +145,15 @@ def nodes_of(address: str, headers: dict[str, str]) -> Any:
     return answer.ok and answer.json()["data"]["result"]["result"]
 
 
+def held_task(folder: Path, module: str, at_most_s: float) -> Path:
+    """A user's folder with a task that takes a worker some time to make, while the file "hold" is there."""
+    (folder / "my task").mkdir()
+    (folder / "hold").touch()
+    text = HELD_TASK.format(hold=str(folder / "hold"), at_most_s=at_most_s)
+    (folder / "my task" / f"{module}.py").write_text(text)
+    return folder / "my task"
+
+
 def leaks(head: Head, places: list[str]) -> list[tuple[str, str]]:
     """Where a secret of the head is found: in texts, in its store, or in what Ray wrote."""
     found = []
@@ -164,6 +174,7 @@ def service(head: Head, token: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("BIMT_STORAGE", head.storage)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{head.folder / 'mlflow.db'}")
     one = SweepService()
+    one.sweeps()  # connected, whatever a test does to the token
     yield one
     for name, state in one.sweeps()["state"].items():
         if state in ("waiting", "running"):
@@ -189,10 +200,7 @@ def bimt(service: SweepService, monkeypatch: pytest.MonkeyPatch, capsys: Any, tm
 def test_sweeps_wait_for_each_other_run_and_are_pulled(
     head: Head, service: SweepService, bimt: Any, small_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, hold = tmp_path / "my task", tmp_path / "hold"
-    folder.mkdir()
-    hold.touch()
-    (folder / "hold_task.py").write_text(HELD_TASK.format(hold=str(hold)))
+    folder = held_task(tmp_path, "hold_task", at_most_s=1000)
     monkeypatch.syspath_prepend(str(folder))
     held = small_spec(name="held", task="hold_task:held")
 
@@ -259,18 +267,23 @@ def test_sweeps_wait_for_each_other_run_and_are_pulled(
     assert leaks(head, places) == []
 
 
-def test_a_sweep_is_stopped_and_resumed(service: SweepService, bimt: Any, small_spec: Any) -> None:
-    search = {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 6000}
-    spec = small_spec(name="long", search=search, trials=8, cohort_size=1, replicates=1, sampler="random", reports=10)
-    assert service.launch(spec).state == "running"
+def test_a_sweep_is_stopped_and_resumed(
+    service: SweepService, bimt: Any, small_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = held_task(tmp_path, "slow_task", at_most_s=5)
+    monkeypatch.syspath_prepend(str(folder))
+    service.launch(small_spec(name="long", task="slow_task:held", trials=8, cohort_size=1), working_dir=folder)
     until(lambda: service.status("long")["complete"], "a trial")
-    assert bimt("stop", "long", "--json")[0] == 0
+    assert service.stop("long") == "stopping"
     until(lambda: service.status("long")["state"] != "running", "the driver's end")
     stopped = service.status("long")
     assert stopped["state"] == "stopped"
     assert 0 < stopped["complete"] < 8
     assert stopped["running"] == 0, "the ledger was told"
-    code, out, _ = bimt("resume", "long", "--json")
+    (tmp_path / "hold").unlink()
+    with pytest.raises(BadInputError, match=r"task 'slow_task:held' is your own, .* add --working-dir"):
+        service.resume("long")
+    code, out, _ = bimt("resume", "long", "--working-dir", folder, "--json")
     assert (code, json.loads(out)[0]["new"]) == (0, True)
     until(lambda: service.status("long")["state"] != "running", "the sweep's end")
     row = service.status("long")
