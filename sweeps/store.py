@@ -144,7 +144,7 @@ class Store:
             BadInputError: If it runs on another machine, which shares the folder.
         """
         lock, running = self.work(name) / "driver.lock", self.work(name) / "driver.json"
-        if not lock.exists():
+        if not running.exists():
             return None
         try:
             with FileLock(lock).acquire(timeout=0):

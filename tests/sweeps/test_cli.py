@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from bimt_core import METRICS, TASKS, load_population
 from sweeps import cli
 from sweeps.spec import parse_spec
 from sweeps.spec_file import preset_names, preset_path, read_spec, read_specs
+from sweeps.store import Store
+from sweeps.study import Ledger
 
 
 @pytest.fixture
@@ -125,10 +128,14 @@ def test_there_is_help(bimt):
         "launch",
         "ls",
         "status",
+        "logs",
+        "stop",
+        "resume",
         "trials",
         "pareto",
         "best",
         "compare",
+        "report",
         "export",
         "ui",
     )
@@ -244,6 +251,47 @@ def test_variants_are_compared(bimt, compared, tmp_path):
     assert {path.name for path in (tmp_path / "there").iterdir()} == {"comparison.md", "networks.png", "networks.csv"}
 
 
+# A sweep that runs, or ran, here
+
+DRIVER = """
+import sys, time
+from sweeps.store import Store
+with Store.at().only_driver("small"):
+    print("runs", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("options", "ended"), [([], signal.SIGTERM), (["--now"], signal.SIGKILL)])
+def test_a_sweep_is_stopped(bimt_json, monkeypatch, tmp_path, options, ended):
+    monkeypatch.setenv("BIMT_STORE", str(tmp_path))
+    Store.at().prepare("small")
+    with subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "runs\n"
+        (row,) = bimt_json("stop", "small", *options)
+        assert row == {"name": "small", "state": "killed" if options else "stopping"}
+        assert driver.wait(60) == -ended
+
+
+def test_a_sweep_is_resumed_with_its_own_spec(bimt, new_store, monkeypatch, tmp_path, small_spec):
+    store = new_store(tmp_path / "store")
+    ledger = Ledger.launch(store, small_spec(trials=1))
+    figures = dict.fromkeys(METRICS, 1.0)
+    ledger.complete(ledger.ask().number, figures, figures)
+    code, out, errors = bimt("resume", "small", "--store", store.folder)
+    assert (code, errors) == (0, [])
+    assert "1 of 1 trials complete in 0:00" in out
+
+
+def test_an_address_in_the_environment_is_for_all_commands_but_those_that_name_a_store(bimt, store, monkeypatch):
+    monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")
+    for arguments in (["ls"], ["status", "small"], ["stop", "small"], ["launch", "two_moons"], ["resume", "small"]):
+        code, out, (line,) = bimt(*arguments)
+        assert (code, out) == (1, "")
+        assert line.startswith("bimt: no cluster answers at http://127.0.0.1:9: ")
+    assert bimt("ls", "--store", store.folder)[0] == 0
+
+
 # The user's mistakes
 
 
@@ -269,6 +317,23 @@ def untouched(folder):
         (["compare", "none"], "no sweep or suite 'none' in the store; there are: none"),
         (["launch", "paper_ablation", "--trials", "3"], "unknown key 'trials' of a suite, allowed are name, "),
         (["ui"], "no store at "),
+        (["stop", "none"], "no driver of sweep 'none' runs from "),
+        (["resume", "none"], "no sweep 'none' in "),
+        (["logs", "none"], "a sweep of this machine prints to its own terminal; for one of a cluster give --address"),
+        (["ls", "--address", "http://127.0.0.1:9", "--store", "x"], "give either --address, for a cluster, or --store"),
+        (
+            ["best", "x", "--address", "http://127.0.0.1:9"],
+            "results are in the cluster's study storage: set BIMT_STORAGE",
+        ),
+        (
+            ["report", "x", "--address", "http://127.0.0.1:9", "--storage", "sqlite:///x.db"],
+            "weights and pictures are in the cluster's MLflow: set MLFLOW_TRACKING_URI",
+        ),
+        (
+            ["launch", "two_moons", "--address", "http://127.0.0.1:9", "--storage", "sqlite:///x.db"],
+            "storage and tracking-uri of a cluster's sweeps are set on its head; leave them out",
+        ),
+        (["launch", "two_moons", "--client-version", "0.0.9"], "bimt-sweeps must be the same on client and cluster"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(bimt, tmp_path, arguments, told):

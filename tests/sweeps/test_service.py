@@ -270,7 +270,7 @@ def test_sweeps_wait_for_each_other_run_and_are_pulled(
 def test_a_sweep_is_stopped_and_resumed(
     service: SweepService, bimt: Any, small_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = held_task(tmp_path, "slow_task", at_most_s=5)
+    folder = held_task(tmp_path, "slow_task", at_most_s=3)
     monkeypatch.syspath_prepend(str(folder))
     service.launch(small_spec(name="long", task="slow_task:held", trials=8, cohort_size=1), working_dir=folder)
     until(lambda: service.status("long")["complete"], "a trial")

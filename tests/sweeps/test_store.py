@@ -101,6 +101,25 @@ def test_the_lock_of_a_killed_driver_is_free(tmp_path, other_driver, how):
         pass
 
 
+def test_the_driver_that_runs_is_known_until_it_ends(tmp_path, other_driver):
+    store = Store(tmp_path)
+    assert store.driver("a sweep") == other_driver.pid
+    assert store.driver("another") is None
+    other_driver.kill()
+    other_driver.wait()
+    assert (store.work("a sweep") / "driver.json").exists(), "what the killed one left behind"
+    assert store.driver("a sweep") is None
+    with store.only_driver("a sweep"):
+        assert store.driver("a sweep") == os.getpid()
+    assert not (store.work("a sweep") / "driver.json").exists()
+
+
+def test_a_driver_on_another_machine_is_left_alone(tmp_path, other_driver):
+    (tmp_path / "sweeps" / "a sweep" / "driver.json").write_text('{"host": "elsewhere", "pid": 1}')
+    with pytest.raises(BadInputError, match=r"^sweep 'a sweep' runs on elsewhere; stop it there$"):
+        Store(tmp_path).driver("a sweep")
+
+
 def test_the_lock_is_free_after_an_error(tmp_path):
     store = Store(tmp_path)
     store.prepare("x")
