@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.options import Json
-from sweeps.terminal import print_rows
+from sweeps.errors import BadInputError
+from sweeps.options import Folder, Json, Storage, TrackingUri, store_at
+from sweeps.terminal import print_plan, print_rows
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
@@ -64,6 +65,36 @@ def validate(spec: Spec, as_json: Json = False) -> None:
         print(json.dumps(data[0] if len(data) == 1 else data, indent=2))
     else:
         print(yaml.safe_dump_all(data, sort_keys=False).rstrip())
+
+
+@inputs.command()
+def plan(
+    spec: Spec,
+    workers: Annotated[str, typer.Option(help="Numbers of workers, such as 1,8,64.")] = "1,2,4,8,16",
+    store: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a sweep will take on so many workers, and where more of them stop helping; trains a short cohort."""
+    from dataclasses import asdict
+
+    from sweeps.plan import plan as planned
+
+    numbers, where = _whole_numbers(workers), store_at(store, storage, tracking_uri)
+    plans = [planned(checked, where, numbers) for checked in specs_of(spec)]
+    if as_json:
+        print(json.dumps([asdict(one) for one in plans], indent=2))
+        return
+    for one in plans:
+        print_plan(one)
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInputError(f"workers must be whole numbers such as 1,8,64, got {text!r}") from None
 
 
 def specs_of(given: str, **changes: Any) -> "list[SweepSpec]":

@@ -7,9 +7,11 @@ constants below are measured by the benchmarks named there; docs/scaling.md has 
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from sqlalchemy import make_url
 
 from bimt_core import METRICS
@@ -216,16 +218,16 @@ def _speed_of(metrics: dict[str, float]) -> Speed:
 def measured_speed(spec: SweepSpec, workers: int) -> Speed:
     """How fast a cohort trains here: a short one at its real size, with the largest network of the search space."""
     size, compiled = min(_cohort_size(spec), spec.trials), compiles(spec, workers)
-    every = max(4, largest(spec).schedule.relocate_every)
-    steps = 3 * every
+    whole = largest(spec).schedule
+    steps = min(3 * whole.relocate_every, max(whole.steps, 3))
     while True:
-        cohort = _short(spec, size, steps, compiled)
-        first, second, last = run_cohort(cohort)
+        with _threads(spec.resources.cpus):
+            first, second, last = run_cohort(_short(spec, size, steps, compiled))
         taken = [report.seconds["training"] for report in (second, last)]
-        if min(taken) >= LONG_ENOUGH_S or steps >= largest(spec).schedule.steps:
+        if min(taken) >= LONG_ENOUGH_S or steps >= whole.steps:
             break
-        steps *= max(2, math.ceil(LONG_ENOUGH_S / max(min(taken), 1e-3)))
-    networks, stretch = size * spec.replicates, steps // 3
+        steps = min(whole.steps, steps * max(2, math.ceil(LONG_ENOUGH_S / max(min(taken), 1e-3))))
+    networks, stretch = size * spec.replicates, second.snapshot.step - first.snapshot.step
     speeds = [networks * stretch / seconds for seconds in taken]
     mean = sum(speeds) / 2
     beside_s = second.seconds["measuring"] * (spec.reports - 1) + last.seconds["measuring"] + last.seconds["drawing"]
@@ -237,6 +239,17 @@ def measured_speed(spec: SweepSpec, workers: int) -> Speed:
         max(BUSY, abs(speeds[0] - speeds[1]) / (2 * mean)),
         f"a cohort of {networks} networks, {steps} steps, here",
     )
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """As many of torch's threads as a cohort is given."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _short(spec: SweepSpec, size: int, steps: int, compiled: bool) -> CohortSpec:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.driver import Summary
+    from sweeps.plan import Plan
     from sweeps.spec import SweepSpec
     from sweeps.store import Store
     from sweeps.submission import Launched
@@ -91,6 +92,27 @@ def print_launched(launched: "Iterable[Launched]", as_json: bool) -> None:
         ]
         for line in lines:
             out.print(line, highlight=False, soft_wrap=True)
+
+
+def print_plan(plan: "Plan") -> None:
+    """What a sweep will take."""
+    speed = plan.speed
+    size = "" if plan.artifact_bytes is None else f", {plan.artifact_bytes / 1e6:,.0f} MB of artifacts"
+    lines = [
+        f"Sweep {plan.name}: {plan.trials} trials, {plan.networks} networks of {plan.steps} steps,"
+        f" {plan.cohorts} cohorts{size}",
+        f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.trial_s:.2f} s a trial beside training"
+        f" ({speed.source}; known to {speed.uncertainty:.0%})",
+        "The driver keeps up with: " + ", ".join(f"{part} {n:.1f} trials/s" for part, n in plan.trials_per_s.items()),
+    ]
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True)
+    for_each = [
+        {"workers": e.workers, "hours": e.hours, "from": e.hours_low, "to": e.hours_high, "held_by": e.bound}
+        for e in plan.expected
+    ]
+    print_rows(for_each, as_json=False)
+    out.print(f"More than {plan.useful_workers} workers do not help: {plan.bound}", highlight=False, soft_wrap=True)
 
 
 def print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:
