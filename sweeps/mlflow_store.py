@@ -53,9 +53,26 @@ def _settle() -> None:
 
 def refused(error: Exception) -> bool:
     """Whether MLflow answered, and would answer the same way again."""
+    return _status(error) in (400, 401, 403)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a line."""
+    if _status(error) == 401:
+        return (
+            "MLflow does not know who asks (401): check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or"
+            " ~/.mlflow/credentials"
+        )
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status of an answer; artifacts' errors are those of requests."""
     from mlflow.exceptions import MlflowException
 
-    return isinstance(error, MlflowException) and error.get_http_status_code() == 400
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code())
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def create_database(uri: str) -> None:
@@ -120,7 +137,7 @@ def download(uri: str, experiment: str, key: str, path: str, folder: Path | None
         run = find_run(mlflow_client, found.experiment_id, key) if found else None
         return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None)) if run else None
     except Exception as error:  # MLflow lets those of its libraries through
-        raise StoreError(f"cannot read {path} from MLflow: {' '.join(str(error).split())}") from error
+        raise StoreError(f"cannot read {path} from MLflow: {reason(error)}") from error
 
 
 def metrics_of_run(uri: str, experiment: str, key: str) -> dict[str, float]:
@@ -162,7 +179,7 @@ def read_all(uri: str, experiment: str, path: str) -> dict[str, bytes]:
         pages = _pages(mlflow_client, found.experiment_id) if found else ()
         runs = [(run.data.tags.get(KEY_TAG), run.info) for page in pages for run in page]
     except Exception as error:  # MLflow lets those of its libraries through
-        raise StoreError(f"cannot read runs from MLflow: {' '.join(str(error).split())}") from error
+        raise StoreError(f"cannot read runs from MLflow: {reason(error)}") from error
     with ThreadPoolExecutor(READERS) as readers:
         contents = readers.map(lambda run: _content(mlflow_client, run[1], path), runs)
     return {key: content for (key, _), content in zip(runs, contents, strict=True) if key and content is not None}

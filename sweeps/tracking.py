@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sweeps.mlflow_store import KEY_TAG, client, create_database, find_run, refused
+from sweeps.mlflow_store import KEY_TAG, client, create_database, find_run, reason, refused
 from sweeps.spool import Record, Spool
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Tracker:
         backoff = 1.0
         while self._patience_left_s() > 0:
             self._wake.clear()
+            closing = self._closing.is_set()  # then this round has all there is
             try:
                 self._write(self._spool.pending())
                 self._no_answer, backoff = None, 1.0
@@ -106,7 +107,9 @@ class Tracker:
                     self._wake.wait()
                 self._closing.wait(PAUSE_S)
             except Exception as error:  # noqa: BLE001 (MLflow lets any library's error through; whatever it is, is told)
-                self._no_answer = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                self._no_answer = reason(error)
+                if closing and refused(error):
+                    return  # asking again would not help
                 self._wait(backoff)
                 backoff = min(2 * backoff, MAX_BACKOFF_S)
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from ray.cluster_utils import Cluster
 
-from .parts import S3, Head, head, ray_cluster, s3_server
+from .parts import S3, Head, head, s3_server
 
 
 @pytest.fixture(scope="package")
@@ -19,11 +18,4 @@ def s3() -> Iterator[S3]:
 def services(s3: S3) -> Iterator[Head]:
     """PostgreSQL and MLflow, as a head has them."""
     with head(s3) as made:
-        yield made
-
-
-@pytest.fixture(scope="package")
-def cluster(s3: S3) -> Iterator[Cluster]:
-    """A head and two workers of one core each, which want a token; their machines may use the bucket."""
-    with ray_cluster(s3.env) as made:
         yield made

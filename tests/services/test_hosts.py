@@ -4,6 +4,7 @@ import json
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,17 @@ from sweeps.mlflow_store import client
 from sweeps.service import SweepService
 
 service = SweepService()
-printed = "".join(service.follow("small"))
-sweep = service.open("small")
-best = int(service.best("small").index[0])
+printed = "".join(service.follow("apart"))
+sweep = service.open("apart")
+best = int(service.best("apart").index[0])
 scores = [sweep.network(best, replicate).score() for replicate in range(2)]
 mlflow = client(os.environ["MLFLOW_TRACKING_URI"])
-runs = [run.data.tags for run in mlflow.search_runs([mlflow.get_experiment_by_name("small").experiment_id])]
+runs = [run.data.tags for run in mlflow.search_runs([mlflow.get_experiment_by_name("apart").experiment_id])]
 hosts = {
     "driver": sorted({tags["bimt.driver_host"] for tags in runs}),
     "cohort": sorted({tags["bimt.host"] for tags in runs if tags["bimt.role"] == "trial"}),
 }
-print(json.dumps([service.status("small")["state"], printed, sweep.trials()["score"].loc[best], scores, hosts]))
+print(json.dumps([service.status("apart")["state"], printed, sweep.trials()["score"].loc[best], scores, hosts]))
 """
 
 
@@ -116,6 +117,7 @@ class Pulled:
         logged: The best trial's score.
         scores: The same of the networks that were pulled.
         hosts: Where drivers and cohorts ran, by the runs' role.
+        environments: Those of the workers' processes while a cohort trained.
     """
 
     launched: str
@@ -124,24 +126,38 @@ class Pulled:
     logged: float
     scores: list[float]
     hosts: dict[str, list[str]]
+    environments: dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
 def pulled(machines: Machines, services: Head, small: Callable[..., dict[str, Any]]) -> Pulled:
     """A sweep launched, watched and pulled by the client."""
     client = machines.client
-    (client.home / "sweep.yaml").write_text(yaml.safe_dump(small(trials=2, cohort_size=1)))
+    (client.home / "sweep.yaml").write_text(yaml.safe_dump(small(name="apart", trials=2, cohort_size=1)))
     env = {name: value for name, value in services.env.items() if name not in OF_THE_HEAD}
     env |= {"BIMT_ADDRESS": ADDRESS}
     launched = client.run("python", "-m", "sweeps.cli", "launch", "sweep.yaml", env=env)
     assert launched.returncode == 0, launched.stderr
+    until(lambda: any(_trains(pid) for host in machines.workers for pid in processes(host)), "a cohort")
+    environments = {str(pid): _proc(pid, "environ") for host in machines.workers for pid in processes(host)}
     told = client.run("python", "-c", PULL, env=env)
     assert told.returncode == 0, told.stderr
-    return Pulled(launched.stdout, *json.loads(told.stdout.splitlines()[-1]))
+    return Pulled(launched.stdout, *json.loads(told.stdout.splitlines()[-1]), environments)
+
+
+def _trains(pid: int) -> bool:
+    return _proc(pid, "cmdline").startswith(b"ray::CohortTrainable")
+
+
+def _proc(pid: int, what: str) -> bytes:
+    """What Linux tells of a process; nothing if it has just ended."""
+    with suppress(OSError):
+        return Path("/proc", str(pid), what).read_bytes()
+    return b""
 
 
 def test_a_client_launches_watches_and_pulls(pulled: Pulled) -> None:
-    assert "Sweep small is running on the cluster" in pulled.launched
+    assert "Sweep apart is running on the cluster" in pulled.launched
     assert "2 of 2 trials complete" in pulled.log
     assert pulled.state == "complete"
     assert sum(pulled.scores) / 2 == pytest.approx(pulled.logged, abs=1e-12)
@@ -169,20 +185,19 @@ def test_the_heads_services_are_reached_from_the_head_alone(machines: Machines, 
     assert reaches(machines.workers[0], machines.head.address, GCS), "but the network is there"
 
 
-@pytest.mark.usefixtures("pulled")
-def test_workers_get_none_of_the_heads_secrets(machines: Machines, services: Head) -> None:
+def test_workers_get_none_of_the_heads_secrets(machines: Machines, services: Head, s3: S3, pulled: Pulled) -> None:
     """Neither in a file, Ray's own among them, nor in the environment of a process."""
+    assert secrets_in(pulled.environments, services.secrets) == []
+    assert secrets_in(pulled.environments, [s3.secret]), "what their machine may do with S3, they have"
     for host in machines.workers:
         found = files_in(host.tmp)
-        environments = {f"{host.name} {pid}": Path(f"/proc/{pid}/environ").read_bytes() for pid in processes(host)}
-        assert any(b"RAY_JOB_ID" in content for content in environments.values()), "cohorts' processes are there"
-        assert secrets_in(found | environments, services.secrets) == []
+        assert secrets_in(found, services.secrets) == []
         assert [Path(name).name for name in secrets_in(found, [machines.token])] == ["auth_token"]
 
 
 @pytest.mark.usefixtures("pulled")
 def test_the_head_writes_no_secret_down(machines: Machines, services: Head, s3: S3) -> None:
     found = files_in(machines.head.tmp)
-    assert any(name.endswith("job-driver-small.log") for name in found)
+    assert any(name.endswith("job-driver-apart.log") for name in found)
     held = secrets_in(found, [*services.secrets, s3.secret, machines.token])
     assert sorted(Path(name).name for name in held) == [".pgpass", "auth_token"]
