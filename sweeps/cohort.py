@@ -261,6 +261,17 @@ class CohortTrainable(tune.Trainable):
             numbers = [member.number for member in self._spec.members]
             write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, numbers)
 
+    def restore(self, checkpoint_path: Any) -> None:
+        """Ray calls this before `step` where another process has died; in Ray's own a pickled file would be read.
+
+        Args:
+            checkpoint_path: Ray's record of a checkpoint, with the result that was reported beside it.
+        """
+        self._iteration = checkpoint_path.metrics.get("training_iteration", 0)
+        self._time_total = checkpoint_path.metrics.get("time_total_s", 0.0)
+        with checkpoint_path.checkpoint.as_directory() as folder:
+            self.load_checkpoint(folder)
+
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder
         """Goes on from a checkpoint that `save_checkpoint` wrote, in this process or another."""
         self._read(Path(checkpoint))

@@ -1,13 +1,17 @@
 import json
 import math
+import os
+import pickle
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from ray import tune
 
 from bimt_core import METRICS, from_bytes, initialise, measure, start, task, train
 from bimt_core.networks import to_dict
@@ -269,6 +273,30 @@ def test_a_trainable_goes_on_in_another_process_from_its_checkpoint(three, tmp_p
     assert second.step()["figures"] == list(three[1].figures)
     rest = [second.step() for _ in three[2:]]
     assert rest[-1]["files"] == list(three[-1].files.items()), "weights, pictures and the whole history"
+
+
+class Poison:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_trainable_is_restored_without_unpickling(three, tmp_path):
+    first, second = CohortTrainable(of(THREE)), CohortTrainable(of(THREE))
+    folder, bitten = tmp_path / "checkpoint", tmp_path / "bitten"
+    folder.mkdir()
+    first.step()
+    first.save_checkpoint(str(folder))
+    (folder / "_dict_checkpoint.pkl").write_bytes(pickle.dumps(Poison(bitten)))
+    record = SimpleNamespace(checkpoint=tune.Checkpoint(str(folder)), metrics={"training_iteration": 1})
+    second.restore(record)
+    assert not bitten.exists()
+    assert second.iteration == 1
+    assert second.step()["figures"] == list(three[1].figures)
 
 
 def test_some_trials_go_on_from_what_another_launch_left(three, tmp_path):
