@@ -24,6 +24,7 @@ SPEC_FILE = "sweep.yaml"
 LARGEST_SPEC = 60_000  # bytes; all metadata and more of a job must fit into an environment variable of 128 KiB
 START_PATIENCE_S = 300.0
 POLL_S = 0.5
+SETTLE_S = 3.0  # for a second after its end Ray looks after a job, and would take the next one of its name for dead
 STOP_PATIENCE_S = 1800  # how long a driver that was told to stop may write checkpoints before Ray kills it
 IN_A_TRACE = " |╰"  # how a line of a trace begins, but for its last ones
 JOB_ENVIRONMENT = {
@@ -57,6 +58,7 @@ def submitted(jobs: Jobs, spec: "SweepSpec", working_dir: Path | None) -> Launch
         return _running_already(known, spec, jobs)
     if known is not None:
         check_sweep(known)
+        time.sleep(SETTLE_S)
         jobs.forget(spec.name)
     launch_id = uuid.uuid4().hex[:12]
     with packed(spec, working_dir) as folder:
