@@ -234,7 +234,9 @@ def _run_here(specs: "Iterable[SweepSpec]", where: "Store", as_json: bool, for_c
         if summary.stopped:
             break
     if incomplete:
-        raise typer.Exit(1)
+        from sweeps.sweep_queue import INCOMPLETE
+
+        raise typer.Exit(INCOMPLETE if for_client else 1)
 
 
 def _watcher(console: Console, spec: "SweepSpec", for_client: bool) -> "Watcher":

@@ -44,6 +44,7 @@ class Job:
         ended: When, local time; None before the end.
         placed: Whether a node was found for it.
         killed: Whether its supervising process was ended from outside.
+        exit_code: Of its command; None before the end, and where it was ended.
         message: Why it failed, many lines.
         metadata: What was submitted with it.
     """
@@ -54,6 +55,7 @@ class Job:
     ended: datetime | None = None
     placed: bool = False
     killed: bool = False
+    exit_code: int | None = None
     message: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -270,6 +272,7 @@ def _job(details: "JobDetails") -> Job:
         ended=when(details.end_time),
         placed=details.driver_node_id is not None,
         killed=details.error_type == "JOB_SUPERVISOR_ACTOR_DIED",
+        exit_code=details.driver_exit_code,
         message=details.message or "",
         metadata=details.metadata or {},
     )

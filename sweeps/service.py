@@ -78,9 +78,9 @@ class SweepService:
         """All sweeps of the cluster and of the study storage, where it is known, the latest last.
 
         Returns:
-            A frame indexed by name: state ("waiting", "running", "complete", "stopped", "failed", "killed"), position
-            in the queue, when it was submitted and ended, task, number of trials asked for; and trials by state, where
-            the study storage is known.
+            A frame indexed by name: state ("waiting", "running", "complete", "incomplete" where its time was up or too
+            many trials failed, "stopped", "failed" or "killed"), position in the queue, when it was submitted and
+            ended, task, number of trials asked for; and trials by state, where the study storage is known.
         """
         jobs = sweeps_of(self._jobs.all())
         rows = {job.name: row(job, jobs) for job in jobs}

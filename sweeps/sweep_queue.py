@@ -8,6 +8,7 @@ from sweeps.jobs import Job
 
 SLOT = "bimt_driver"  # a resource of the head: sweeps at once; more of them wait
 NAME, VERSION, SPEC = "bimt.sweep", "bimt.version", "bimt.spec"  # metadata of a sweep's job
+INCOMPLETE = 3  # a driver's exit code where its sweep ended in order but lacks trials: its time was up, or it gave up
 STATES = {"PENDING": "waiting", "RUNNING": "running", "STOPPED": "stopped", "FAILED": "failed", "SUCCEEDED": "complete"}
 
 
@@ -27,9 +28,11 @@ def check_sweep(job: Job) -> None:
 
 
 def state(job: Job) -> str:
-    """ "waiting", "running", "complete", "stopped" (also while it waited), "failed" or "killed"."""
+    """ "waiting", "running", "complete", "incomplete", "stopped" (also while it waited), "failed" or "killed"."""
     if job.killed:
         return "killed" if job.placed else "stopped"
+    if job.exit_code == INCOMPLETE:
+        return "incomplete"
     return STATES[job.status]
 
 

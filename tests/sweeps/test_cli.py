@@ -9,10 +9,13 @@ import yaml
 
 from bimt_core import METRICS, TASKS, load_population
 from sweeps import cli
+from sweeps.driver import Summary
 from sweeps.spec import parse_spec
 from sweeps.spec_file import preset_names, preset_path, read_spec, read_specs
 from sweeps.store import Store
 from sweeps.study import Ledger
+from sweeps.submission import begun, own_version
+from sweeps.sweep_queue import INCOMPLETE
 
 
 @pytest.fixture
@@ -281,6 +284,24 @@ def test_a_sweep_is_resumed_with_its_own_spec(bimt, new_store, monkeypatch, tmp_
     code, out, errors = bimt("resume", "small", "--store", store.folder)
     assert (code, errors) == (0, [])
     assert "1 of 1 trials complete in 0:00" in out
+
+
+@pytest.mark.parametrize(("complete", "code"), [(1, 0), (0, INCOMPLETE)])
+def test_a_driver_on_a_cluster_tells_its_client_that_it_has_begun_and_how_it_ended(
+    bimt, monkeypatch, tmp_path, small, complete, code
+):
+    def run(spec, store, *, watch):
+        with watch(lambda: None):
+            pass
+        return Summary(spec.name, complete, 1, 0, 0, 0.0, 1, {}, (), 0.0, 0.0, None, 0, None, False, False)
+
+    monkeypatch.setattr("sweeps.driver.launch", run)
+    monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")  # not for the driver itself
+    path = write(tmp_path, small(trials=1))
+    ended, out, errors = bimt("launch", path, "--client-version", own_version())
+    assert (ended, errors) == (code, [])
+    assert begun("small") in out.splitlines()
+    assert begun("small") not in bimt("launch", path, "--store", tmp_path)[1]
 
 
 def test_an_address_in_the_environment_is_for_all_commands_but_those_that_name_a_store(bimt, store, monkeypatch):

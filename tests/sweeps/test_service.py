@@ -21,7 +21,8 @@ import pytest
 import requests
 from ray.job_submission import JobSubmissionClient
 
-from sweeps import BadInputError, Launched, SweepService, cli, submission
+from sweeps import BadInputError, Launched, Store, SweepService, cli, submission
+from sweeps.study import Ledger
 
 PATIENCE_S = 150.0
 HELD_TASK = """
@@ -302,6 +303,15 @@ def test_what_only_the_cluster_can_refuse_is_told_as_one_line(
     assert service.status("older")["reason"].startswith("bimt-sweeps must be the same")
     with pytest.raises(BadInputError, match=r"^resources.cpus must be at most 2, what the largest node of the cluster"):
         service.launch(small_spec(name="large", resources={"cpus": 100}))
+
+
+def test_a_sweep_of_a_cluster_that_is_gone_is_known_from_its_study(
+    service: SweepService, head: Head, small_spec: Any, tmp_path: Path
+) -> None:
+    spec = small_spec(name="earlier")
+    Ledger.launch(Store.at(tmp_path, storage=head.storage), spec)
+    assert service.status("earlier")["state"] == "stopped"
+    assert service.spec("earlier") == spec
 
 
 def test_names_that_are_taken_or_unknown_are_told(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -27,6 +28,8 @@ def test_states_are_told_in_our_words() -> None:
     assert {status: sweep_queue.state(job("x", status)) for status in words} == words
     assert sweep_queue.state(job("x", "FAILED", killed=True)) == "killed"
     assert sweep_queue.state(job("x", "FAILED", killed=True, placed=False)) == "stopped"
+    assert sweep_queue.state(replace(job("x", "FAILED"), exit_code=3)) == "incomplete"
+    assert sweep_queue.state(replace(job("x", "FAILED"), exit_code=1)) == "failed"
     assert [job("x", status).over for status in words] == [False, False, True, True, True]
 
 
