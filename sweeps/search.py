@@ -240,7 +240,8 @@ class CohortSearch(Searcher):
             if SKETCH in files[number]:
                 self.sketches[number] = files[number][SKETCH].decode()
                 self.histories[number] = files[number][HISTORY]
-        result["files"].clear()  # Tune keeps the last result of every trial
+        for kept in ("files", "figures"):
+            result[kept].clear()  # Tune keeps the last result of every trial
         self._front = self._ledger.front_so_far()
         on_front = {record.number for record in self._front}
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
