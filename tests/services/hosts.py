@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from .parts import BIN, Env
 
+PREFIX = "bimt-test-"  # of the namespaces' names; the process that made them follows
 NETWORK = "10.77.0"  # exists inside the namespaces only
 CLONE_NEWNET = 0x40000000
 WITH_OWN_TMP = 'hostname "$1" && mount --bind "$2" /tmp && cd "$HOME" && shift 2 && exec "$@"'
@@ -61,20 +64,21 @@ def why_not() -> str | None:
     """Why this machine cannot be several, if so."""
     if sys.platform != "linux" or shutil.which("ip") is None:
         return "needs Linux and iproute2 (Debian: apt install iproute2)"
-    name = f"bimt-{os.getpid()}-try"
-    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
-    if tried.returncode == 0:
-        subprocess.run(["ip", "netns", "delete", name], check=True)
-    return f"network namespaces are not allowed here: {tried.stderr.strip()}" if tried.returncode else None
+    try:
+        with hosts("try"):
+            return None
+    except subprocess.CalledProcessError as error:
+        return f"network namespaces are not allowed here: {error.stderr.strip()}"
 
 
 @contextmanager
 def hosts(*names: str) -> Iterator[list[Host]]:
     """Makes hosts; at the end they are gone with all that ran there."""
+    _remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
-    switch = f"bimt-{os.getpid()}-switch"
+    switch = f"{PREFIX}{os.getpid()}-switch"
     made = [
-        Host(name, f"bimt-{os.getpid()}-{name}", f"{NETWORK}.{number}", folder / name)
+        Host(name, f"{PREFIX}{os.getpid()}-{name}", f"{NETWORK}.{number}", folder / name)
         for number, name in enumerate(names, 1)
     ]
     try:
@@ -117,8 +121,15 @@ def _remove(namespace: str) -> None:
     subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
 
 
+def _remove_leftovers() -> None:
+    """Removes the hosts of processes that were killed."""
+    for path in Path("/run/netns").glob(f"{PREFIX}*"):
+        if not psutil.pid_exists(int(path.name.split("-")[2])):
+            _remove(path.name)
+
+
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
 
 # Tunnels
