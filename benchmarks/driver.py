@@ -34,7 +34,7 @@ from _report import machine
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep, parse_spec
 from sweeps.cohort import CohortSpec, CohortTrainable
-from sweeps.mlflow_store import create_database
+from sweeps.mlflow_store import client, create_database
 from sweeps.progress import Status
 from sweeps.ray_connection import QUIET_RAY
 
@@ -216,7 +216,7 @@ def databases(storage: str, folder: Path) -> Iterator[Callable[[str], str | None
 
     def new(name: str) -> str:
         server.psql(f"CREATE DATABASE {name}")
-        return str(server.get_uri().replace("/postgres?", f"/{name}?"))
+        return str(server.get_uri().replace("/postgres?", f"/{name}?").replace("postgres:@", "postgres@"))
 
     try:
         yield new
@@ -231,6 +231,7 @@ def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None)
         store = Store.at(folder / "store", storage=new("study"), tracking_uri=tracking)
         store.prepare(spec.name)
         create_database(store.mlflow_uri)
+        client(store.mlflow_uri).search_experiments()  # makes the tables of another database
         here = Path.cwd()
         os.chdir(folder)  # where MLflow puts the artifacts of a database without a server
 
