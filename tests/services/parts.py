@@ -1,6 +1,7 @@
 """Real servers on free ports of 127.0.0.1, ended with the `with` block that started them."""
 
 import base64
+import io
 import json
 import os
 import secrets
@@ -78,14 +79,14 @@ class S3:
         secret: The secret access key of one who may do everything with the bucket.
         env: What a client's environment needs; credentials among it.
         bucket: The bucket.
-        requests: What was asked for so far, such as "PUT /bimt/key".
+        requests: What was asked for so far, such as "PUT /bimt/key", and what was sent with it.
     """
 
     port: int
     secret: str
     env: Env
     bucket: str = "bimt"
-    requests: list[str] = field(default_factory=list)
+    requests: list[tuple[str, bytes]] = field(default_factory=list)
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """Content of all objects by key."""
@@ -117,10 +118,13 @@ def s3_server() -> Iterator[S3]:
     """
     backend = DomainDispatcherApplication(create_backend_app)
 
-    requests: list[str] = []
+    requests: list[tuple[str, bytes]] = []
 
     def signed_only(environ: Any, start_response: Any) -> Any:
-        requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        whole = environ.get("wsgi.input_terminated")  # sent in chunks
+        body = environ["wsgi.input"].read(*([] if whole else [int(environ.get("CONTENT_LENGTH") or 0)]))
+        environ["wsgi.input"] = io.BytesIO(body)
+        requests.append((f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", body))
         if "HTTP_AUTHORIZATION" in environ:
             return backend(environ, start_response)
         denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"

@@ -80,7 +80,7 @@ def swept(
         text=True,
         check=False,
     )
-    uploads = s3.requests[before:]
+    uploads = [asked for asked, _ in s3.requests[before:]]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
@@ -145,14 +145,14 @@ def test_a_client_pulls_what_is_best_through_mlflow(s3: S3, store: Store, tmp_pa
 
 
 def places(services: Head, s3: S3, cluster: Cluster, swept: Swept) -> dict[str, bytes]:
-    """Everything that sweeps leave behind, anywhere."""
+    """Everything that sweeps leave behind anywhere, and all that was ever sent to S3."""
     return {
         **{f"database {name}": services.rows(name) for name in ("bimt", "mlflow", "mlflow_accounts")},
         **{f"s3 {key}": content for key, content in s3.objects().items()},
+        **{f"{number} {asked}": asked.encode() + body for number, (asked, body) in enumerate(s3.requests)},
         **files_in(swept.folder),
         **files_in(Path(cluster.head_node.get_session_dir_path())),
         "printed": (swept.first.stdout + swept.first.stderr).encode(),
-        "asked of s3": "\n".join(s3.requests).encode(),
         "log of MLflow": (services.folder.parent / "mlflow.log").read_bytes(),
     }
 
@@ -160,7 +160,8 @@ def places(services: Head, s3: S3, cluster: Cluster, swept: Swept) -> dict[str, 
 def test_no_secret_is_left_anywhere(services: Head, s3: S3, cluster: Cluster, swept: Swept) -> None:
     secrets = [*services.secrets, s3.secret, WRONG, os.environ["RAY_AUTH_TOKEN"]]
     looked_at = places(services, s3, cluster, swept)
-    assert any(name.endswith("raylet.out") for name in looked_at)
+    for part in ("raylet.out", "tuner.pkl", "weights.safetensors", "database bimt"):
+        assert any(name.endswith(part) for name in looked_at), part
     assert secrets_in(looked_at, secrets) == []
 
 
@@ -175,8 +176,9 @@ def test_a_secret_would_be_found(services: Head, s3: S3, cluster: Cluster, swept
     mlflow.log_text(run.info.run_id, "https://bimt:planted%2Fin%2Bplaces@host", "note.txt")
     (swept.folder / "note.txt").write_text("Authorization: Basic YmltdDpwbGFudGVkL2luK3BsYWNlcw==")
     found = secrets_in(places(services, s3, cluster, swept), [planted])
-    assert {name for name in found if name.startswith("database")} == {"database bimt", "database mlflow"}
-    assert [name.rpartition("/")[2] for name in found if not name.startswith("database")] == ["note.txt", "note.txt"]
+    assert [name for name in found if name.startswith("database")] == ["database bimt", "database mlflow"]
+    others = [name for name in found if not name.startswith("database")]
+    assert [name.rpartition("/")[2] for name in others] == ["note.txt"] * 3, "in S3, on the way there, on disk"
 
 
 # Parts that are down
@@ -267,7 +269,7 @@ def test_a_node_that_dies_costs_one_checkpoint_interval(
 
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     spec = small_spec(name="killed", search=SPACE | {"steps": 500}, trials=2, cohort_size=2, reports=5)
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     summary = launch(spec, Store.at(store.folder), trainable=Told)
     killer.join()
