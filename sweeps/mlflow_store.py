@@ -157,13 +157,14 @@ def metrics_of_run(uri: str, experiment: str, key: str) -> dict[str, float]:
         raise StoreError(f"cannot read a run from MLflow: {' '.join(str(error).split())}") from error
 
 
-def read_all(uri: str, experiment: str, path: str) -> dict[str, bytes]:
+def read_all(uri: str, experiment: str, path: str, where: str = "") -> dict[str, bytes]:
     """One artifact of every run that has it.
 
     Args:
         uri: Tracking URI.
         experiment: Name of the experiment.
         path: The artifact, a file.
+        where: MLflow search filter. A server whose artifacts are on S3 takes seconds to say that a run has none.
 
     Returns:
         Key of the run to the file's content; runs that lack it are left out.
@@ -176,7 +177,7 @@ def read_all(uri: str, experiment: str, path: str) -> dict[str, bytes]:
     try:
         mlflow_client = client(uri)
         found = mlflow_client.get_experiment_by_name(experiment)
-        pages = _pages(mlflow_client, found.experiment_id) if found else ()
+        pages = _pages(mlflow_client, found.experiment_id, where) if found else ()
         runs = [(run.data.tags.get(KEY_TAG), run.info) for page in pages for run in page]
     except Exception as error:  # MLflow lets those of its libraries through
         raise StoreError(f"cannot read runs from MLflow: {reason(error)}") from error
@@ -185,11 +186,11 @@ def read_all(uri: str, experiment: str, path: str) -> dict[str, bytes]:
     return {key: content for (key, _), content in zip(runs, contents, strict=True) if key and content is not None}
 
 
-def _pages(mlflow_client: "MlflowClient", experiment_id: str) -> "Iterator[list[Run]]":
-    """All runs of an experiment, page by page."""
+def _pages(mlflow_client: "MlflowClient", experiment_id: str, where: str) -> "Iterator[list[Run]]":
+    """The runs of an experiment that a filter leaves, page by page."""
     token, first = None, True
     while first or token:
-        page = mlflow_client.search_runs([experiment_id], max_results=MOST_RUNS, page_token=token)
+        page = mlflow_client.search_runs([experiment_id], where, max_results=MOST_RUNS, page_token=token)
         token, first = page.token, False
         yield page
 

@@ -13,7 +13,7 @@ from sweeps.history import Moment, from_safetensors
 from sweeps.mlflow_store import download, read_all, runs_link
 from sweeps.pictures import SKETCH
 from sweeps.recipe import recipe
-from sweeps.runs import MEAN, trial_key
+from sweeps.runs import COMPLETED, MEAN, trial_key
 from sweeps.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
 from sweeps.study import Ledger, TrialRecord
@@ -132,7 +132,7 @@ class Sweep:
         Raises:
             StoreError: If MLflow cannot be read.
         """
-        found = read_all(self._store.mlflow_uri, self.spec.name, SKETCH)
+        found = read_all(self._store.mlflow_uri, self.spec.name, SKETCH, COMPLETED)
         keys = {trial_key(self._ledger.sweep_id, r.number): r.number for r in self._ledger.records()}
         return {keys[key]: svg.decode(errors="replace") for key, svg in found.items() if key in keys}
 

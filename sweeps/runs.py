@@ -27,6 +27,7 @@ PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "nump
 REPORT = "report.html"
 TOTALS = "launch/"  # metrics of the sweep's run that say what its last launch did
 MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
+COMPLETED = "tags.`bimt.role` = 'trial' and attributes.status = 'FINISHED'"  # MLflow search filter of complete trials
 
 
 def now_ms() -> int:

@@ -107,6 +107,7 @@ def test_one_artifact_of_every_run_is_read(uri, run, monkeypatch, page):
     foreign = mlflow.create_run(run.info.experiment_id)
     mlflow.log_text(foreign.info.run_id, "a: 3", "folder/config.yaml")
     assert read_all(uri, "small", "folder/config.yaml") == {"id/1": b"a: 1", "id/2": b"a: 2"}
+    assert read_all(uri, "small", "folder/config.yaml", "tags.`bimt.key` = 'id/2'") == {"id/2": b"a: 2"}
     assert read_all(uri, "small", "none.svg") == read_all(uri, "none", "folder/config.yaml") == {}
 
 
