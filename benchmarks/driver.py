@@ -33,10 +33,10 @@ from _report import machine
 
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep, parse_spec
-from sweeps.cohort import CohortSpec, CohortTrainable
-from sweeps.mlflow_store import client, create_database
+from sweeps.clusters.connection import QUIET_RAY
+from sweeps.cohorts.cohort import CohortSpec, CohortTrainable
 from sweeps.progress import Status
-from sweeps.ray_connection import QUIET_RAY
+from sweeps.tracking.mlflow_store import client, create_database
 
 STORAGES = ("journal", "sqlite", "postgres")
 FROM = 100  # trial at which memory is first looked at: caches are full, libraries are loaded
@@ -130,8 +130,8 @@ class Instant(CohortTrainable):
 def pictures() -> dict[str, bytes]:
     """A trial's files as real sweeps have them, all of one network that was not trained."""
     from bimt_core import initialise, task
-    from sweeps.history import Moment
-    from sweeps.pictures import pictures as drawn
+    from sweeps.cohorts.history import Moment
+    from sweeps.cohorts.pictures import pictures as drawn
 
     t = task("two_moons")
     population = initialise(t.network, range(4), dtype=t.dtype)

@@ -20,13 +20,13 @@ import torch
 from _report import machine
 
 from bimt_core import METRICS, initialise, sketch, task
-from sweeps import runs
-from sweeps.report import report
+from sweeps.ledger.ledger import Ledger
+from sweeps.pages.report import report
 from sweeps.results import open_sweep
-from sweeps.spec import SweepSpec, parse_spec
+from sweeps.specs.spec import SweepSpec, parse_spec
 from sweeps.store import Store
-from sweeps.study import Ledger
-from sweeps.tracking import Tracker
+from sweeps.tracking import runs
+from sweeps.tracking.tracker import Tracker
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1280,900")
 

@@ -18,8 +18,8 @@ from _report import machine
 from driver import STORAGES, databases, figures_of, spec_of
 
 from sweeps import Store, runs
-from sweeps.sampling import distributions
-from sweeps.study import FIGURES, Ledger
+from sweeps.ledger.ledger import FIGURES, Ledger
+from sweeps.ledger.sampling import distributions
 
 SAMPLERS = ("tpe", "random", "nsga2")
 

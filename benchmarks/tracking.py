@@ -23,10 +23,11 @@ from pathlib import Path
 from _report import machine
 
 from bimt_core import METRICS
-from sweeps import parse_spec, runs
-from sweeps.mlflow_store import client, create_database
-from sweeps.study import Attempt
-from sweeps.tracking import Tracker
+from sweeps import parse_spec
+from sweeps.ledger.ledger import Attempt
+from sweeps.tracking import runs
+from sweeps.tracking.mlflow_store import client, create_database
+from sweeps.tracking.tracker import Tracker
 
 STORES = ("sqlite", "postgres", "server")
 

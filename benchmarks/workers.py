@@ -19,7 +19,7 @@ import psutil
 from _report import machine
 
 from sweeps import Store, SweepSpec, launch, parse_spec
-from sweeps.ray_connection import QUIET_RAY
+from sweeps.clusters.connection import QUIET_RAY
 
 
 @dataclass

@@ -5,35 +5,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bimt_core import METRICS
+    from sweeps.client.service import SweepService
+    from sweeps.client.submission import Launched
     from sweeps.driver import Summary, launch
     from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
     from sweeps.results import Sweep, list_sweeps, open_sweep
-    from sweeps.service import SweepService
-    from sweeps.spec import SweepSpec, parse_spec
-    from sweeps.spec_file import read_spec, read_specs
+    from sweeps.specs.files import read_spec, read_specs
+    from sweeps.specs.spec import SweepSpec, parse_spec
     from sweeps.store import Store
-    from sweeps.submission import Launched
     from sweeps.trained_network import TrainedNetwork
 
 _HOME = {
     "METRICS": "bimt_core",
     "BadInputError": "sweeps.errors",
     "ClusterError": "sweeps.errors",
-    "Launched": "sweeps.submission",
+    "Launched": "sweeps.client.submission",
     "Store": "sweeps.store",
     "StoreError": "sweeps.errors",
     "Summary": "sweeps.driver",
     "Sweep": "sweeps.results",
     "SweepError": "sweeps.errors",
-    "SweepService": "sweeps.service",
-    "SweepSpec": "sweeps.spec",
+    "SweepService": "sweeps.client.service",
+    "SweepSpec": "sweeps.specs.spec",
     "TrainedNetwork": "sweeps.trained_network",
     "launch": "sweeps.driver",
     "list_sweeps": "sweeps.results",
     "open_sweep": "sweeps.results",
-    "parse_spec": "sweeps.spec",
-    "read_spec": "sweeps.spec_file",
-    "read_specs": "sweeps.spec_file",
+    "parse_spec": "sweeps.specs.spec",
+    "read_spec": "sweeps.specs.files",
+    "read_specs": "sweeps.specs.files",
 }
 
 __all__ = [

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from sweeps.cli_results import results
-from sweeps.cli_specs import Spec, inputs, specs_of
-from sweeps.errors import BadInputError, SweepError
-from sweeps.options import (
+from sweeps.commands.options import (
     Address,
     Folder,
     Insecure,
@@ -25,13 +22,16 @@ from sweeps.options import (
     service,
     store_at,
 )
-from sweeps.terminal import out, print_frame, print_launched, print_rows, print_summary
+from sweeps.commands.results import results
+from sweeps.commands.specs import Spec, inputs, specs_of
+from sweeps.commands.terminal import out, print_frame, print_launched, print_rows, print_summary
+from sweeps.errors import BadInputError, SweepError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sweeps.progress import Status, Watcher
-    from sweeps.spec import SweepSpec
+    from sweeps.specs.spec import SweepSpec
     from sweeps.store import Store
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def launch(
 ) -> None:
     """Run a sweep, or all of a suite, or go on with them: the same name continues the same study."""
     if client_version is not None:
-        from sweeps.submission import check_client
+        from sweeps.client.submission import check_client
 
         check_client(client_version)
     there = service(address, store, insecure=insecure) if client_version is None else None
@@ -176,9 +176,9 @@ def ui(
     storage: Storage = None,
 ) -> None:
     """Serve the store's MLflow on 127.0.0.1."""
-    from sweeps.mlflow_store import serve
+    from sweeps.ledger.storage import sweep_names
     from sweeps.results import front_link
-    from sweeps.study_storage import sweep_names
+    from sweeps.tracking.mlflow_store import serve
 
     where = store_at(store, storage, None)
     if not where.folder.is_dir():
@@ -234,14 +234,14 @@ def _run_here(specs: "Iterable[SweepSpec]", where: "Store", as_json: bool, for_c
         if summary.stopped:
             break
     if incomplete:
-        from sweeps.sweep_queue import INCOMPLETE
+        from sweeps.client.queue import INCOMPLETE
 
         raise typer.Exit(INCOMPLETE if for_client else 1)
 
 
 def _watcher(console: Console, spec: "SweepSpec", for_client: bool) -> "Watcher":
+    from sweeps.client.submission import begun
     from sweeps.progress import watcher
-    from sweeps.submission import begun
 
     @contextmanager
     def watch(status: "Callable[[], Status]") -> "Iterator[None]":

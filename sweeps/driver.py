@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from bimt_core import task
-from sweeps import runs
-from sweeps.capacity import check_memory, compiles, measured_cohort_size, room_for
-from sweeps.checkpoints import check_checkpoints
-from sweeps.cluster import Offer, several_machines
-from sweeps.cohort import CohortTrainable
-from sweeps.cohort_checkpoint import forget, left_in
+from sweeps.clusters.capacity import check_memory, compiles, measured_cohort_size, room_for
+from sweeps.clusters.connection import cluster, ray_here
+from sweeps.clusters.offer import Offer, several_machines
+from sweeps.clusters.share import shared
+from sweeps.cohorts.checkpoint import forget, left_in
+from sweeps.cohorts.checkpoint_place import check_checkpoints
+from sweeps.cohorts.cohort import CohortTrainable
+from sweeps.cohorts.pictures import front_pictures, spread
 from sweeps.errors import BadInputError
-from sweeps.pictures import front_pictures, spread
+from sweeps.ledger.ledger import Ledger, TrialRecord
+from sweeps.pages.report import report
 from sweeps.progress import Watcher
-from sweeps.ray_connection import cluster, ray_here
-from sweeps.report import report
 from sweeps.results import Sweep
 from sweeps.search import CohortSearch
-from sweeps.share import shared
-from sweeps.spec import SweepSpec
+from sweeps.specs.spec import SweepSpec
 from sweeps.store import Store, below
-from sweeps.study import Ledger, TrialRecord
-from sweeps.tracking import Tracker
+from sweeps.tracking import runs
+from sweeps.tracking.tracker import Tracker
 
 COHORT = "cohort_"  # begins the names of folders
 MOST_DRAWN = 8  # trials of the front that have more pictures than the others

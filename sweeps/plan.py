@@ -15,15 +15,15 @@ import torch
 from sqlalchemy import make_url
 
 from bimt_core import METRICS
-from sweeps.capacity import compiles, largest
-from sweeps.cohort import CohortSpec, Member, run_cohort
+from sweeps.clusters.capacity import compiles, largest
+from sweeps.cohorts.cohort import CohortSpec, Member, run_cohort
 from sweeps.errors import BadInputError, StoreError
-from sweeps.mlflow_store import metrics_of_run
-from sweeps.runs import TOTALS, sweep_key
-from sweeps.spec import SweepSpec
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.storage import sweep_names
+from sweeps.specs.spec import SweepSpec
 from sweeps.store import Store
-from sweeps.study import Ledger
-from sweeps.study_storage import sweep_names
+from sweeps.tracking.mlflow_store import metrics_of_run
+from sweeps.tracking.runs import TOTALS, sweep_key
 
 # Seconds of CPU time of the driver; a disk's or a database's answers are waited for on top
 SUGGESTING_S = {"tpe": (10e-3, 15e-6), "random": (0.0, 0.0), "nsga2": (0.0, 0.0)}  # a trial; more a trial there is

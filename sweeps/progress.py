@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.spec import SweepSpec
-from sweeps.study import TrialRecord
+from sweeps.ledger.ledger import TrialRecord
+from sweeps.specs.spec import SweepSpec
 
 PLAIN_EVERY_S = 10.0
 ROWS = 12

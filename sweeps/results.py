@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from bimt_core import METRICS, Population, Task, load_population, task
+from sweeps.cohorts.history import Moment, from_safetensors
+from sweeps.cohorts.pictures import SKETCH
 from sweeps.errors import BadInputError, StoreError
-from sweeps.history import Moment, from_safetensors
-from sweeps.mlflow_store import download, read_all, runs_link
-from sweeps.pictures import SKETCH
-from sweeps.recipe import recipe
-from sweeps.runs import COMPLETED, MEAN, trial_key
-from sweeps.spec import Constraint, SweepSpec, parse_constraint
+from sweeps.ledger.ledger import Ledger, TrialRecord
+from sweeps.ledger.storage import sweep_names
+from sweeps.specs.recipe import recipe
+from sweeps.specs.spec import Constraint, SweepSpec, parse_constraint
 from sweeps.store import Store
-from sweeps.study import Ledger, TrialRecord
-from sweeps.study_storage import sweep_names
+from sweeps.tracking.mlflow_store import download, read_all, runs_link
+from sweeps.tracking.runs import COMPLETED, MEAN, trial_key
 from sweeps.trained_network import TrainedNetwork
 
 ARTIFACTS_TO_EXPORT = ("config.yaml", "weights.safetensors", "replicates.json", "diagrams")

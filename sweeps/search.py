@@ -9,14 +9,14 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from bimt_core import task
-from sweeps import runs
-from sweeps.cohort import CohortSpec, Member
-from sweeps.cohort_checkpoint import Left
-from sweeps.pictures import HISTORY, SKETCH
+from sweeps.cohorts.checkpoint import Left
+from sweeps.cohorts.cohort import CohortSpec, Member
+from sweeps.cohorts.pictures import HISTORY, SKETCH
+from sweeps.ledger.ledger import Attempt, Ledger, TrialRecord
 from sweeps.progress import Status
-from sweeps.recipe import recipe
-from sweeps.study import Attempt, Ledger, TrialRecord
-from sweeps.tracking import Tracker
+from sweeps.specs.recipe import recipe
+from sweeps.tracking import runs
+from sweeps.tracking.tracker import Tracker
 
 
 @dataclass
@@ -57,7 +57,7 @@ class CohortSearch(Searcher):
         share: How many cohorts the sweep may have out; asked before each.
         forget: Called with the name of a cohort whose trials have all ended.
         sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
-        histories: How the best replicates of those on the front were trained, by number; see `sweeps.history`.
+        histories: How the best replicates of those on the front were trained, by number; see `sweeps.cohorts.history`.
     """
 
     def __init__(

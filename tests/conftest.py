@@ -58,7 +58,7 @@ def small():
 
 @pytest.fixture(scope="session")
 def small_spec(small):
-    from sweeps.spec import parse_spec
+    from sweeps.specs.spec import parse_spec
 
     return lambda **changes: parse_spec(small(**changes))
 

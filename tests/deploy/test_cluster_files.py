@@ -16,7 +16,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
-from sweeps.cluster import check_offered, offered
+from sweeps.clusters.offer import check_offered, offered
 from sweeps.errors import BadInputError
 
 FILES = ["cluster.yaml", "deploy/local.yaml"]

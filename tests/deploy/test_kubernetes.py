@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 import ray
 
-from sweeps.spec_file import read_specs
+from sweeps.specs.files import read_specs
 
 KUBERNETES = "1.33"
 

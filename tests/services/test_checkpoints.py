@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import checkpoints
-from sweeps.checkpoints import check_checkpoints
+from sweeps.cohorts import checkpoint_place as checkpoints
+from sweeps.cohorts.checkpoint_place import check_checkpoints
 from sweeps.errors import BadInputError, StoreError
 
 from .parts import S3

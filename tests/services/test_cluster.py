@@ -18,13 +18,13 @@ from ray.cluster_utils import Cluster
 
 from bimt_core.population import from_bytes
 from sweeps import Store, Summary, launch, open_sweep
-from sweeps.cohort import CohortTrainable
+from sweeps.cohorts.cohort import CohortTrainable
 from sweeps.errors import StoreError
-from sweeps.mlflow_store import client, download
-from sweeps.report import report
-from sweeps.spec import SweepSpec, parse_spec
-from sweeps.spool import Record
-from sweeps.tracking import Tracker
+from sweeps.pages.report import report
+from sweeps.specs.spec import SweepSpec, parse_spec
+from sweeps.tracking.mlflow_store import client, download
+from sweeps.tracking.spool import Record
+from sweeps.tracking.tracker import Tracker
 
 from .parts import S3, Env, Head, files_in, free_port, ray_cluster, secrets_in, until
 

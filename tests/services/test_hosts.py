@@ -20,8 +20,8 @@ ADDRESS = f"http://127.0.0.1:{DASHBOARD}"
 OF_THE_HEAD = ("BIMT_STORE", "BIMT_CHECKPOINTS", "PGPASSFILE")
 PULL = """
 import json, os
-from sweeps.mlflow_store import client
-from sweeps.service import SweepService
+from sweeps.tracking.mlflow_store import client
+from sweeps.client.service import SweepService
 
 service = SweepService()
 printed = "".join(service.follow("apart"))

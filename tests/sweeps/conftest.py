@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import runs
 from sweeps.errors import BadInputError
-from sweeps.mlflow_store import create_database
-from sweeps.spec import parse_spec
+from sweeps.ledger.ledger import Ledger
+from sweeps.specs.spec import parse_spec
 from sweeps.store import Store
-from sweeps.study import Ledger
-from sweeps.tracking import Tracker
+from sweeps.tracking import runs
+from sweeps.tracking.mlflow_store import create_database
+from sweeps.tracking.tracker import Tracker
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def compared(new_store, small_spec, tmp_path_factory):
 
 
 def _run_trials(ledger, tracker, attempts, failed=None):
-    from sweeps.cohort import CohortSpec, Member, result_of, run_cohort  # loads ray
+    from sweeps.cohorts.cohort import CohortSpec, Member, result_of, run_cohort  # loads ray
 
     spec = ledger.spec
     members = tuple(Member(attempt.number, attempt.params) for attempt in attempts)

@@ -20,10 +20,10 @@ import yaml
 
 from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
 from sweeps import driver as driver_module
-from sweeps.cohort import CohortTrainable
-from sweeps.cohort_checkpoint import left_in
+from sweeps.clusters.connection import QUIET_RAY
+from sweeps.cohorts.checkpoint import left_in
+from sweeps.cohorts.cohort import CohortTrainable
 from sweeps.progress import Status
-from sweeps.ray_connection import QUIET_RAY
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,13 +5,13 @@ import math
 
 import pytest
 
-from sweeps import runs
 from sweeps.cli import main
 from sweeps.errors import BadInputError
+from sweeps.ledger.ledger import Ledger
 from sweeps.plan import BUSY, Speed, driver_rates, logged_speed, measured_speed, plan, planned
 from sweeps.store import Store
-from sweeps.study import Ledger
-from sweeps.tracking import Tracker
+from sweeps.tracking import runs
+from sweeps.tracking.tracker import Tracker
 
 SPEED = Speed(1000.0, 0.5, 10.0, 100, 0.2, "said")
 SEARCH = {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1000}

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from bimt_core import METRICS, load_population, measure, task, to_png
 from sweeps.errors import BadInputError, StoreError
+from sweeps.ledger.ledger import Ledger
 from sweeps.results import list_sweeps, open_sweep
 from sweeps.store import Store
-from sweeps.study import Ledger
 
 COMPLETE = [0, 2, 4]
 

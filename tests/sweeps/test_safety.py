@@ -38,7 +38,7 @@ def test_no_data_are_taken_for_code(path):
 
 
 def test_there_are_files_to_look_at():
-    assert {"train.py", "results.py", "spec_file.py"} <= {path.name for path in FILES}
+    assert {"train.py", "results.py", "files.py"} <= {path.name for path in FILES}
 
 
 @pytest.mark.parametrize(

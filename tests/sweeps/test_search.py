@@ -10,10 +10,10 @@ from ray.tune.search import Searcher
 
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, parse_spec
-from sweeps.cohort_checkpoint import Left
+from sweeps.cohorts.checkpoint import Left
+from sweeps.ledger.ledger import Ledger
 from sweeps.search import CohortSearch
-from sweeps.spool import Record
-from sweeps.study import Ledger
+from sweeps.tracking.spool import Record
 
 
 class Notebook:

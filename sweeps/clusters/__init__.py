@@ -1,0 +1,1 @@
+"""Ray clusters: connecting to one, what it has room for, and sharing it."""

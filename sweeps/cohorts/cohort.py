@@ -1,0 +1,300 @@
+"""A cohort: the trials that one Ray Tune trial trains as one population.
+
+`run_cohort` does the work and knows nothing of Ray; `CohortTrainable` lends it to Ray Tune. Everything goes in and out
+as plain data, an exception too: a cohort that raises reports the traceback and ends, and the driver runs its members
+apart.
+"""
+
+import dataclasses
+import math
+import platform
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from ray import tune
+
+from bimt_core import (
+    Population,
+    Snapshot,
+    Task,
+    initialise,
+    measure,
+    start,
+    task,
+    to_bytes,
+    train,
+)
+from bimt_core.networks import to_dict
+from sweeps.cohorts.checkpoint import Left, read_checkpoint, write_checkpoint
+from sweeps.cohorts.history import Moment, kept
+from sweeps.cohorts.pictures import pictures
+from sweeps.specs.recipe import Recipe, recipe
+
+# The last report is thorough.
+WHILE_TRAINING: dict[str, Any] = {"louvain_seeds": 1, "transforms": ("layer_max",), "thorough": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One trial of a cohort: its number in the study and its hyperparameters."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class CohortSpec:
+    """All that a worker needs to train a cohort; plain data.
+
+    Args:
+        task: Name of the task.
+        data_seed: Seed of its data; None for the published one.
+        members: Trials with equal recipes but for the knobs.
+        seeds: One a replicate; every member trains a network a seed.
+        reports: Points along training at which to report.
+        gpu: Whether to train on CUDA.
+        dtype: Numbers to train with, "float32" or "float64"; None for the task's own.
+        compiled: Whether training is compiled; see `train`.
+        left: What an earlier launch left of these trials, in the members' order; None for the beginning.
+    """
+
+    task: str
+    data_seed: int | None
+    members: tuple[Member, ...]
+    seeds: tuple[int, ...]
+    reports: int
+    gpu: bool = False
+    dtype: str | None = None
+    compiled: bool = False
+    left: Left | None = None
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpu else "cpu"
+
+    def load_task(self) -> Task:
+        """The task, in the cohort's numbers and on its device."""
+        the_task = task(self.task, self.data_seed).to(self.device)
+        return the_task.in_dtype(getattr(torch, self.dtype)) if self.dtype else the_task
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "CohortSpec":
+        members = tuple(Member(**member) for member in data["members"])
+        left = data["left"] and Left(**data["left"] | {"members": tuple(data["left"]["members"])})
+        return CohortSpec(**{**data, "members": members, "seeds": tuple(data["seeds"]), "left": left})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """A cohort after some steps.
+
+    Args:
+        snapshot: What training goes on from.
+        history: The networks along the way.
+        figures: For each member, each metric's values over the replicates; all metrics at the last report only.
+        failures: Trial number to why it has failed.
+        files: Trial number to artifact path to content; at the last report only.
+        seconds: Time spent since the last report, by what it was spent on: "training", "measuring", "drawing".
+        last: Whether training has ended.
+    """
+
+    snapshot: Snapshot
+    history: tuple[Moment, ...]
+    figures: tuple[dict[str, list[float]], ...]
+    failures: dict[int, str]
+    files: dict[int, dict[str, bytes]]
+    seconds: dict[str, float]
+    last: bool
+
+
+def report_steps(steps: int, reports: int) -> list[int]:
+    """Evenly spread numbers of finished steps, the last one among them."""
+    return sorted({max(1, round(steps * (i + 1) / reports)) for i in range(reports)})
+
+
+def run_cohort(
+    spec: CohortSpec, snapshot: Snapshot | None = None, history: tuple[Moment, ...] = ()
+) -> Iterator[Report]:
+    """Trains a cohort.
+
+    Args:
+        spec: The cohort.
+        snapshot: Where an interrupted cohort goes on; None for the beginning.
+        history: What the interrupted cohort kept.
+
+    Yields:
+        A report at each of its points.
+
+    Raises:
+        ValueError: If a member's hyperparameters break a rule of the method.
+    """
+    the_task = spec.load_task()
+    recipes = [recipe(the_task, member.params) for member in spec.members]
+    first = recipes[0]
+    assert all(other.shape == first.shape for other in recipes), "a cohort's members share network and schedule"
+    points = report_steps(first.schedule.steps, spec.reports)
+    keep = kept([0, *points], len(recipes) * len(spec.seeds), first.network.wiring.n_parameters)
+    if snapshot is None:
+        seeds = list(spec.seeds) * len(recipes)
+        snapshot = start(initialise(first.network, seeds, dtype=the_task.dtype, device=spec.device))
+        history = (Moment.of(snapshot),)
+    knobs = [r.knobs for r in recipes for _ in spec.seeds]
+
+    before = time.perf_counter()
+    trained_already = [snapshot] if snapshot.step >= points[-1] else []
+    for now in trained_already or train(snapshot, the_task, knobs, first.schedule, points, compiled=spec.compiled):
+        trained = time.perf_counter()
+        last = now.step == points[-1]
+        if now.step in keep and all(moment.step != now.step for moment in history):
+            history = (*history, Moment.of(now))
+        values = measure(now.population, the_task, **({} if last else WHILE_TRAINING))
+        figures = _by_member(values, len(spec.seeds))
+        failures = _failures(spec, figures, last=last)
+        measured = time.perf_counter()
+        files = _artifacts(spec, recipes, the_task, now.population, history, figures, failures) if last else {}
+        drawn = time.perf_counter()
+        seconds = {"training": trained - before, "measuring": measured - trained, "drawing": drawn - measured}
+        yield Report(now, history, figures, failures, files, seconds, last)
+        before = time.perf_counter()
+
+
+def failure(figures: Mapping[str, list[float]], *, last: bool) -> str | None:
+    """Why a member has no figures worth keeping: a replicate that is not finite, or that has no weight at the end."""
+    for replicate, active in enumerate(figures["active_weights"]):
+        for name, values in figures.items():
+            if not math.isfinite(values[replicate]):
+                return f"replicate {replicate} diverged: its {name} is {values[replicate]}"
+        if last and active == 0:
+            return f"replicate {replicate} lost all its weights"
+    return None
+
+
+def _failures(spec: CohortSpec, figures: tuple[dict[str, list[float]], ...], *, last: bool) -> dict[int, str]:
+    told = {m.number: failure(f, last=last) for m, f in zip(spec.members, figures, strict=True)}
+    return {number: why for number, why in told.items() if why is not None}
+
+
+def _by_member(values: Mapping[str, torch.Tensor], replicates: int) -> tuple[dict[str, list[float]], ...]:
+    rows = {name: v.view(-1, replicates).tolist() for name, v in values.items()}
+    members = len(next(iter(rows.values())))
+    return tuple({name: row[member] for name, row in rows.items()} for member in range(members))
+
+
+def _artifacts(
+    spec: CohortSpec,
+    recipes: list[Recipe],
+    the_task: Task,
+    population: Population,
+    history: tuple[Moment, ...],
+    figures: tuple[dict[str, list[float]], ...],
+    failures: Mapping[int, str],
+) -> dict[int, dict[str, bytes]]:
+    """Weights, configuration, history and pictures of every member; a failed one has the first two only."""
+    cpu_task, population = the_task.to("cpu"), population.to("cpu")
+    files: dict[int, dict[str, bytes]] = {}
+    for index, (member, r) in enumerate(zip(spec.members, recipes, strict=True)):
+        first = index * len(spec.seeds)
+        networks = population.select(range(first, first + len(spec.seeds)))
+        files[member.number] = {
+            "weights.safetensors": to_bytes(networks),
+            "config.yaml": yaml.safe_dump(_configuration(spec, member, r), sort_keys=False).encode(),
+        }
+        if member.number not in failures:
+            along = [Moment(m.step, m.population.part(slice(first, first + len(spec.seeds)))) for m in history]
+            files[member.number] |= pictures(networks, cpu_task, figures[index], spec.seeds, along)
+    return files
+
+
+def _configuration(spec: CohortSpec, member: Member, r: Recipe) -> dict[str, Any]:
+    return {
+        "task": spec.task,
+        "data_seed": spec.data_seed,
+        "seeds": list(spec.seeds),
+        "dtype": spec.dtype,
+        "network": to_dict(r.network),
+        "knobs": dataclasses.asdict(r.knobs),
+        "schedule": dataclasses.asdict(r.schedule) | {"cost_phases": [list(p) for p in r.schedule.cost_phases]},
+        "searched": dict(member.params),
+    }
+
+
+class CohortTrainable(tune.Trainable):
+    """Ray Tune's view of a cohort: a step is a report."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Ray calls this when a worker process takes its first cohort."""
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Ray calls this when the process takes its next cohort; nothing is left of the one before."""
+        self._spec = CohortSpec.from_dict(new_config["cohort"])
+        self._snapshot: Snapshot | None = None
+        self._history: tuple[Moment, ...] = ()
+        self._reports: Iterator[Report] | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains up to the next report; see `result_of`."""
+        try:
+            if self._reports is None:
+                if self._snapshot is None and self._spec.left is not None:
+                    self._read_left(self._spec.left)
+                self._reports = run_cohort(self._spec, self._snapshot, self._history)
+            report = next(self._reports)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told and decides)
+            reason = f"{type(error).__name__}: {error}"
+            return {"error": reason, "traceback": traceback.format_exc(), "done": True}
+        self._snapshot, self._history = report.snapshot, report.history
+        return result_of(report)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Writes the last snapshot and what came before it."""
+        if self._snapshot is not None:
+            numbers = [member.number for member in self._spec.members]
+            write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, numbers)
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Ray calls this before `step` where another process has died; in Ray's own a pickled file would be read.
+
+        Args:
+            checkpoint_path: Ray's record of a checkpoint, with the result that was reported beside it.
+        """
+        self._iteration = checkpoint_path.metrics.get("training_iteration", 0)
+        self._time_total = checkpoint_path.metrics.get("time_total_s", 0.0)
+        with checkpoint_path.checkpoint.as_directory() as folder:
+            self.load_checkpoint(folder)
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder
+        """Goes on from a checkpoint that `save_checkpoint` wrote, in this process or another."""
+        self._read(Path(checkpoint))
+        self._reports = None
+
+    def _read_left(self, left: Left) -> None:
+        with tune.Checkpoint(left.uri).as_directory() as folder:
+            self._read(Path(folder), left.members)
+
+    def _read(self, folder: Path, members: tuple[int, ...] | None = None) -> None:
+        network = recipe(self._spec.load_task(), self._spec.members[0].params).network
+        self._snapshot, self._history = read_checkpoint(folder, network, self._spec.device, members)
+
+
+def result_of(report: Report) -> dict[str, Any]:
+    """A report as the plain data that travels to the driver."""
+    return {
+        "step": report.snapshot.step,
+        "figures": list(report.figures),
+        "failures": list(report.failures.items()),
+        "files": list(report.files.items()),
+        "seconds": list(report.seconds.items()),
+        "host": platform.node(),
+        "device": str(report.snapshot.population.flat.device.type),
+        "done": report.last,
+    }

@@ -1,0 +1,1 @@
+"""The commands of `bimt`, their options, and how they print."""

@@ -1,0 +1,91 @@
+"""Parallel coordinates: each trial of a sweep a line across its hyperparameters and objectives.
+
+Plain lines: plotly's own parallel coordinates need WebGL, which remote desktops often lack.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from plotly import graph_objects as go
+
+from sweeps.pages.charts import INK, Chart, finished
+from sweeps.pages.scale import Scale
+from sweeps.specs.search_space import Parameter
+from sweeps.specs.spec import Objective
+
+SHADES = ("#cfe0ee", "#a9cbe4", "#7fb2d8", "#5497c7", "#2f7bb3", "#17588a")  # from the worst to the best
+CHOSEN = "#e08a00"  # the Pareto front
+
+
+def parallel_coordinates(
+    trials: pd.DataFrame,
+    front: Sequence[int],
+    searched: Mapping[str, Parameter | None],
+    objectives: Sequence[Objective],
+) -> Chart:
+    """Each trial a line across its hyperparameters and objectives, darker the better in the first objective.
+
+    Args:
+        trials: Completed trials.
+        front: Numbers of those on the Pareto front.
+        searched: Hyperparameters that are searched, each with what was tried, if it says.
+        objectives: Of the sweep.
+    """
+    names = [*searched, *(o.metric for o in objectives)]
+    scales = {name: Scale(trials[name], searched.get(name)) for name in names}
+    figure, first = go.Figure(), objectives[0]
+    rank = trials[first.metric].rank(pct=True, ascending=first.direction == "maximize")
+    shade = {n: min(int(part * len(SHADES)), len(SHADES) - 1) for n, part in rank.items()}
+    for i, colour in enumerate(SHADES):
+        own = [n for n in trials.index if shade[n] == i and n not in front]
+        figure.add_trace(_lines(trials.loc[own], names, scales, colour, 1.2, "worse to better" if i == 3 else None))
+    figure.add_trace(_lines(trials.loc[list(front)], names, scales, CHOSEN, 2.6, "Pareto front"))
+    for i, name in enumerate(names):
+        figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
+        for y, text in scales[name].ticks():
+            figure.add_annotation(
+                x=i,
+                y=y,
+                text=text,
+                showarrow=False,
+                xanchor="left",
+                xshift=5,
+                font={"size": 10},
+                bgcolor="rgba(255,255,255,0.75)",
+                borderpad=1,
+            )
+    figure.update_xaxes(
+        tickvals=list(range(len(names))),
+        ticktext=[name.replace("_", "<br>") for name in names],
+        side="top",
+        showgrid=False,
+        zeroline=False,
+        range=[-0.2, len(names) - 0.5],
+    )
+    figure.update_yaxes(visible=False, range=[-0.06, 1.06])
+    return finished(figure, 500, top=84, legend_below=True)
+
+
+def _lines(
+    trials: pd.DataFrame, names: list[str], scales: dict[str, Scale], colour: str, width: float, name: str | None
+) -> go.Scatter:
+    """One trace for several trials: lines with gaps between them."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    numbers: list[int | None] = []
+    for number, row in zip(trials.index.tolist(), trials.to_dict("records"), strict=True):
+        x += [*range(len(names)), None]
+        y += [*(scales[n].at(row[n]) for n in names), None]
+        numbers += [number] * (len(names) + 1)
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        line={"color": colour, "width": width},
+        opacity=0.9 if name == "Pareto front" else 0.55,
+        marker={"size": 4},
+        customdata=numbers,
+        name=name,
+        showlegend=name is not None,
+        hovertemplate="trial %{customdata}<extra></extra>",
+    )

@@ -1,0 +1,241 @@
+"""What a sweep's MLflow runs say: one parent run for the sweep, one nested run a trial."""
+
+import getpass
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import yaml
+
+from bimt_core import METRICS, task
+from sweeps import markdown
+from sweeps.ledger.ledger import Attempt, Figures, TrialRecord
+from sweeps.specs.spec import SweepSpec
+from sweeps.tracking.spool import Point, Record
+from sweeps.tracking.tracker import NOTE_TAG
+
+PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
+REPORT = "report.html"
+TOTALS = "launch/"  # metrics of the sweep's run that say what its last launch did
+MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
+COMPLETED = "tags.`bimt.role` = 'trial' and attributes.status = 'FINISHED'"  # MLflow search filter of complete trials
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+def summarise(figures: Mapping[str, Sequence[float]]) -> tuple[Figures, Figures]:
+    """Mean over the replicates and its standard error.
+
+    Args:
+        figures: Metric name to one value a replicate.
+
+    Returns:
+        Means and standard errors s / sqrt(n) by metric; the latter NaN for a single replicate.
+    """
+    means, errors = {}, {}
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging network's figures may overflow
+        for name, values in figures.items():
+            means[name] = float(np.mean(values))
+            errors[name] = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else math.nan
+    return means, errors
+
+
+def points(figures: Mapping[str, Sequence[float]], step: int, at_ms: int) -> tuple[Point, ...]:
+    """The metric values of a report, every mean and standard error that is finite."""
+    means, errors = summarise(figures)
+    named = {MEAN + name: mean for name, mean in means.items()}
+    named |= {STDERR + name: error for name, error in errors.items()}
+    return tuple((name, value, step, at_ms) for name, value in named.items() if math.isfinite(value))
+
+
+def sweep_key(sweep_id: str) -> str:
+    """Key of the sweep's own run."""
+    return sweep_id
+
+
+def trial_key(sweep_id: str, number: int) -> str:
+    """Key of a trial's run."""
+    return f"{sweep_id}/{number}"
+
+
+def sweep_note(spec: SweepSpec) -> str:
+    """The experiment's description, in Markdown: what is searched and how to find the best."""
+    objectives = ", ".join(f"{o.direction} **{o.metric}**" for o in spec.objectives)
+    rows = "\n".join(f"- `{name}`: {METRICS[name].description}" for name in METRICS)
+    return (
+        f"{spec.description or 'A sweep of Brain-Inspired Modular Training.'}"
+        f" Task `{spec.task}`: {task(spec.task).description}. Objectives: {objectives}. Each trial is"
+        f" {spec.replicates} networks: `{MEAN}...` is their mean, `{STDERR}...` its standard error.\n\n"
+        "**To find the best networks**: search runs with `tags.\"bimt.front\" = 'yes'`, open one and look at"
+        " *Artifacts / diagrams*. The run named after the sweep lists the front. From Python:"
+        f' `sweeps.open_sweep("{spec.name}").pareto()`.\n\n{rows}\n'
+    )
+
+
+def sweep_started(spec: SweepSpec, sweep_id: str) -> Record:
+    """The parent run, as a launch begins."""
+    params = {
+        "task": spec.task,
+        "objectives": ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives),
+        "constraints": ", ".join(map(str, spec.constraints)) or "none",
+        "replicates": spec.replicates,
+        "cohort_size": spec.cohort_size,
+        "sampler": spec.sampler,
+        "seed": spec.seed,
+    }
+    return Record(
+        sweep_key(sweep_id),
+        f"{spec.name} (sweep)",
+        start_ms=now_ms(),
+        params=params,
+        tags={"bimt.role": "sweep", "bimt.sweep": spec.name, NOTE_TAG: sweep_note(spec), **provenance()},
+        status="RUNNING",
+        files={"sweep.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False).encode()},
+    )
+
+
+def trial_started(spec: SweepSpec, sweep_id: str, attempt: Attempt) -> Record:
+    """A trial's run, as it is handed to a cohort."""
+    tags = {
+        "bimt.role": "trial",
+        "bimt.sweep": spec.name,
+        "bimt.task": spec.task,
+        "bimt.trial": str(attempt.number),
+        "bimt.attempt": str(attempt.attempt),
+        "bimt.seeds": ", ".join(map(str, spec.seeds)),
+        **provenance(),
+    }
+    params = dict(attempt.params)
+    return _of_trial(sweep_id, attempt.number, start_ms=now_ms(), params=params, tags=tags)
+
+
+def trial_reported(sweep_id: str, number: int, figures: Mapping[str, list[float]], step: int) -> Record:
+    """A trial's figures along the way."""
+    return _of_trial(sweep_id, number, points=points(figures, step, now_ms()))
+
+
+def trial_completed(
+    spec: SweepSpec,
+    sweep_id: str,
+    number: int,
+    figures: Mapping[str, list[float]],
+    result: Mapping[str, Any],
+    files: Mapping[str, bytes],
+) -> Record:
+    """A trial's end: its last figures, the replicates side by side, weights and pictures."""
+    means, _ = summarise(figures)
+    rows = [[seed, *(figures[name][r] for name in METRICS)] for r, seed in enumerate(spec.seeds)]
+    summary = "; ".join(f"{o.metric} {means[o.metric]:.4g}" for o in spec.objectives)
+    note = (
+        f"{summary}; modularity {means['modularity']:.3f} in {means['communities']:.1f} communities.\n\n"
+        "*Artifacts*: `diagrams/interactive.html` (the best replicate, to explore along its training), `diagrams/`"
+        " (best and all replicates), `replicates.json` (figures of each), `weights.safetensors`, `history.safetensors`,"
+        " `config.yaml`."
+    )
+    return _of_trial(
+        sweep_id,
+        number,
+        points=points(figures, result["step"], now_ms()),
+        tags={"bimt.host": result["host"], "bimt.device": result["device"], NOTE_TAG: note},
+        table={"replicates.json": {"columns": ["seed", *METRICS], "data": rows}},
+        status="FINISHED",
+        end_ms=now_ms(),
+        image="diagrams/best.png" if "diagrams/best.png" in files else None,
+        files=files,
+    )
+
+
+def trial_failed(sweep_id: str, number: int, reason: str, files: Mapping[str, bytes]) -> Record:
+    """A trial's end without figures."""
+    tags = {"bimt.reason": reason[:500], NOTE_TAG: f"Failed: {reason[:500]}"}
+    return _of_trial(sweep_id, number, tags=tags, status="FAILED", end_ms=now_ms(), files=files)
+
+
+def trial_interrupted(sweep_id: str, number: int, reason: str) -> Record:
+    """A trial that was cut off."""
+    return _of_trial(sweep_id, number, tags={"bimt.reason": reason}, status="KILLED", end_ms=now_ms())
+
+
+def front_marked(sweep_id: str, record: TrialRecord, *, on_front: bool) -> Record:
+    """Says of a completed trial whether it is on the Pareto front."""
+    tags = {"bimt.front": "yes" if on_front else "no", "bimt.feasible": "yes" if record.feasible else "no"}
+    return _of_trial(sweep_id, record.number, tags=tags)
+
+
+def front_drawn(sweep_id: str, number: int, files: Mapping[str, bytes]) -> Record:
+    """More pictures of a trial that is on the Pareto front."""
+    return _of_trial(sweep_id, number, files=files)
+
+
+def sweep_ended(
+    spec: SweepSpec,
+    sweep_id: str,
+    front: list[TrialRecord],
+    account: Mapping[str, float],
+    totals: Mapping[str, float] = MappingProxyType({}),
+    *,
+    complete: bool,
+) -> Record:
+    """The parent run's end: the front as a table, where the workers' time went, and what the launch did in all."""
+    names = [*dict.fromkeys([*(o.metric for o in spec.objectives), "score", "connection_cost", "modularity"])]
+    told = spec.hyperparameters
+    rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params.get(p) for p in told)] for r in front]
+    at = now_ms()
+    figures = {f"worker_time/{name}": value for name, value in account.items()}
+    figures |= {TOTALS + name: value for name, value in totals.items()}
+    note = "**Pareto front**\n\n" + markdown.table(["trial", *names, *told], rows) + "\n" + sweep_note(spec)
+    return Record(
+        sweep_key(sweep_id),
+        f"{spec.name} (sweep)",
+        tags={NOTE_TAG: note},
+        points=tuple((name, value, 0, at) for name, value in figures.items() if math.isfinite(value)),
+        table={"front.json": {"columns": ["trial", *names, *told], "data": rows}},
+        status="FINISHED" if complete else "KILLED",
+        end_ms=at,
+    )
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """Where the figures come from: package versions, host and the commit of the code, as tags."""
+    versions = [f"{name} {version(name)}" for name in PACKAGES]
+    tags = {
+        "bimt.versions": ", ".join([*versions, f"python {platform.python_version()}"]),
+        "bimt.driver_host": platform.node(),
+        "mlflow.source.name": "bimt launch",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+    }
+    where = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=False)
+    if git.returncode == 0:
+        tags["mlflow.source.git.commit"] = git.stdout.strip()
+    return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number only
+        return str(os.getuid())
+
+
+def sweep_reported(spec: SweepSpec, sweep_id: str, page: str) -> Record:
+    """The sweep's picture book, an artifact of the parent run."""
+    return Record(sweep_key(sweep_id), f"{spec.name} (sweep)", files={REPORT: page.encode()})
+
+
+def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:
+    return Record(trial_key(sweep_id, number), f"trial {number:03d}", parent=sweep_key(sweep_id), **fields)

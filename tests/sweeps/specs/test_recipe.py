@@ -1,0 +1,90 @@
+import dataclasses
+
+import pytest
+
+from bimt_core import TASKS, task
+from sweeps.specs.recipe import HYPERPARAMETERS, INTEGERS, KNOBS, SCHEDULE, SWITCHES, recipe
+
+TWO_MOONS = task("two_moons")
+
+
+def settings(r):
+    return {**dataclasses.asdict(r.knobs), **dataclasses.asdict(r.schedule)}
+
+
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - {"mnist"}))  # whose files are not here
+def test_nothing_given_is_the_published_set_up_with_our_relocation(name):
+    published = task(name)
+    r = recipe(published, {})
+    assert (r.network, r.knobs) == (published.network, published.knobs)
+    assert r.schedule == dataclasses.replace(published.schedule, relocation="assignment", move_moments=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cost_weight", 0.5),
+        ("weight_factor", 0.5),
+        ("layer_distance", 0.5),
+        ("learning_rate", 0.5),
+        ("steps", 17),
+        ("cost_phases", ((0.0, 1.0), (0.5, 2.0))),
+        ("bias_from", 0.5),
+        ("local_last", False),
+        ("relocation", "greedy"),
+        ("relocate_every", 17),
+        ("relocate_top_k", 17),
+        ("move_moments", False),
+    ],
+)
+def test_a_hyperparameter_replaces_its_own_setting_only(name, value):
+    before, after = settings(recipe(TWO_MOONS, {})), settings(recipe(TWO_MOONS, {name: value}))
+    assert before[name] != value
+    assert after == before | {name: value}
+
+
+def test_every_hyperparameter_is_of_the_method():
+    assert set(HYPERPARAMETERS) == {*KNOBS, *SCHEDULE, "hidden_width", "hidden_layers"}
+    assert set(HYPERPARAMETERS) > INTEGERS | SWITCHES
+    defaults = settings(recipe(TWO_MOONS, {}))
+    assert {n for n, v in defaults.items() if isinstance(v, bool)} == SWITCHES
+    assert {n for n, v in defaults.items() if isinstance(v, int)} - SWITCHES == INTEGERS - {
+        "hidden_width",
+        "hidden_layers",
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "hidden"),
+    [
+        ({}, TWO_MOONS.network.shape[1:-1]),
+        ({"hidden_width": 5}, (5,) * (len(TWO_MOONS.network.shape) - 2)),
+        ({"hidden_layers": 4}, (TWO_MOONS.network.shape[1],) * 4),
+        ({"hidden_width": 5, "hidden_layers": 1}, (5,)),
+    ],
+)
+def test_hidden_layers_are_as_many_and_as_wide_as_told(params, hidden):
+    shape = recipe(TWO_MOONS, params).network.shape
+    assert shape == (TWO_MOONS.network.shape[0], *hidden, TWO_MOONS.network.shape[-1])
+
+
+def test_networks_that_differ_in_knobs_alone_are_trained_together():
+    shape = recipe(TWO_MOONS, {}).shape
+    assert recipe(TWO_MOONS, dict.fromkeys(KNOBS, 0.3)).shape == shape
+    for params in ({"steps": 7}, {"relocation": "none"}, {"hidden_width": 7}):
+        assert recipe(TWO_MOONS, params).shape != shape
+    assert hash(shape) == hash(recipe(TWO_MOONS, {"cost_weight": 0.1}).shape)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"cost_weight": -1.0}, "cost_weight must be at least 0, got -1.0"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"hidden_width": 0}, "hidden_width must be at least 1, got 0"),
+        ({"hidden_layers": -1}, "hidden_layers must be at least 1, got -1"),
+    ],
+)
+def test_values_that_break_the_methods_rules_are_refused(params, told):
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        recipe(TWO_MOONS, params)
