@@ -26,6 +26,7 @@ from sweeps.results import open_sweep
 from sweeps.specs.spec import SweepSpec, parse_spec
 from sweeps.store import Store
 from sweeps.tracking import runs
+from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1280,900")
@@ -72,7 +73,7 @@ def fill(store: Store, spec: SweepSpec) -> None:
     """Asks and tells all trials, as a driver would."""
     store.prepare(spec.name)
     ledger, random = Ledger.launch(store, spec), np.random.default_rng(0)
-    tracker = Tracker(store.mlflow_uri, spec.name, store.artifacts, "", store.work(spec.name) / "spool")
+    tracker = Tracker(Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), store.work(spec.name) / "spool")
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     t = task(spec.task)
     for _ in range(spec.trials):

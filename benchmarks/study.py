@@ -17,9 +17,10 @@ import optuna
 from _report import machine
 from driver import STORAGES, databases, figures_of, spec_of
 
-from sweeps import Store, runs
+from sweeps import Store
 from sweeps.ledger.ledger import FIGURES, Ledger
 from sweeps.ledger.sampling import distributions
+from sweeps.tracking import runs
 
 SAMPLERS = ("tpe", "random", "nsga2")
 

@@ -27,6 +27,7 @@ from sweeps import parse_spec
 from sweeps.ledger.ledger import Attempt
 from sweeps.tracking import runs
 from sweeps.tracking.mlflow_store import client, create_database
+from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 STORES = ("sqlite", "postgres", "server")
@@ -106,7 +107,7 @@ def measured(store: str, trials: int, reports: int) -> Found:
         folder, here = Path(name), Path.cwd()
         os.chdir(folder)  # where MLflow puts artifacts where nothing else is said
         artifacts = None if store == "server" else folder / "artifacts"
-        tracker = Tracker(uri, spec.name, artifacts, "", folder / "spool")
+        tracker = Tracker(Target(uri, spec.name, artifacts and str(artifacts), ""), folder / "spool")
         begin = time.perf_counter()
         tracker.record(runs.sweep_started(spec, "id"))
         written = 1

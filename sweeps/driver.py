@@ -30,6 +30,7 @@ from sweeps.search import CohortSearch
 from sweeps.specs.spec import SweepSpec
 from sweeps.store import Store, below
 from sweeps.tracking import runs
+from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 COHORT = "cohort_"  # begins the names of folders
@@ -112,9 +113,9 @@ def launch(
         store.prepare(spec.name)
         with store.only_driver(spec.name):
             ledger = Ledger.launch(store, spec)
-            artifacts = None if store.tracking_uri else store.artifacts
-            spool = store.work(spec.name) / "spool"
-            tracker = Tracker(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec), spool)
+            artifacts = None if store.tracking_uri else str(store.artifacts)
+            target = Target(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec))
+            tracker = Tracker(target, store.work(spec.name) / "spool", own_process=True)
             try:
                 return _run(spec, store, ledger, tracker, workers, room, watch, trainable, alone=offer is None)
             finally:

@@ -186,6 +186,12 @@ def read_all(uri: str, experiment: str, path: str, where: str = "") -> dict[str,
     return {key: content for (key, _), content in zip(runs, contents, strict=True) if key and content is not None}
 
 
+def run_ids(mlflow_client: "MlflowClient", experiment_id: str) -> dict[str, str]:
+    """Ids of all runs of an experiment that have a key, by key."""
+    runs = (run for page in _pages(mlflow_client, experiment_id, "") for run in page)
+    return {run.data.tags[KEY_TAG]: str(run.info.run_id) for run in runs if KEY_TAG in run.data.tags}
+
+
 def _pages(mlflow_client: "MlflowClient", experiment_id: str, where: str) -> "Iterator[list[Run]]":
     """The runs of an experiment that a filter leaves, page by page."""
     token, first = None, True

@@ -20,8 +20,8 @@ from bimt_core import METRICS, task
 from sweeps import markdown
 from sweeps.ledger.ledger import Attempt, Figures, TrialRecord
 from sweeps.specs.spec import SweepSpec
+from sweeps.tracking.run_writer import NOTE_TAG
 from sweeps.tracking.spool import Point, Record
-from sweeps.tracking.tracker import NOTE_TAG
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
 REPORT = "report.html"

@@ -50,12 +50,11 @@ class Record:
 
 
 class Spool:
-    """Records on disk, in order of their numbers. One process at a time writes to the folder."""
+    """Records on disk, in order of their numbers. One process at a time adds to the folder, and one takes from it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._remove_halves()
         self._number = max((int(path.stem) for path in self.pending()), default=0)
 
     def add(self, record: Record) -> None:
@@ -98,8 +97,8 @@ class Spool:
         entry.unlink()
         shutil.rmtree(self.files(entry), ignore_errors=True)
 
-    def _remove_halves(self) -> None:
-        """Removes what a dead process left of entries it was writing or forgetting."""
+    def tidy(self) -> None:
+        """Removes what a dead process left of entries it was writing or forgetting; nobody may be writing now."""
         for temporary in self.folder.glob(f".{ENTRY}.json.*"):
             temporary.unlink()
         for files in self.folder.glob(f"{ENTRY}.files"):

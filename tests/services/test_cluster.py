@@ -23,6 +23,7 @@ from sweeps.errors import StoreError
 from sweeps.pages.report import report
 from sweeps.specs.spec import SweepSpec, parse_spec
 from sweeps.tracking.mlflow_store import client, download
+from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Record
 from sweeps.tracking.tracker import Tracker
 
@@ -214,7 +215,7 @@ def test_without_credentials_for_mlflow_closing_does_not_wait(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")
     monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
-    tracker = Tracker(store.mlflow_uri, "nobody", None, "", tmp_path / "spool")
+    tracker = Tracker(Target(store.mlflow_uri, "nobody", None, ""), tmp_path / "spool")
     tracker.record(Record("key", "a run"))
     assert tracker.close(patience_s=3600.0) == 1
     assert tracker.problem is not None

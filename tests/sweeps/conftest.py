@@ -12,6 +12,7 @@ from sweeps.specs.spec import parse_spec
 from sweeps.store import Store
 from sweeps.tracking import runs
 from sweeps.tracking.mlflow_store import create_database
+from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 
@@ -78,9 +79,8 @@ def finished(new_store, small_spec, tmp_path_factory):
     }
     spec = small_spec(search=search, constraints=["score >= 0.1"], sampler="random", seed=1)
     ledger = Ledger.launch(store, spec)
-    tracker = Tracker(
-        store.mlflow_uri, spec.name, store.artifacts, runs.sweep_note(spec), store.work("small") / "spool"
-    )
+    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), runs.sweep_note(spec))
+    tracker = Tracker(target, store.work("small") / "spool")
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     _run_trials(ledger, tracker, [ledger.ask() for _ in range(3)], failed=1)
     ledger.interrupt(ledger.ask().number, "its driver died")
@@ -108,9 +108,8 @@ def compared(new_store, small_spec, tmp_path_factory):
         search={"steps": 40, "hidden_width": 6}, variants=variants, reference="BIMT", trials=None, replicates=3
     )
     ledger = Ledger.launch(store, spec)
-    tracker = Tracker(
-        store.mlflow_uri, spec.name, store.artifacts, runs.sweep_note(spec), store.work("small") / "spool"
-    )
+    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), runs.sweep_note(spec))
+    tracker = Tracker(target, store.work("small") / "spool")
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     for failed in (None, None, 2):
         _run_trials(ledger, tracker, [ledger.ask()], failed=failed)

@@ -11,6 +11,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.plan import BUSY, Speed, driver_rates, logged_speed, measured_speed, plan, planned
 from sweeps.store import Store
 from sweeps.tracking import runs
+from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 SPEED = Speed(1000.0, 0.5, 10.0, 100, 0.2, "said")
@@ -75,7 +76,7 @@ def test_what_an_earlier_sweep_logged_is_used(spec, new_store, tmp_path):
     store = new_store(tmp_path / "store", spec.name)
     assert logged_speed(spec, Store.at(tmp_path / "none")) is None
     ledger = Ledger.launch(store, spec)
-    tracker = Tracker(store.mlflow_uri, spec.name, store.artifacts, "", store.work(spec.name) / "spool")
+    tracker = Tracker(Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), store.work(spec.name) / "spool")
     tracker.record(runs.sweep_started(spec, ledger.sweep_id))
     account = {"training": 0.5, "measuring": 0.1, "drawing": 0.1, "starting and waiting": 0.3}
     totals = {"trials": 20, "network_steps": 40_000, "wall_s": 100.0, "workers": 2}

@@ -21,7 +21,8 @@ import pytest
 import requests
 from ray.job_submission import JobSubmissionClient
 
-from sweeps import BadInputError, Launched, Store, SweepService, cli, submission
+from sweeps import BadInputError, Launched, Store, SweepService, cli
+from sweeps.client import submission
 from sweeps.ledger.ledger import Ledger
 
 PATIENCE_S = 150.0

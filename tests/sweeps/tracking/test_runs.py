@@ -16,7 +16,7 @@ from bimt_core import METRICS
 from sweeps.ledger.ledger import Attempt, TrialRecord
 from sweeps.specs.spec import parse_spec
 from sweeps.tracking import runs
-from sweeps.tracking.tracker import NOTE_TAG
+from sweeps.tracking.run_writer import NOTE_TAG
 
 FIGURES = {name: [float(i), i + 1.0] for i, name in enumerate(METRICS)}
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)

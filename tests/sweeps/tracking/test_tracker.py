@@ -9,8 +9,9 @@ import yaml
 from PIL import Image
 
 from sweeps.tracking.mlflow_store import KEY_TAG, client
+from sweeps.tracking.run_writer import NOTE_TAG, PARENT_TAG, Target
 from sweeps.tracking.spool import Record, Spool
-from sweeps.tracking.tracker import NOTE_TAG, PARENT_TAG, Tracker
+from sweeps.tracking.tracker import Tracker
 
 SWEEP = Record("id", "the sweep", start_ms=1_000, tags={"bimt.role": "sweep"})
 
@@ -48,8 +49,9 @@ def tracker(place):
     """Makes trackers; they are ended with the test."""
     made = []
 
-    def make(uri=place.mlflow_uri):
-        made.append(Tracker(uri, "small", place.artifacts, "What it is.", spool_of(place)))
+    def make(uri=place.mlflow_uri, **how):
+        target = Target(uri, "small", str(place.artifacts), "What it is.")
+        made.append(Tracker(target, spool_of(place), **how))
         return made[-1]
 
     yield make

@@ -1,0 +1,96 @@
+"""The MLflow calls that write runs."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sweeps.tracking.mlflow_store import KEY_TAG, client, create_database, run_ids
+from sweeps.tracking.spool import Record
+
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One MLflow experiment.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: Name of the experiment, made when needed.
+        artifacts: Where a new experiment's artifacts go, a folder; None leaves it to the server.
+        note: The experiment's description.
+    """
+
+    uri: str
+    experiment: str
+    artifacts: str | None
+    note: str
+
+
+class RunWriter:
+    """Writes records to the runs of an experiment. After an error make a new one: it reads which runs there are."""
+
+    def __init__(self, target: Target) -> None:
+        create_database(target.uri)
+        self._client = client(target.uri)
+        found = self._client.get_experiment_by_name(target.experiment)
+        if found is None:
+            location = None if target.artifacts is None else (Path(target.artifacts) / target.experiment).as_uri()
+            tags = {NOTE_TAG: target.note, "mlflow.experimentKind": "custom_model_development"}
+            self._experiment = self._client.create_experiment(target.experiment, artifact_location=location, tags=tags)
+        else:
+            self._experiment = found.experiment_id
+        self._runs = {} if found is None else run_ids(self._client, self._experiment)
+
+    def write(self, records: list[tuple[Record, Path]]) -> None:
+        """Adds records of one run, each with the folder of its files."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        run = self._run_id(records[0][0])
+        points = [point for record, _ in records for point in record.points]
+        params = {name: value for record, _ in records for name, value in record.params.items()}
+        tags = {name: value for record, _ in records for name, value in record.tags.items()}
+        tables = [name for record, _ in records for name in record.table]
+        if tables:
+            tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in tables])
+        self._client.log_batch(
+            run,
+            metrics=[Metric(name, value, ms, step) for name, value, step, ms in points],
+            params=[Param(name, str(value)) for name, value in params.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+        for record, files in records:
+            for name, table in record.table.items():  # as MLflow's log_table, but whole: writing again does not append
+                files.mkdir(exist_ok=True)
+                (files / name).write_text(json.dumps(table))
+            if files.is_dir():
+                self._client.log_artifacts(run, str(files))
+            if record.image is not None:
+                self._log_image(run, record, files / record.image)
+            if record.status == "RUNNING":
+                self._client.update_run(run, record.status)
+            elif record.status is not None:
+                self._client.set_terminated(run, record.status, record.end_ms)
+
+    def _run_id(self, record: Record) -> str:
+        if record.key not in self._runs:
+            tags = {KEY_TAG: record.key}
+            if record.parent in self._runs:
+                tags[PARENT_TAG] = self._runs[record.parent]
+            run = self._client.create_run(self._experiment, record.start_ms, tags, run_name=record.name)
+            self._runs[record.key] = str(run.info.run_id)
+        return self._runs[record.key]
+
+    def _log_image(self, run: str, record: Record, path: Path) -> None:
+        """Logs a file once more as an image with a step, which MLflow shows among the charts, by its folder's name."""
+        from PIL import Image
+
+        image, key = Image.open(io.BytesIO(path.read_bytes())), str(PurePosixPath(record.image or "").with_suffix(""))
+        step = max((step for _, _, step, _ in record.points), default=0)
+        known = [found.path for found in self._client.list_artifacts(run, "images")]
+        start = f"images/{key.replace('/', '~')}+step+{step}+"
+        if any(name.startswith(start) and name.endswith(".webp") for name in known):
+            return  # MLflow gives each image a name of its own, so writing again would add one
+        self._client.log_image(run, image, key=key, step=step, timestamp=record.end_ms)
