@@ -4,7 +4,6 @@ import math
 import signal
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from bimt_core import task
+from sweeps.closing import draw_front, mark_front, record_report
 from sweeps.clusters.capacity import check_memory, compiles, measured_cohort_size, room_for
 from sweeps.clusters.connection import cluster, ray_here
 from sweeps.clusters.offer import Offer, several_machines
@@ -20,12 +19,9 @@ from sweeps.clusters.share import shared
 from sweeps.cohorts.checkpoint import forget, left_in
 from sweeps.cohorts.checkpoint_place import check_checkpoints
 from sweeps.cohorts.cohort import CohortTrainable
-from sweeps.cohorts.pictures import front_pictures, spread
 from sweeps.errors import BadInputError
 from sweeps.ledger.ledger import Ledger, TrialRecord
-from sweeps.pages.report import report
 from sweeps.progress import Watcher
-from sweeps.results import Sweep
 from sweeps.search import CohortSearch
 from sweeps.specs.spec import SweepSpec
 from sweeps.store import Store, below
@@ -34,7 +30,6 @@ from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 COHORT = "cohort_"  # begins the names of folders
-MOST_DRAWN = 8  # trials of the front that have more pictures than the others
 NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
 
 
@@ -58,6 +53,7 @@ class Summary:
         report_problem: Why it could not be made, if so.
         unwritten: Records that MLflow does not have; the next launch writes them.
         tracking_problem: Why.
+        checkpoints_problem: Why checkpoints that nobody needs any more are still there, if so.
         gave_up: Whether the launch ended because too many trials failed.
         stopped: Whether somebody stopped it.
     """
@@ -76,6 +72,7 @@ class Summary:
     report_problem: str | None
     unwritten: int
     tracking_problem: str | None
+    checkpoints_problem: str | None
     gave_up: bool
     stopped: bool
 
@@ -149,7 +146,7 @@ def _run(
                         search.cohort_size = measured_cohort_size(spec, workers)
                     stopped = _search(spec, store, search, workers, trainable)
                     if not stopped:
-                        drawn_s = _draw_front(spec, ledger, tracker, search)
+                        drawn_s = draw_front(ledger, tracker, search.histories)
                         search.clock.add([("drawing", workers * drawn_s)])  # meanwhile all workers wait
                 finally:
                     wall_s = time.monotonic() - started
@@ -158,16 +155,15 @@ def _run(
         status = search.status()
         worker_time = _shares(search.clock.seconds, workers * wall_s)
         complete = status.complete >= spec.trials
-        _record_front(ledger, tracker)
+        mark_front(ledger, tracker)
         did = {"trials": status.complete - before, "network_steps": status.network_steps}
         totals = did | {"wall_s": wall_s, "workers": workers} if wall_s else {}
         tracker.record(
             runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, totals, complete=complete)
         )
-    if complete:
-        forget(store.checkpoints_of(spec.name))
+    checkpoints_problem = _forgotten(store.checkpoints_of(spec.name)) if complete else None
     began = time.monotonic()
-    report_mb, report_problem = _record_report(ledger, store, tracker, search.sketches)
+    report_mb, report_problem = record_report(ledger, store, tracker, search.sketches)
     report_s = time.monotonic() - began
     unwritten = tracker.close(NO_ANSWER_PATIENCE_S)
     return Summary(
@@ -185,6 +181,7 @@ def _run(
         report_problem=report_problem,
         unwritten=unwritten,
         tracking_problem=tracker.problem,
+        checkpoints_problem=checkpoints_problem,
         gave_up=search.gave_up and not complete,
         stopped=stopped,
     )
@@ -255,26 +252,6 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _draw_front(spec: SweepSpec, ledger: Ledger, tracker: Tracker, search: CohortSearch) -> float:
-    """Draws more of the trials of this launch that are on the front: some of them, spread along it.
-
-    Here and not on the workers, whose processes would have to be started for it.
-
-    Returns:
-        Seconds it took.
-    """
-    began, the_task = time.monotonic(), task(spec.task, spec.data_seed)
-    records = {record.number: record for record in ledger.records()}
-    along = sorted(search.histories, key=lambda number: records[number].mean[spec.objectives[0].metric])
-    for number in spread(along, MOST_DRAWN):
-        try:
-            files = front_pictures(the_task, records[number].params, search.histories[number])
-        except Exception:  # noqa: BLE001 (whatever it is, the sweep itself is done, and the trial's run tells)
-            files = {"figures/error.txt": traceback.format_exc().encode()}
-        tracker.record(runs.front_drawn(ledger.sweep_id, number, files))
-    return time.monotonic() - began
-
-
 def _cohort_name(trial: Any) -> str:
     """Names Tune's folders; by default they carry all hyperparameters."""
     return f"{COHORT}{trial.trial_id}"
@@ -298,25 +275,13 @@ def _interrupt_running(ledger: Ledger, tracker: Tracker, reason: str) -> None:
             ledger.interrupt(record.number, reason)
 
 
-def _record_front(ledger: Ledger, tracker: Tracker) -> None:
-    front = set(ledger.front())
-    for record in ledger.records():
-        if record.state == "COMPLETE":
-            tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in front))
-
-
-def _record_report(
-    ledger: Ledger, store: Store, tracker: Tracker, sketches: dict[int, str]
-) -> tuple[float, str | None]:
-    """Makes the sweep's picture book; returns its size in megabytes, or 0 and what went wrong."""
+def _forgotten(checkpoints: str) -> str | None:
+    """Deletes a sweep's checkpoints; returns what went wrong, which is no reason for a complete sweep to fail."""
     try:
-        complete = {record.number for record in ledger.records() if record.state == "COMPLETE"}
-        known = sketches if complete <= sketches.keys() or tracker.problem else None  # earlier launches' are in MLflow
-        page = report(Sweep(ledger, store), known)
-        tracker.record(runs.sweep_reported(ledger.spec, ledger.sweep_id, page))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the sweep itself is done, and its operator is told)
-        return 0.0, " ".join(f"{type(error).__name__}: {error}".split())
-    return len(page) / 1e6, None
+        forget(checkpoints)
+    except OSError as error:
+        return f"those in {checkpoints.partition('?')[0]} could not be deleted: {' '.join(str(error).split())}"
+    return None
 
 
 def _shares(seconds: dict[str, float], total: float) -> dict[str, float]:

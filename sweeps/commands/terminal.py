@@ -56,6 +56,8 @@ def print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json
         )
     elif summary.tracking_problem:
         lines.append(f"MLflow: {summary.tracking_problem}")
+    if summary.checkpoints_problem:
+        lines.append(f"Checkpoints: {summary.checkpoints_problem}")
     if summary.report_problem:
         lines.append(f"No report: {summary.report_problem}")
     elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""

@@ -293,7 +293,7 @@ def test_a_driver_on_a_cluster_tells_its_client_that_it_has_begun_and_how_it_end
     def run(spec, store, *, watch):
         with watch(lambda: None):
             pass
-        return Summary(spec.name, complete, 1, 0, 0, 0.0, 1, {}, (), 0.0, 0.0, None, 0, None, False, False)
+        return Summary(spec.name, complete, 1, 0, 0, 0.0, 1, {}, (), 0.0, 0.0, None, 0, None, None, False, False)
 
     monkeypatch.setattr("sweeps.driver.launch", run)
     monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")  # not for the driver itself

@@ -18,7 +18,7 @@ import pytest
 import ray
 import yaml
 
-from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
+from sweeps import BadInputError, Store, SweepSpec, closing, launch, open_sweep, parse_spec, read_specs
 from sweeps import driver as driver_module
 from sweeps.clusters.connection import QUIET_RAY
 from sweeps.cohorts.checkpoint import left_in
@@ -121,11 +121,24 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
     assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
 
 
+def test_checkpoints_that_cannot_be_deleted_are_no_reason_to_fail(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(uri: str) -> None:
+        raise OSError("no such right")
+
+    monkeypatch.setattr(driver_module, "forget", refused)
+    summary = launch(spec_of(trials=2), store)
+    assert (summary.complete, summary.report_problem) == (2, None)
+    assert summary.checkpoints_problem is not None
+    assert summary.checkpoints_problem.endswith("could not be deleted: no such right")
+
+
 def test_pictures_that_cannot_be_drawn_are_no_reason_to_fail(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object) -> dict[str, bytes]:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(driver_module, "front_pictures", broken)
+    monkeypatch.setattr(closing, "front_pictures", broken)
     summary = launch(spec_of(trials=2), store)
     assert (summary.complete, summary.report_problem) == (2, None)
     client = mlflow.MlflowClient(store.mlflow_uri)
@@ -150,7 +163,7 @@ def test_launching_again_continues(store: Store, monkeypatch: pytest.MonkeyPatch
     def no_report(*_: Any) -> str:
         raise RuntimeError("no\nink")
 
-    monkeypatch.setattr(driver_module, "report", no_report)
+    monkeypatch.setattr(closing, "report", no_report)
     done = launch(spec_of(trials=5), store)
     assert (done.complete, done.report_mb, done.report_problem) == (5, 0.0, "RuntimeError: no ink")
     with pytest.raises(BadInputError, match="seed was 0, is 7"):
