@@ -1,7 +1,7 @@
 """Where studies are kept: a journal file a sweep, or a database; opened with one clear line when they do not open."""
 
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -36,7 +36,8 @@ def open_storage(store: Store, name: str) -> BaseStorage:
             raise StoreError(f"the study storage does not open in {path}: {_one_line(error)}") from error
     url = _url(store.storage)
     try:
-        return get_storage(RDBStorage(store.storage, engine_kwargs=_engine_options(url)))  # with Optuna's cache
+        opened = _of_server(store.storage) if url.drivername in WITH_TIMEOUT else RDBStorage(store.storage)
+        return get_storage(opened)  # with Optuna's cache
     except ImportError as error:
         kind = url.drivername
         raise BadInputError(f"a study storage at {kind}:// needs a database driver that is not installed") from error
@@ -88,8 +89,11 @@ def _url(text: str) -> URL:
         ) from None
 
 
-def _engine_options(url: URL) -> dict[str, Any]:
-    return {"connect_args": {"connect_timeout": NO_ANSWER_S}} if url.drivername in WITH_TIMEOUT else {}
+@lru_cache(maxsize=4)
+def _of_server(url: str) -> RDBStorage:
+    """One a server and process: each keeps connections, of which a server has a hundred, for as long as it lives."""
+    patience = {"connect_timeout": NO_ANSWER_S}
+    return RDBStorage(url, engine_kwargs={"connect_args": patience, "pool_pre_ping": True})
 
 
 def _one_line(error: Exception) -> str:

@@ -22,7 +22,13 @@ from .parts import BIN, Env
 PREFIX = "bimt-test-"  # of the namespaces' names; the process that made them follows
 NETWORK = "10.77.0"  # exists inside the namespaces only
 CLONE_NEWNET = 0x40000000
-WITH_OWN_TMP = 'hostname "$1" && mount --bind "$2" /tmp && cd "$HOME" && shift 2 && exec "$@"'
+PROJECT = Path(__file__).parents[2]
+WITH_OWN_TMP = """hostname "$1" && tmp=$2 && project=$3 && shift 3
+case $project in  # which may lie in what is hidden
+  /tmp/*) mkdir -p "$tmp${project#/tmp}" && mount --bind "$project" "$tmp${project#/tmp}" ;;
+esac
+mount --rbind "$tmp" /tmp && cd "$HOME" && exec "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Host:
         """Starts a program there, in its home, with no more of our environment than where programs are."""
         own = {"HOME": "/tmp/home", "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]), "LANG": "C.UTF-8"}
         inside = ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts"]
-        command = [*inside, "sh", "-c", WITH_OWN_TMP, "sh", self.name, str(self.tmp), *words]
+        command = [*inside, "sh", "-c", WITH_OWN_TMP, "sh", self.name, str(self.tmp), str(PROJECT), *words]
         return subprocess.Popen(command, env=own | (env or {}), text=True, **how)
 
     def run(self, *words: str, env: Env | None = None) -> "subprocess.CompletedProcess[str]":

