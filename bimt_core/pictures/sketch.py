@@ -24,6 +24,7 @@ LEAST_GAP, MOST_GAP, TALLEST = 16.0, 46.0, 250.0  # between levels; of all gaps 
 PLATE_DEPTH = 0.2  # of a plate, as a part of its width
 TEXT, TITLE, LINE = 9.0, 11.0, 14.0  # font sizes, and from one line of text to the next
 MOST_COLUMNS = 6
+ENLARGED = 1.4  # pixels a point, of sketches side by side
 WIDE = "\u2003"  # a space that stands for two, of which SVG would show one
 SECOND_SIGN = 75.0  # where the legend's second entry begins
 MOST_LINES = 300  # of a tensor: the strongest
@@ -86,7 +87,7 @@ def sketches(
     legend.text(MARGIN, 1.6 * LINE, "positive weight", TEXT, positive, ha="left")
     legend.text(MARGIN + SECOND_SIGN, 1.6 * LINE, "negative weight", TEXT, negative, ha="left")
     legend.text(MARGIN, 0.6 * LINE, "neurons have the colours of their communities", TEXT, MUTED, ha="left")
-    return _document(width, legend.height, "".join([*parts, *legend.parts]))
+    return _document(width, legend.height, "".join([*parts, *legend.parts]), enlarged=ENLARGED)
 
 
 def _drawn(one: Population, task: Task, communities: Communities | None) -> "_Drawing":
@@ -107,8 +108,10 @@ def _drawn(one: Population, task: Task, communities: Communities | None) -> "_Dr
     return drawing
 
 
-def _document(width: float, height: float, content: str) -> str:
-    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:.0f}">'
+def _document(width: float, height: float, content: str, *, enlarged: float | None = None) -> str:
+    """The SVG; with a size of its own, without which some viewers show nothing, or to be fitted into a page."""
+    size = "" if enlarged is None else f' width="{enlarged * width:.0f}" height="{enlarged * height:.0f}"'
+    start = f'<svg xmlns="http://www.w3.org/2000/svg"{size} viewBox="0 0 {width:g} {height:.0f}">'
     return f'{start}<g fill="none" stroke-linecap="round">{content}</g></svg>'
 
 

@@ -114,6 +114,15 @@ def test_sketches_say_what_colours_mean():
     assert {"positive weight", "negative weight", "neurons have the colours of their communities"} <= {*written}
 
 
+def test_sketches_side_by_side_have_a_size_and_one_alone_fits_into_a_page():
+    t = task("two_moons")
+    one = initialise(t.network, [0])
+    root = ElementTree.fromstring(sketches(one, t, ["one"]))
+    *_, width, height = map(float, root.get("viewBox").split())
+    assert float(root.get("width")) / float(root.get("height")) == pytest.approx(width / height, rel=0.01)
+    assert ElementTree.fromstring(sketch(one, t)).get("width") is None
+
+
 @pytest.mark.parametrize(("titles", "communities"), [(["one"], ()), (["one", "two"], [None])])
 def test_sketches_need_a_title_and_communities_of_each(titles, communities):
     t = task("two_moons")
