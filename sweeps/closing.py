@@ -13,7 +13,7 @@ from sweeps.store import Store
 from sweeps.tracking import runs
 from sweeps.tracking.tracker import Tracker
 
-MOST_DRAWN = 8  # trials of the front that have more pictures than the others
+MOST_DRAWN = 5  # trials of the front that have more pictures than the others
 
 
 def draw_front(ledger: Ledger, tracker: Tracker, histories: Mapping[int, bytes]) -> float:

@@ -19,7 +19,7 @@ from bimt_core import (
 from sweeps.cohorts.history import Moment, from_safetensors, to_safetensors
 from sweeps.specs.recipe import Params, recipe
 
-FRAMES = 9  # of a film; a picture takes some 30 ms
+FRAMES = 7  # of a film; a picture takes some 30 ms
 HISTORY, SKETCH = "history.safetensors", "diagrams/sketch.svg"
 
 
