@@ -13,11 +13,11 @@ from sweeps.store import Store
 from sweeps.tracking import runs
 from sweeps.tracking.tracker import Tracker
 
-MOST_DRAWN = 5  # trials of the front that have more pictures than the others
+MOST_FILMED = 3  # trials of the front that have a film
 
 
 def draw_front(ledger: Ledger, tracker: Tracker, histories: Mapping[int, bytes]) -> float:
-    """Draws more of the trials of this launch that are on the front: some of them, spread along it.
+    """Draws more of the trials of this launch that are on the front, and films some of them, spread along it.
 
     Here and not on the workers, whose processes would have to be started for it.
 
@@ -33,9 +33,11 @@ def draw_front(ledger: Ledger, tracker: Tracker, histories: Mapping[int, bytes])
     the_task = task(spec.task, spec.data_seed)
     records = {record.number: record for record in ledger.records()}
     along = sorted(histories, key=lambda number: records[number].mean[spec.objectives[0].metric])
-    for number in spread(along, MOST_DRAWN):
+    films = spread(along, MOST_FILMED)
+    for number in along:
         try:
-            files = front_pictures(the_task, records[number].params, histories[number])
+            params, history = records[number].params, histories[number]
+            files = front_pictures(the_task, params, history, filmed=number in films)
         except Exception:  # noqa: BLE001 (whatever it is, the sweep itself is done, and the trial's run tells)
             files = {"figures/error.txt": traceback.format_exc().encode()}
         tracker.record(runs.front_drawn(ledger.sweep_id, number, files))

@@ -72,13 +72,14 @@ def pictures(
     }
 
 
-def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, bytes]:
+def front_pictures(the_task: Task, params: Params, history: bytes, *, filmed: bool = True) -> dict[str, bytes]:
     """What is to be seen beyond that of a trial on the front: the diagram for print, the task's figures, and a film.
 
     Args:
         the_task: The task, on the CPU.
         params: The trial's hyperparameters.
         history: Its best replicate along training; see `history.to_safetensors`.
+        filmed: Whether to make the film, half of the work.
 
     Returns:
         Artifact path to content; no film where only the end of training was kept.
@@ -89,7 +90,7 @@ def front_pictures(the_task: Task, params: Params, history: bytes) -> dict[str, 
     drawn = figures(best, same_numbers)
     files = {"diagrams/best.svg": to_svg(drawn.pop("connectivity"))}
     files |= {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
-    if len(moments) > 1:
+    if filmed and len(moments) > 1:
         shown = [moments[i] for i in spread(range(len(moments)), FRAMES)]
         files["figures/training.gif"] = film([m.population for m in shown], same_numbers, steps=[m.step for m in shown])
     return files
