@@ -1,7 +1,6 @@
 """The ledger of a sweep: an Optuna study that knows which trials were asked, by which attempt, and how they ended."""
 
 import math
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from sweeps.ledger.analysis import hypervolumes, importances
 from sweeps.ledger.front import Costs, extended
 from sweeps.ledger.sampling import distributions, working_copy
 from sweeps.ledger.storage import drop_torn_line, is_sweep, open_storage, sweep_names
+from sweeps.ledger.study import check_same_sweep, made_study
 from sweeps.specs.spec import SweepSpec
 from sweeps.store import Store
 
@@ -110,8 +110,8 @@ class Ledger:
         if store.storage is None:
             drop_torn_line(store.study_file(spec.name))
         storage = open_storage(store, spec.name)
-        study = _made_study(storage, spec)
-        _check_same_sweep(study, spec)
+        study = made_study(storage, spec)
+        check_same_sweep(study, spec)
         if study.user_attrs["spec"]["trials"] != spec.trials:
             study.set_user_attr("spec", spec.model_dump(mode="json"))
         return Ledger(study, storage)
@@ -285,24 +285,6 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _made_study(storage: BaseStorage, spec: SweepSpec) -> optuna.Study:
-    """The study of a sweep; made where there is none, and made again where a launch died while making it."""
-    if spec.name in optuna.get_all_study_names(storage):
-        study = optuna.load_study(study_name=spec.name, storage=storage)
-        if is_sweep(study):
-            return study
-        if study.get_trials(deepcopy=False):
-            raise BadInputError(f"the storage has a study {spec.name!r} that is no sweep; use another name")
-        optuna.delete_study(study_name=spec.name, storage=storage)
-    directions = [objective.direction for objective in spec.objectives]
-    study = optuna.create_study(study_name=spec.name, storage=storage, directions=directions)
-    study.set_user_attr("sweep_id", uuid.uuid4().hex[:12])
-    for variant in spec.variants:
-        study.enqueue_trial({"variant": variant})
-    study.set_user_attr("spec", spec.model_dump(mode="json"))
-    return study
-
-
 def _figures(trial: FrozenTrial) -> dict[str, Figures]:
     """Means and standard errors; nothing before a trial's end."""
     if trial.state != TrialState.COMPLETE:
@@ -315,15 +297,3 @@ def _figures(trial: FrozenTrial) -> dict[str, Figures]:
 
 def _feasible(trial: FrozenTrial) -> bool:
     return all(violation <= 0 for violation in trial.constraints.values())
-
-
-def _check_same_sweep(study: optuna.Study, spec: SweepSpec) -> None:
-    before, now = study.user_attrs["spec"], spec.model_dump(mode="json")
-    if now["trials"] < before["trials"]:
-        raise BadInputError(
-            f"sweep {spec.name!r} exists: trials may only rise, from {before['trials']}, got {now['trials']}"
-        )
-    different = [key for key in now if key != "trials" and now[key] != before.get(key)]
-    if different:
-        told = [f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in different]
-        raise BadInputError(f"sweep {spec.name!r} exists with another spec: {'; '.join(told)}; use another name")

@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,15 +130,9 @@ def download(uri: str, experiment: str, key: str, path: str, folder: Path | None
     Raises:
         StoreError: If MLflow or the artifact cannot be read.
     """
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return None  # MLflow would make it
-    try:
-        mlflow_client = client(uri)
-        found = mlflow_client.get_experiment_by_name(experiment)
-        run = find_run(mlflow_client, found.experiment_id, key) if found else None
-        return Path(mlflow_client.download_artifacts(run, path, str(folder) if folder else None)) if run else None
-    except Exception as error:  # MLflow lets those of its libraries through
-        raise StoreError(f"cannot read {path} from MLflow: {reason(error)}") from error
+    with _reading(path):
+        run = _run_id(uri, experiment, key)
+        return Path(client(uri).download_artifacts(run, path, str(folder) if folder else None)) if run else None
 
 
 def metrics_of_run(uri: str, experiment: str, key: str) -> dict[str, float]:
@@ -146,15 +141,9 @@ def metrics_of_run(uri: str, experiment: str, key: str) -> dict[str, float]:
     Raises:
         StoreError: If MLflow cannot be read.
     """
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return {}  # MLflow would make it
-    try:
-        mlflow_client = client(uri)
-        found = mlflow_client.get_experiment_by_name(experiment)
-        run = find_run(mlflow_client, found.experiment_id, key) if found else None
-        return dict(mlflow_client.get_run(run).data.metrics) if run else {}
-    except Exception as error:  # MLflow lets those of its libraries through
-        raise StoreError(f"cannot read a run from MLflow: {' '.join(str(error).split())}") from error
+    with _reading("a run"):
+        run = _run_id(uri, experiment, key)
+        return dict(client(uri).get_run(run).data.metrics) if run else {}
 
 
 def read_all(uri: str, experiment: str, path: str, where: str = "") -> dict[str, bytes]:
@@ -172,18 +161,37 @@ def read_all(uri: str, experiment: str, path: str, where: str = "") -> dict[str,
     Raises:
         StoreError: If MLflow cannot be read.
     """
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return {}  # MLflow would make it
-    try:
+    with _reading("runs"):
+        if (found := _experiment_id(uri, experiment)) is None:
+            return {}
         mlflow_client = client(uri)
-        found = mlflow_client.get_experiment_by_name(experiment)
-        pages = _pages(mlflow_client, found.experiment_id, where) if found else ()
-        runs = [(run.data.tags.get(KEY_TAG), run.info) for page in pages for run in page]
-    except Exception as error:  # MLflow lets those of its libraries through
-        raise StoreError(f"cannot read runs from MLflow: {reason(error)}") from error
+        runs = [(run.data.tags.get(KEY_TAG), run.info) for page in _pages(mlflow_client, found, where) for run in page]
     with ThreadPoolExecutor(READERS) as readers:
         contents = readers.map(lambda run: _content(mlflow_client, run[1], path), runs)
     return {key: content for (key, _), content in zip(runs, contents, strict=True) if key and content is not None}
+
+
+@contextmanager
+def _reading(what: str) -> "Iterator[None]":
+    """Tells whatever goes wrong as a StoreError."""
+    try:
+        yield
+    except Exception as error:  # MLflow lets those of its libraries through
+        raise StoreError(f"cannot read {what} from MLflow: {reason(error)}") from error
+
+
+def _experiment_id(uri: str, experiment: str) -> str | None:
+    """Id of an experiment, if there is one."""
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return None  # MLflow would make it
+    found = client(uri).get_experiment_by_name(experiment)
+    return str(found.experiment_id) if found else None
+
+
+def _run_id(uri: str, experiment: str, key: str) -> str | None:
+    """Id of the run with a key, if there is one."""
+    found = _experiment_id(uri, experiment)
+    return find_run(client(uri), found, key) if found else None
 
 
 def run_ids(mlflow_client: "MlflowClient", experiment_id: str) -> dict[str, str]:
