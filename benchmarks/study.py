@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from _made_up import STORAGES, databases, figures_of, spec_of
 from _report import machine
-from driver import STORAGES, databases, figures_of, spec_of
 
 from sweeps import Store
 from sweeps.ledger.ledger import FIGURES, Ledger
