@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,7 @@ def test_a_wrong_postgres_password_is_not_repeated(
     passfile.write_text(f"127.0.0.1:*:*:bimt:{WRONG}\n")
     monkeypatch.setenv("PGPASSFILE", str(passfile))
     with pytest.raises(StoreError, match="password authentication failed") as caught:
-        open_sweep("small", store)
+        open_sweep("small", replace(store, storage=f"{store.storage}?application_name=wrong"))  # by a new connection
     assert WRONG not in str(caught.value)
 
 

@@ -142,7 +142,7 @@ def end(process: "subprocess.Popen[Any]") -> None:
 def nodes_of(address: str, headers: dict[str, str]) -> Any:
     try:
         answer = requests.get(f"{address}/api/v0/nodes?detail=1", headers=headers, timeout=10)
-    except requests.ConnectionError:
+    except requests.RequestException:
         return None
     return answer.ok and answer.json()["data"]["result"]["result"]
 
