@@ -44,11 +44,11 @@ def draw_front(ledger: Ledger, tracker: Tracker, histories: Mapping[int, bytes])
     return time.monotonic() - began
 
 
-def mark_front(ledger: Ledger, tracker: Tracker) -> None:
-    """Says of every completed trial whether it is on the Pareto front."""
+def mark_front(ledger: Ledger, tracker: Tracker, marked: Mapping[int, bool]) -> None:
+    """Says of every completed trial whether it is on the Pareto front, where its mark is unknown or another."""
     front = set(ledger.front())
     for record in ledger.records():
-        if record.state == "COMPLETE":
+        if record.state == "COMPLETE" and marked.get(record.number) != (record.number in front):
             tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in front))
 
 

@@ -18,7 +18,7 @@ from sweeps.clusters.offer import Offer, several_machines
 from sweeps.clusters.share import shared
 from sweeps.cohorts.checkpoint import forget, left_in
 from sweeps.cohorts.checkpoint_place import check_checkpoints
-from sweeps.cohorts.cohort import CohortTrainable
+from sweeps.cohorts.cohort import CohortTrainable, KeepLast
 from sweeps.errors import BadInputError
 from sweeps.ledger.ledger import Ledger, TrialRecord
 from sweeps.progress import Watcher
@@ -155,7 +155,7 @@ def _run(
         status = search.status()
         worker_time = _shares(search.clock.seconds, workers * wall_s)
         complete = status.complete >= spec.trials
-        mark_front(ledger, tracker)
+        mark_front(ledger, tracker, search.marked)
         did = {"trials": status.complete - before, "network_steps": status.network_steps}
         totals = did | {"wall_s": wall_s, "workers": workers} if wall_s else {}
         tracker.record(
@@ -211,6 +211,11 @@ def _fit(
 
     resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
     folder, name = store.checkpoints_of(spec.name), time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
+    background = ThreadPoolExecutor(1)  # what it fails to delete goes with the whole folder
+
+    def drop(path: str) -> None:
+        background.submit(forget, below(folder, f"{name}/{path}"))
+
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
@@ -227,14 +232,14 @@ def _fit(
             storage_path=folder,
             failure_config=tune.FailureConfig(max_failures=1),
             checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=1,
                 checkpoint_frequency=1 if spec.reports > 1 else 0,  # none to go on from before the last report
             ),
+            callbacks=[KeepLast(drop)],
             verbose=0,
         ),
     )
-    with ThreadPoolExecutor(1) as background, _stopped_by_sigterm():  # what it fails to delete goes with the folder
-        search.forget = lambda cohort: background.submit(forget, below(folder, f"{name}/{COHORT}{cohort}"))
+    with background, _stopped_by_sigterm():
+        search.forget = lambda cohort: drop(COHORT + cohort)
         tuner.fit()
 
 

@@ -58,6 +58,7 @@ class CohortSearch(Searcher):
         forget: Called with the name of a cohort whose trials have all ended.
         sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
         histories: How the best replicates of those on the front were trained, by number; see `sweeps.cohorts.history`.
+        marked: Whether the trials that this launch has completed are marked as on the front, by number.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class CohortSearch(Searcher):
         self.cohort_size = 1 if ledger.spec.cohort_size == "auto" else ledger.spec.cohort_size
         self.sketches: dict[int, str] = {}
         self.histories: dict[int, bytes] = {}
+        self.marked: dict[int, bool] = {}
         self._compiled = compiled
         self.forget: Callable[[str], object] = lambda _: None
         self.share: Callable[[], int] = lambda: sys.maxsize
@@ -223,6 +225,7 @@ class CohortSearch(Searcher):
 
     def _ended(self, cohort: _Cohort, result: dict[str, Any]) -> None:
         failures, files = dict(result["failures"]), dict(result["files"])
+        ended, stood = [], self._front
         for member, figures in zip(cohort.spec.members, result["figures"], strict=True):
             number = member.number
             if number in failures:
@@ -235,7 +238,7 @@ class CohortSearch(Searcher):
             self._tracker.record(
                 runs.trial_completed(self._spec, self._ledger.sweep_id, number, figures, result, files[number])
             )
-            self._ledger.complete(number, mean, stderr)
+            ended.append(self._ledger.complete(number, mean, stderr))
             self._complete += 1
             if SKETCH in files[number]:
                 self.sketches[number] = files[number][SKETCH].decode()
@@ -245,6 +248,9 @@ class CohortSearch(Searcher):
         self._front = self._ledger.front_so_far()
         on_front = {record.number for record in self._front}
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
+        for record in (*ended, *(record for record in stood if record.number not in on_front)):
+            self.marked[record.number] = record.number in on_front
+            self._tracker.record(runs.front_marked(self._ledger.sweep_id, record, on_front=record.number in on_front))
 
     def _lost(self, cohort: _Cohort, reason: str, trace: str) -> None:
         """A member that was alone from its beginning has failed; otherwise each is tried so, and the culprit fails."""

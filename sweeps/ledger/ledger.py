@@ -138,8 +138,8 @@ class Ledger:
         attrs = asked.user_attrs
         return Attempt(trial.number, self._params(asked.params), attrs.get("attempt", 1), attrs.get("retry_of"))
 
-    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> None:
-        """Ends a trial with its figures, means over the replicates.
+    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> TrialRecord:
+        """Ends a trial with its figures, means over the replicates; returns what is known of it now.
 
         Raises:
             ValueError: If the trial is not running, or if an objective or a constrained metric is not finite; nothing
@@ -158,12 +158,13 @@ class Ledger:
                 self._storage.set_trial_system_attr(trial_id, key, value)
         self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, values)
         known = self._standing  # read before the trial is told of, where this is the first
-        told = self._record(self._working.tell(trial, values))
+        told = replace(self._record(self._working.tell(trial, values)), mean=dict(mean), stderr=dict(stderr))
         del self._trials[number]
         if told.feasible:
-            known = known | {number: replace(told, mean=dict(mean), stderr=dict(stderr))}
+            known = known | {number: told}
             front = extended({n: self._costs(known[n].mean) for n in self._standing}, number, self._costs(mean))
             self._standing = {n: known[n] for n in front}
+        return told
 
     def unusable(self, mean: Mapping[str, float]) -> str | None:
         """The objective or constrained metric that keeps a trial from being complete: its mean is not finite."""

@@ -1,7 +1,8 @@
 """The MLflow calls that write runs."""
 
-import io
 import json
+import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +11,7 @@ from sweeps.tracking.spool import Record
 
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
+THUMBNAIL = (256, 256)  # pixels at most
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class RunWriter:
         params = {name: value for record, _ in records for name, value in record.params.items()}
         tags = {name: value for record, _ in records for name, value in record.tags.items()}
         tables = [name for record, _ in records for name in record.table]
+        if any(record.image is not None for record, _ in records):
+            tags["mlflow.loggedImages"] = "True"
         if tables:
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in tables])
         self._client.log_batch(
@@ -65,10 +69,10 @@ class RunWriter:
             for name, table in record.table.items():  # as MLflow's log_table, but whole: writing again does not append
                 files.mkdir(exist_ok=True)
                 (files / name).write_text(json.dumps(table))
+            if record.image is not None:
+                _add_image(files, record)
             if files.is_dir():
                 self._client.log_artifacts(run, str(files))
-            if record.image is not None:
-                self._log_image(run, record, files / record.image)
             if record.status == "RUNNING":
                 self._client.update_run(run, record.status)
             elif record.status is not None:
@@ -83,14 +87,20 @@ class RunWriter:
             self._runs[record.key] = str(run.info.run_id)
         return self._runs[record.key]
 
-    def _log_image(self, run: str, record: Record, path: Path) -> None:
-        """Logs a file once more as an image with a step, which MLflow shows among the charts, by its folder's name."""
-        from PIL import Image
 
-        image, key = Image.open(io.BytesIO(path.read_bytes())), str(PurePosixPath(record.image or "").with_suffix(""))
-        step = max((step for _, _, step, _ in record.points), default=0)
-        known = [found.path for found in self._client.list_artifacts(run, "images")]
-        start = f"images/{key.replace('/', '~')}+step+{step}+"
-        if any(name.startswith(start) and name.endswith(".webp") for name in known):
-            return  # MLflow gives each image a name of its own, so writing again would add one
-        self._client.log_image(run, image, key=key, step=step, timestamp=record.end_ms)
+def _add_image(files: Path, record: Record) -> None:
+    """Adds the record's picture as MLflow's log_image would, which shows it among the charts with its step.
+
+    MLflow's own gives a picture another name each time, so writing it again would add one.
+    """
+    from PIL import Image
+
+    picture = files / str(record.image)
+    key = str(PurePosixPath(str(record.image)).with_suffix("")).replace("/", "~")
+    step = max((step for _, _, step, _ in record.points), default=0)
+    name = f"{key}+step+{step}+timestamp+{record.end_ms}+{uuid.uuid5(uuid.NAMESPACE_OID, record.key)}"
+    (files / "images").mkdir(exist_ok=True)
+    shutil.copyfile(picture, files / "images" / f"{name}.png")
+    with Image.open(picture) as image:
+        image.thumbnail(THUMBNAIL)
+        image.save(files / "images" / f"{name}+compressed.webp")

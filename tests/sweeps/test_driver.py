@@ -21,7 +21,7 @@ import yaml
 from sweeps import BadInputError, Store, SweepSpec, closing, launch, open_sweep, parse_spec, read_specs
 from sweeps import driver as driver_module
 from sweeps.clusters.connection import QUIET_RAY
-from sweeps.cohorts.checkpoint import left_in
+from sweeps.cohorts.checkpoint import forget, left_in
 from sweeps.cohorts.cohort import CohortTrainable
 from sweeps.cohorts.pictures import spread
 from sweeps.progress import Status
@@ -123,6 +123,16 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
     assert steps == [0, 20, 40, 60]
     scores = [sweep.network(number, replicate).score() for replicate in range(2)]
     assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
+
+
+def test_the_last_checkpoint_of_a_cohort_is_kept_while_it_trains(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped: list[str] = []
+    monkeypatch.setattr(driver_module, "forget", lambda uri: (dropped.append(uri), forget(uri)))
+    launch(spec_of(trials=3), store)
+    whole, cohort = dropped.pop(), dropped.pop()
+    assert whole == store.checkpoints_of("short")
+    assert Path(cohort).name.startswith("cohort_")
+    assert dropped == [f"{cohort}/checkpoint_000000", f"{cohort}/checkpoint_000001"]
 
 
 def test_checkpoints_that_cannot_be_deleted_are_no_reason_to_fail(

@@ -19,6 +19,7 @@ from sweeps.cohorts.checkpoint import Left, read_checkpoint, write_checkpoint
 from sweeps.cohorts.cohort import (
     CohortSpec,
     CohortTrainable,
+    KeepLast,
     Member,
     failure,
     report_steps,
@@ -292,11 +293,18 @@ def test_a_trainable_is_restored_without_unpickling(three, tmp_path):
     first.step()
     first.save_checkpoint(str(folder))
     (folder / "_dict_checkpoint.pkl").write_bytes(pickle.dumps(Poison(bitten)))
-    record = SimpleNamespace(checkpoint=tune.Checkpoint(str(folder)), metrics={"training_iteration": 1})
+    record = SimpleNamespace(checkpoint=tune.Checkpoint(str(folder)), metrics={})
     second.restore(record)
     assert not bitten.exists()
-    assert second.iteration == 1
     assert second.step()["figures"] == list(three[1].figures)
+
+
+def test_of_the_checkpoints_of_a_cohort_the_last_is_kept():
+    dropped = []
+    keep = KeepLast(dropped.append)
+    for name in ("a/checkpoint_000000", "b/checkpoint_000000", "b/checkpoint_000000", "a/checkpoint_000001"):
+        keep.on_checkpoint(1, [], None, tune.Checkpoint(f"/launches/1/{name}"))
+    assert dropped == ["a/checkpoint_000000"], "written again, after a worker's death, it is the last still"
 
 
 def test_some_trials_go_on_from_what_another_launch_left(three, tmp_path):

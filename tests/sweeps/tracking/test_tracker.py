@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import socket
 import time
 from pathlib import Path
@@ -132,6 +133,22 @@ def test_artifacts_tables_and_the_picture_are_shown(place, tracker):
     assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [{"path": "replicates.json", "type": "table"}]
     assert [path.split("+")[:3] for path in pictures] == [["images/diagrams~best", "step", "20"]] * 2
     assert run.data.tags["mlflow.loggedImages"].lower() == "true"
+
+
+def test_the_picture_is_named_as_mlflow_names_one(place, tracker):
+    one = tracker()
+    one.record(TRIAL)
+    assert one.close() == 0
+    run, client = runs_of(place)["id/7"], mlflow_of(place)
+    other = client.create_run(experiment_of(place))
+    image = Image.open(io.BytesIO(TRIAL.files["diagrams/best.png"]))
+    client.log_image(other.info.run_id, image, key="diagrams/best", step=20, timestamp=3_000)
+    ours, theirs = (
+        sorted(re.sub(r"[0-9a-f-]{36}", "UUID", path) for path in artifacts_of(place, of) if path.startswith("images/"))
+        for of in (run, client.get_run(other.info.run_id))
+    )
+    assert ours == theirs
+    assert run.data.tags["mlflow.loggedImages"] == client.get_run(other.info.run_id).data.tags["mlflow.loggedImages"]
 
 
 def experiment_of(place):
