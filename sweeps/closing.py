@@ -52,11 +52,14 @@ def mark_front(ledger: Ledger, tracker: Tracker, marked: Mapping[int, bool]) -> 
             tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in front))
 
 
-def record_report(ledger: Ledger, store: Store, tracker: Tracker, sketches: dict[int, str]) -> tuple[float, str | None]:
+def record_report(
+    ledger: Ledger, store: Store, tracker: Tracker, sketches: Mapping[int, bytes]
+) -> tuple[float, str | None]:
     """Makes the sweep's picture book; returns its size in megabytes, or 0 and what went wrong."""
     try:
         complete = {record.number for record in ledger.records() if record.state == "COMPLETE"}
-        known = sketches if complete <= sketches.keys() or tracker.problem else None  # earlier launches' are in MLflow
+        has_all = complete <= sketches.keys() or tracker.problem  # those of earlier launches are in MLflow
+        known = {number: svg.decode() for number, svg in sketches.items()} if has_all else None
         page = report(Sweep(ledger, store), known)
         tracker.record(runs.sweep_reported(ledger.spec, ledger.sweep_id, page))
     except Exception as error:  # noqa: BLE001 (whatever it is, the sweep itself is done, and its operator is told)

@@ -233,6 +233,7 @@ def _fit(
             failure_config=tune.FailureConfig(max_failures=1),
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=1 if spec.reports > 1 else 0,  # none to go on from before the last report
+                checkpoint_at_end=False,
             ),
             callbacks=[KeepLast(drop)],
             verbose=0,

@@ -71,7 +71,7 @@ class CohortSearch(Searcher):
     ) -> None:
         super().__init__()
         self.cohort_size = 1 if ledger.spec.cohort_size == "auto" else ledger.spec.cohort_size
-        self.sketches: dict[int, str] = {}
+        self.sketches: dict[int, bytes] = {}
         self.histories: dict[int, bytes] = {}
         self.marked: dict[int, bool] = {}
         self._compiled = compiled
@@ -241,7 +241,7 @@ class CohortSearch(Searcher):
             ended.append(self._ledger.complete(number, mean, stderr))
             self._complete += 1
             if SKETCH in files[number]:
-                self.sketches[number] = files[number][SKETCH].decode()
+                self.sketches[number] = files[number][SKETCH]
                 self.histories[number] = files[number][HISTORY]
         for kept in ("files", "figures"):
             result[kept].clear()  # Tune keeps the last result of every trial

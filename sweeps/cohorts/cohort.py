@@ -257,10 +257,14 @@ class CohortTrainable(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the last snapshot and what came before it."""
-        self._last_result = None  # the driver has it; Ray would send it once more, and keep it
         if self._snapshot is not None:
             numbers = [member.number for member in self._spec.members]
             write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, numbers)
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Ray calls this after a report; with the checkpoint it would send the report once more, and keep it."""
+        self._last_result = None
+        return super().save(checkpoint_dir)
 
     def restore(self, checkpoint_path: Any) -> None:
         """Ray calls this before `step` where another process has died; in Ray's own a pickled file would be read.

@@ -299,6 +299,12 @@ def test_a_trainable_is_restored_without_unpickling(three, tmp_path):
     assert second.step()["figures"] == list(three[1].figures)
 
 
+def test_a_report_does_not_travel_again_with_its_checkpoint(tmp_path):
+    trainable = CohortTrainable(of(THREE))
+    trainable.train()
+    assert trainable.save(str(tmp_path)).metrics == {}
+
+
 def test_of_the_checkpoints_of_a_cohort_the_last_is_kept():
     dropped = []
     keep = KeepLast(dropped.append)
