@@ -1,6 +1,6 @@
 """How fast MLflow is written: metrics a second through the tracker's spool and thread alone, and what a record costs.
 
-As a sweep makes them: of each trial its start, its reports with every metric's mean and standard error, its end with a
+As a sweep makes them: of each trial its start, its reports with every metric's mean, its end with standard errors and a
 table. Three stores: SQLite, PostgreSQL written directly, and an MLflow server over PostgreSQL, as on a cluster. The
 time is from the first record to the last one that MLflow has; MLflow's import is not counted, its creation of runs is.
 """
@@ -122,7 +122,7 @@ def measured(store: str, trials: int, reports: int) -> Found:
         assert tracker.close(60.0) == 0, tracker.problem
         taken = time.perf_counter() - begin
         os.chdir(here)
-    metrics = trials * reports * 2 * len(METRICS)
+    metrics = trials * (reports + 1) * len(METRICS)
     return Found(store, metrics, metrics / taken, 1e3 * spooled / written)
 
 

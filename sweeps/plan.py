@@ -171,7 +171,7 @@ def driver_rates(spec: SweepSpec, storage: str | None, cohort_size: int) -> dict
     first_s, more_s = SUGGESTING_S[spec.sampler]
     study_s = first_s + more_s * spec.trials / 2 + WRITING_S.get(kind, WRITING_S["postgresql"])
     tune_s = (PLACING_S + REPORT_S * spec.reports) / cohort_size
-    mlflow_s = RUN_S + METRIC_S * 2 * len(METRICS) * spec.reports
+    mlflow_s = RUN_S + METRIC_S * len(METRICS) * (spec.reports + 1)
     return {"study and Ray Tune": 1 / (study_s + tune_s), "MLflow": 1 / mlflow_s}
 
 

@@ -52,11 +52,14 @@ def summarise(figures: Mapping[str, Sequence[float]]) -> tuple[Figures, Figures]
     return means, errors
 
 
-def points(figures: Mapping[str, Sequence[float]], step: int, at_ms: int) -> tuple[Point, ...]:
-    """The metric values of a report, every mean and standard error that is finite."""
+def points(figures: Mapping[str, Sequence[float]], step: int, at_ms: int, *, last: bool = True) -> tuple[Point, ...]:
+    """The metric values of a report that are finite: every mean, and at the last report its standard error.
+
+    No error along the way: MLflow draws no bands, and half of what a sweep writes there would be curves of them.
+    """
     means, errors = summarise(figures)
     named = {MEAN + name: mean for name, mean in means.items()}
-    named |= {STDERR + name: error for name, error in errors.items()}
+    named |= {STDERR + name: error for name, error in errors.items() if last}
     return tuple((name, value, step, at_ms) for name, value in named.items() if math.isfinite(value))
 
 
@@ -77,7 +80,7 @@ def sweep_note(spec: SweepSpec) -> str:
     return (
         f"{spec.description or 'A sweep of Brain-Inspired Modular Training.'}"
         f" Task `{spec.task}`: {task(spec.task).description}. Objectives: {objectives}. Each trial is"
-        f" {spec.replicates} networks: `{MEAN}...` is their mean, `{STDERR}...` its standard error.\n\n"
+        f" {spec.replicates} networks: `{MEAN}...` is their mean, `{STDERR}...` its standard error at the end.\n\n"
         "**To find the best networks**: search runs with `tags.\"bimt.front\" = 'yes'`, open one and look at"
         " *Artifacts / diagrams*. The run named after the sweep lists the front. From Python:"
         f' `sweeps.open_sweep("{spec.name}").pareto()`.\n\n{rows}\n'
@@ -123,7 +126,7 @@ def trial_started(spec: SweepSpec, sweep_id: str, attempt: Attempt) -> Record:
 
 def trial_reported(sweep_id: str, number: int, figures: Mapping[str, list[float]], step: int) -> Record:
     """A trial's figures along the way."""
-    return _of_trial(sweep_id, number, points=points(figures, step, now_ms()))
+    return _of_trial(sweep_id, number, points=points(figures, step, now_ms(), last=False))
 
 
 def trial_completed(

@@ -64,6 +64,13 @@ def test_a_point_has_name_value_step_and_time():
     assert runs.points({"score": [1.0, 2.0]}, 30, 7) == (("mean/score", 1.5, 30, 7), ("stderr/score", 0.5, 30, 7))
 
 
+def test_errors_are_told_at_the_end():
+    assert runs.points({"score": [1.0, 2.0]}, 30, 7, last=False) == (("mean/score", 1.5, 30, 7),)
+    assert {name for name, _, _, _ in runs.trial_reported("id", 7, FIGURES, 20).points} == {
+        "mean/" + n for n in METRICS
+    }
+
+
 def test_what_is_not_finite_is_no_point():
     assert runs.points({"score": [1.0], "test_loss": [math.nan]}, 3, 7) == (("mean/score", 1.0, 3, 7),)
     assert runs.points({"score": [1.0, math.inf]}, 3, 7) == ()
