@@ -1,11 +1,11 @@
 """Two workers against one: the same sweep, one after the other in the same processes' tree, and what the driver uses.
 
-The sweep is independence as published, 20,000 steps, with 192 trials of 4 networks in cohorts of 8 trials, a core each,
+The sweep is independence as published, 20,000 steps, with 96 trials of 4 networks in cohorts of 8 trials, a core each,
 not compiled, so that both runs do the same work at the same speed. The time is that of `launch`'s summary, from an
 already running Ray to the end of the last cohort and of the front's pictures; the start of the workers' processes
 counts in both. The driver's part of a core is its own process's CPU time, the report included, over the whole time of
 the launch; MLflow's writer is a process of its own. A short sweep in the same store before makes what is made and
-loaded once. It takes 12 minutes.
+loaded once. It takes 6 minutes.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def run(spec: SweepSpec, store: Store) -> Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--trials", type=int, default=192)
+    parser.add_argument("--trials", type=int, default=96)
     parser.add_argument("--steps", type=int, default=20_000)
     given = parser.parse_args()
     import ray

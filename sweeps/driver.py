@@ -1,5 +1,6 @@
 """The driver: one process that runs a sweep, from the ledger through Ray Tune to MLflow."""
 
+import gc
 import math
 import signal
 import threading
@@ -53,7 +54,8 @@ class Summary:
         report_problem: Why it could not be made, if so.
         unwritten: Records that MLflow does not have; the next launch writes them.
         tracking_problem: Why.
-        checkpoints_problem: Why checkpoints that nobody needs any more are still there, if so.
+        checkpoints_problem: Why some checkpoints could not be kept, or why those that nobody needs any more are still
+            there.
         gave_up: Whether the launch ended because too many trials failed.
         stopped: Whether somebody stopped it.
     """
@@ -113,9 +115,11 @@ def launch(
             artifacts = None if store.tracking_uri else str(store.artifacts)
             target = Target(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec))
             tracker = Tracker(target, store.work(spec.name) / "spool", own_process=True)
+            gc.freeze()  # what is there already; looking through it for garbage is a tenth of drawing the front
             try:
                 return _run(spec, store, ledger, tracker, workers, room, watch, trainable, alone=offer is None)
             finally:
+                gc.unfreeze()
                 tracker.close(NO_ANSWER_PATIENCE_S)
 
 
@@ -161,7 +165,9 @@ def _run(
         tracker.record(
             runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, totals, complete=complete)
         )
-    checkpoints_problem = _forgotten(store.checkpoints_of(spec.name)) if complete else None
+    checkpoints_problem = f"some could not be kept: {search.unsaved}" if search.unsaved else None
+    if complete:
+        checkpoints_problem = _forgotten(store.checkpoints_of(spec.name)) or checkpoints_problem
     began = time.monotonic()
     report_mb, report_problem = record_report(ledger, store, tracker, search.sketches)
     report_s = time.monotonic() - began

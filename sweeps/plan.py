@@ -133,12 +133,14 @@ def planned(spec: SweepSpec, storage: str | None, speed: Speed, workers: Sequenc
     rates = driver_rates(spec, storage, size)
     slowest = min(rates, key=lambda part: rates[part])
     enough = max(1, math.ceil(rates[slowest] * trial_s))  # workers that keep the driver busy
+    limits = {"cohorts": cohorts, "concurrent_cohorts": spec.concurrent_cohorts or cohorts}
+    fewest = min(limits, key=lambda name: limits[name])
     expected = []
     for n in sorted(set(workers)):
-        waves = -(-cohorts // n)
+        waves = -(-cohorts // min(n, limits[fewest]))
         training_s, telling_s = waves * size * trial_s, spec.trials / rates[slowest]
         seconds = speed.start_s + max(training_s, telling_s)
-        held = "workers" if n < cohorts else "cohorts"
+        held = "workers" if n < limits[fewest] else fewest
         bound = slowest if telling_s > training_s else held
         off = speed.uncertainty
         expected.append(Expected(n, seconds / 3600, seconds / (1 + off) / 3600, seconds * (1 + off) / 3600, bound))
@@ -151,8 +153,8 @@ def planned(spec: SweepSpec, storage: str | None, speed: Speed, workers: Sequenc
         speed,
         None if speed.artifact_bytes is None else speed.artifact_bytes * spec.trials,
         rates,
-        min(enough, cohorts),
-        slowest if enough < cohorts else "cohorts",
+        min(enough, limits[fewest]),
+        slowest if enough < limits[fewest] else fewest,
         tuple(expected),
     )
 

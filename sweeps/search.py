@@ -58,6 +58,7 @@ class CohortSearch(Searcher):
         forget: Called with the name of a cohort whose trials have all ended.
         sketches: Small diagrams of the trials that this launch has completed, by number, as SVG.
         histories: How the best replicates of those on the front were trained, by number; see `sweeps.cohorts.history`.
+        unsaved: Why a cohort's checkpoint could not be kept, if that has happened.
         marked: Whether the trials that this launch has completed are marked as on the front, by number.
     """
 
@@ -74,6 +75,7 @@ class CohortSearch(Searcher):
         self.sketches: dict[int, bytes] = {}
         self.histories: dict[int, bytes] = {}
         self.marked: dict[int, bool] = {}
+        self.unsaved: str | None = None
         self._compiled = compiled
         self.forget: Callable[[str], object] = lambda _: None
         self.share: Callable[[], int] = lambda: sys.maxsize
@@ -217,6 +219,7 @@ class CohortSearch(Searcher):
 
     def _advance(self, cohort: _Cohort, result: Mapping[str, Any]) -> bool:
         self.clock.add(result["seconds"])
+        self.unsaved = result.get("unsaved") or self.unsaved
         if result["step"] <= cohort.step:
             return False
         self._network_steps += (result["step"] - cohort.step) * cohort.networks

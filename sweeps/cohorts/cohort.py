@@ -6,12 +6,16 @@ apart.
 """
 
 import dataclasses
+import gc
 import math
 import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -231,6 +235,7 @@ class CohortTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Ray calls this when a worker process takes its first cohort."""
+        gc.freeze()  # what was imported; looking through it for garbage was a tenth of drawing
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -239,10 +244,11 @@ class CohortTrainable(tune.Trainable):
         self._snapshot: Snapshot | None = None
         self._history: tuple[Moment, ...] = ()
         self._reports: Iterator[Report] | None = None
+        self._unsaved: str | None = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains up to the next report; see `result_of`."""
+        """Trains up to the next report; see `result_of`. With it goes why the last checkpoint was not kept, if so."""
         try:
             if self._reports is None:
                 if self._snapshot is None and self._spec.left is not None:
@@ -253,7 +259,7 @@ class CohortTrainable(tune.Trainable):
             reason = f"{type(error).__name__}: {error}"
             return {"error": reason, "traceback": traceback.format_exc(), "done": True}
         self._snapshot, self._history = report.snapshot, report.history
-        return result_of(report)
+        return result_of(report) | {"unsaved": self._unsaved}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the last snapshot and what came before it."""
@@ -262,9 +268,17 @@ class CohortTrainable(tune.Trainable):
             write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, numbers)
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Ray calls this after a report; with the checkpoint it would send the report once more, and keep it."""
-        self._last_result = None
-        return super().save(checkpoint_dir)
+        """Ray calls this after a report; with the checkpoint it would send the report once more, and keep it.
+
+        A checkpoint that its place does not take is told with the next report, and training goes on.
+        """
+        self._last_result = self._unsaved = None
+        with nullcontext(checkpoint_dir) if checkpoint_dir else TemporaryDirectory() as folder:
+            try:
+                return super().save(folder)
+            except OSError as error:
+                self._unsaved = " ".join(str(error).split())
+                return SimpleNamespace(checkpoint=None)  # for Ray there is none
 
     def restore(self, checkpoint_path: Any) -> None:
         """Ray calls this before `step` where another process has died; in Ray's own a pickled file would be read.

@@ -44,12 +44,12 @@ def summarise(figures: Mapping[str, Sequence[float]]) -> tuple[Figures, Figures]
     Returns:
         Means and standard errors s / sqrt(n) by metric; the latter NaN for a single replicate.
     """
-    means, errors = {}, {}
+    values = np.array(list(figures.values()))
+    replicates = values.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging network's figures may overflow
-        for name, values in figures.items():
-            means[name] = float(np.mean(values))
-            errors[name] = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else math.nan
-    return means, errors
+        means = values.mean(axis=1)
+        errors = values.std(axis=1, ddof=1) / replicates**0.5 if replicates > 1 else np.full(len(means), np.nan)
+    return dict(zip(figures, means.tolist(), strict=True)), dict(zip(figures, errors.tolist(), strict=True))
 
 
 def points(figures: Mapping[str, Sequence[float]], step: int, at_ms: int, *, last: bool = True) -> tuple[Point, ...]:

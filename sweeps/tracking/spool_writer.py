@@ -11,6 +11,7 @@ from sweeps.tracking.run_writer import RunWriter, Target
 from sweeps.tracking.spool import Record, Spool
 
 PAUSE_S = 10.0  # between two rounds of writing, so that small records gather: a call costs as much as 40 values
+REST, MAX_PAUSE_S = 20.0, 30.0  # after a longer round so many times its length, at most so long
 MAX_BACKOFF_S = 30.0
 
 
@@ -67,13 +68,15 @@ class SpoolWriter:
             self._wake.clear()
             closing = self._closing.is_set()  # then this round has all there is
             try:
+                began = time.monotonic()
                 self._write(self._spool.pending())
+                pause_s = max(PAUSE_S, min(REST * (time.monotonic() - began), MAX_PAUSE_S))
                 self._no_answer, backoff = None, 1.0
                 if closing:
                     return
                 if not self._spool.pending():
                     self._wake.wait(PAUSE_S)
-                self._closing.wait(PAUSE_S)
+                self._closing.wait(pause_s)
             except Exception as error:  # noqa: BLE001 (MLflow lets any library's error through; whatever it is, is told)
                 self._no_answer = reason(error)
                 if closing and refused(error):

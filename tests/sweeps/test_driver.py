@@ -135,6 +135,20 @@ def test_the_last_checkpoint_of_a_cohort_is_kept_while_it_trains(store: Store, m
     assert dropped == [f"{cohort}/checkpoint_000000", f"{cohort}/checkpoint_000001"]
 
 
+class NoRights(CohortTrainable):
+    """A worker that may not write where checkpoints are kept."""
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        super().save_checkpoint(checkpoint_dir)
+        raise PermissionError("no such\nright")
+
+
+def test_checkpoints_that_cannot_be_kept_are_no_reason_to_fail(store: Store) -> None:
+    summary = launch(spec_of(trials=3), store, trainable=NoRights)
+    assert (summary.complete, summary.failed) == (3, 0)
+    assert summary.checkpoints_problem == "some could not be kept: no such right"
+
+
 def test_checkpoints_that_cannot_be_deleted_are_no_reason_to_fail(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

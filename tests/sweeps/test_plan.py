@@ -40,6 +40,14 @@ def test_sizes_are_counted(spec):
     assert planned(spec, None, unknown, (1,)).artifact_bytes is None
 
 
+def test_a_limit_of_concurrent_cohorts_holds(small_spec):
+    limited = planned(small_spec(trials=8, cohort_size=2, concurrent_cohorts=2), None, SPEED, (1, 2, 4))
+    free = planned(small_spec(trials=8, cohort_size=2), None, SPEED, (1, 2, 4))
+    assert [e.bound for e in limited.expected] == ["workers", "concurrent_cohorts", "concurrent_cohorts"]
+    assert [e.hours for e in limited.expected] == [e.hours for e in (*free.expected[:2], free.expected[1])]
+    assert (limited.useful_workers, limited.bound) == (2, "concurrent_cohorts")
+
+
 def test_beyond_the_drivers_rate_workers_do_not_help(small_spec):
     spec = small_spec(search=SEARCH, trials=5000, cohort_size=5, sampler="random")
     rates = driver_rates(spec, None, 5)
