@@ -39,6 +39,7 @@ from sweeps.cohorts.history import Moment, kept
 from sweeps.cohorts.pictures import pictures
 from sweeps.specs.recipe import Recipe, recipe
 
+NO_CHECKPOINT = SimpleNamespace(checkpoint=None)  # for Ray
 # The last report is thorough.
 WHILE_TRAINING: dict[str, Any] = {"louvain_seeds": 1, "transforms": ("layer_max",), "thorough": False}
 
@@ -245,6 +246,7 @@ class CohortTrainable(tune.Trainable):
         self._history: tuple[Moment, ...] = ()
         self._reports: Iterator[Report] | None = None
         self._unsaved: str | None = None
+        self._refusals = self._rest = 0
         return True
 
     def step(self) -> dict[str, Any]:
@@ -270,15 +272,23 @@ class CohortTrainable(tune.Trainable):
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Ray calls this after a report; with the checkpoint it would send the report once more, and keep it.
 
-        A checkpoint that its place does not take is told with the next report, and training goes on.
+        A checkpoint that its place does not take is told with the next report, and training goes on. It is tried again
+        after 1, 3, 7, ... reports, since a place may need a minute to refuse.
         """
-        self._last_result = self._unsaved = None
+        self._last_result = None
+        if self._rest > 0:
+            self._rest -= 1
+            return NO_CHECKPOINT
         with nullcontext(checkpoint_dir) if checkpoint_dir else TemporaryDirectory() as folder:
             try:
-                return super().save(folder)
+                saved = super().save(folder)
             except OSError as error:
+                self._refusals += 1
+                self._rest = 2**self._refusals - 1
                 self._unsaved = " ".join(str(error).split())
-                return SimpleNamespace(checkpoint=None)  # for Ray there is none
+                return NO_CHECKPOINT
+        self._refusals, self._unsaved = 0, None
+        return saved
 
     def restore(self, checkpoint_path: Any) -> None:
         """Ray calls this before `step` where another process has died; in Ray's own a pickled file would be read.

@@ -305,6 +305,26 @@ def test_a_report_does_not_travel_again_with_its_checkpoint(tmp_path):
     assert trainable.save(str(tmp_path)).metrics == {}
 
 
+def test_a_place_that_refuses_checkpoints_is_tried_again_less_and_less(tmp_path):
+    asked, saves, refuses = [], [], True
+
+    class Refused(CohortTrainable):
+        def save_checkpoint(self, checkpoint_dir):
+            asked.append(len(saves))
+            if refuses:
+                raise OSError("no\nrights")
+
+    trainable = Refused(of(THREE))
+    assert trainable.step()["unsaved"] is None
+    for _ in range(14):
+        saves.append(trainable.save(str(tmp_path)).checkpoint)
+    assert (saves, asked) == ([None] * 14, [0, 2, 6])
+    assert trainable.step()["unsaved"] == "no rights"
+    refuses = False
+    assert trainable.save(str(tmp_path)).checkpoint is not None
+    assert trainable.step()["unsaved"] is None
+
+
 def test_of_the_checkpoints_of_a_cohort_the_last_is_kept():
     dropped = []
     keep = KeepLast(dropped.append)
