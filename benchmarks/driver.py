@@ -4,7 +4,7 @@ Plain asks one trial after another from the same sampler over the same search sp
 constraints to a study on the same kind of storage. Ours is the real driver: Ray Tune, the ledger, the spool, and MLflow
 written beside it, on SQLite, or on PostgreSQL where the study is. Counted are the trials asked and told after the first
 one was told, so neither Ray's start nor that of its workers' processes counts; plain is measured before and after ours.
-Metrics are those that MLflow has when the last trial is told, a second.
+Metrics a second are all of the sweep's by the time from its first trial to the end of the launch, when MLflow has them.
 
 With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: resident memory from the
 100th completed trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel
@@ -34,7 +34,7 @@ from _report import machine
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep
 from sweeps.clusters.connection import QUIET_RAY
-from sweeps.cohorts.cohort import CohortSpec, CohortTrainable
+from sweeps.cohorts.cohort import CohortTrainable
 from sweeps.progress import Status
 from sweeps.tracking.mlflow_store import client, create_database
 
@@ -64,8 +64,8 @@ class Instant(CohortTrainable):
     """Reports at once, as often as the sweep asks for."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._spec, self._report = CohortSpec.from_dict(new_config["cohort"]), 0
-        return True
+        self._report = 0
+        return super().reset_config(new_config)
 
     def step(self) -> dict[str, Any]:
         self._report += 1
@@ -121,14 +121,11 @@ def plain(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
 
 
 class Watch:
-    """Memory of this process by completed trials, and how many metrics MLflow had at the last one."""
+    """Memory of this process by completed trials."""
 
-    def __init__(self, mlflow_uri: str) -> None:
+    def __init__(self) -> None:
         self.rss_mb: dict[int, float] = {}
-        self.metrics = 0
         self.main_thread_s = 0.0  # CPU time of the thread that asks, tells and runs Ray Tune
-        self.ended = 0.0
-        self._engine = sqlalchemy.create_engine(mlflow_uri)
 
     @contextmanager
     def __call__(self, status: Callable[[], Status]) -> Iterator[None]:
@@ -140,9 +137,6 @@ class Watch:
         self.main_thread_s = time.thread_time() - used
         over.set()
         thread.join()
-        self.ended = time.time()
-        with self._engine.connect() as connection:
-            self.metrics = connection.execute(sqlalchemy.text("SELECT count(*) FROM metrics")).scalar_one()
 
     def _look(self, status: Callable[[], Status], over: threading.Event) -> None:
         process = psutil.Process()
@@ -155,14 +149,17 @@ class Watch:
 
 
 def ours(spec: SweepSpec, store: Store) -> tuple[float, float, Watch, Any]:
-    watch = Watch(store.mlflow_uri)
+    watch = Watch()
     summary = launch(spec, store, watch=watch, trainable=Instant)
+    ended = time.time()
     assert (summary.complete, summary.unwritten) == (spec.trials, 0), summary
     trials = open_sweep(spec.name, store).trials()
     begin = trials["ended"].min()
     seconds = (trials["ended"].max() - begin).total_seconds()
-    told_s = watch.ended - (begin if begin.tzinfo else begin.tz_localize(LOCAL)).timestamp()
-    return (trials["started"] > begin).sum() / seconds, watch.metrics / told_s, watch, summary
+    written_s = ended - (begin if begin.tzinfo else begin.tz_localize(LOCAL)).timestamp()
+    with sqlalchemy.create_engine(store.mlflow_uri).connect() as connection:
+        metrics = connection.execute(sqlalchemy.text("SELECT count(*) FROM metrics")).scalar_one()
+    return (trials["started"] > begin).sum() / seconds, metrics / written_s, watch, summary
 
 
 def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None) -> Found:

@@ -28,8 +28,8 @@ from sweeps.tracking.runs import TOTALS, sweep_key
 # Seconds of CPU time of the driver; a disk's or a database's answers are waited for on top
 SUGGESTING_S = {"tpe": (10e-3, 15e-6), "random": (0.0, 0.0), "nsga2": (0.0, 0.0)}  # a trial; more a trial there is
 WRITING_S = {"journal": 2.4e-3, "sqlite": 13e-3, "postgresql": 16e-3}  # a trial's events; benchmarks/study.py
-PLACING_S = 0.02  # a cohort, in Ray Tune; benchmarks/driver.py
-REPORT_S = 0.017  # a cohort's report, in Ray Tune and the spool; benchmarks/driver.py
+PLACING_S = 0.013  # a cohort, in Ray Tune; benchmarks/driver.py
+REPORT_S = 0.0085  # a cohort's report, in Ray Tune and the spool; benchmarks/driver.py
 METRIC_S, RUN_S = 1.1e-4, 0.035  # written to MLflow, and a run made and ended; benchmarks/tracking.py
 # Of workers
 START_S = 12.0  # until the first cohort trains; benchmarks/workers.py
