@@ -1,3 +1,5 @@
+from random import Random
+
 import igraph
 import networkx as nx
 import numpy as np
@@ -19,12 +21,19 @@ def random_graph(seed: int, *, loops: bool = False) -> Edges:
 
 
 RANDOM = [edges for seed in range(100) if len(edges := random_graph(seed))]
+LARGER = [edges for edges in RANDOM if edges.n >= 8]  # on a path of 4 nodes igraph's ARPACK does not always converge
 
 
 def in_igraph(edges: Edges) -> igraph.Graph:
     graph = igraph.Graph(edges.n, np.stack([edges.one, edges.other], 1).tolist())
     graph.es["weight"] = edges.weight.tolist()
     return graph
+
+
+def igraph_s_q(edges: Edges) -> float:
+    """Modularity by Newman's leading eigenvector in igraph, which draws ARPACK's first vector at random."""
+    igraph.set_random_number_generator(Random(0))
+    return in_igraph(edges).community_leading_eigenvector(weights="weight").modularity
 
 
 def q_of(edges: Edges, *, fine_tuned: bool) -> float:
@@ -45,9 +54,8 @@ def test_karate_club_has_the_published_modularity():
 
 
 def test_q_is_never_below_igraph_s_which_does_not_tune():
-    for edges in RANDOM:
-        theirs = in_igraph(edges).community_leading_eigenvector(weights="weight").modularity
-        assert edges.modularity(newman_partition(edges)) >= theirs - 1e-9
+    for edges in LARGER:
+        assert edges.modularity(newman_partition(edges)) >= igraph_s_q(edges) - 1e-9
 
 
 def test_tuning_gains_on_most_graphs_and_never_loses():
@@ -58,9 +66,9 @@ def test_tuning_gains_on_most_graphs_and_never_loses():
 
 
 def test_where_tuning_moves_nothing_the_partition_is_igraph_s():
-    same = [edges for edges in RANDOM if abs(q_of(edges, fine_tuned=True) - q_of(edges, fine_tuned=False)) < 1e-12]
+    same = [edges for edges in LARGER if abs(q_of(edges, fine_tuned=True) - q_of(edges, fine_tuned=False)) < 1e-12]
     assert len(same) > 5
-    theirs = [in_igraph(edges).community_leading_eigenvector(weights="weight").modularity for edges in same]
+    theirs = [igraph_s_q(edges) for edges in same]
     ours = [edges.modularity(newman_partition(edges)) for edges in same]
     agreeing = np.isclose(ours, theirs, atol=1e-9)
     assert agreeing.mean() > 0.8  # igraph leaves some groups whole that gain a little from a division
