@@ -34,7 +34,7 @@ from _report import machine
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep
 from sweeps.clusters.connection import QUIET_RAY
-from sweeps.cohorts.cohort import CohortTrainable
+from sweeps.cohorts.trainable import CohortTrainable
 from sweeps.progress import Status
 from sweeps.tracking.mlflow_store import client, create_database
 

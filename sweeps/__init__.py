@@ -7,12 +7,13 @@ if TYPE_CHECKING:
     from bimt_core import METRICS
     from sweeps.client.service import SweepService
     from sweeps.client.submission import Launched
-    from sweeps.driver import Summary, launch
+    from sweeps.driver import launch
     from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
     from sweeps.results import Sweep, list_sweeps, open_sweep
     from sweeps.specs.files import read_spec, read_specs
     from sweeps.specs.spec import SweepSpec, parse_spec
     from sweeps.store import Store
+    from sweeps.summary import Summary
     from sweeps.trained_network import TrainedNetwork
 
 _HOME = {
@@ -22,7 +23,7 @@ _HOME = {
     "Launched": "sweeps.client.submission",
     "Store": "sweeps.store",
     "StoreError": "sweeps.errors",
-    "Summary": "sweeps.driver",
+    "Summary": "sweeps.summary",
     "Sweep": "sweeps.results",
     "SweepError": "sweeps.errors",
     "SweepService": "sweeps.client.service",

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from sweeps.closing import draw_front, mark_front, record_report
@@ -19,64 +18,20 @@ from sweeps.clusters.offer import Offer, several_machines
 from sweeps.clusters.share import shared
 from sweeps.cohorts.checkpoint import forget, left_in
 from sweeps.cohorts.checkpoint_place import check_checkpoints
-from sweeps.cohorts.cohort import CohortTrainable, KeepLast
+from sweeps.cohorts.trainable import CohortTrainable, KeepLast
 from sweeps.errors import BadInputError
-from sweeps.ledger.ledger import Ledger, TrialRecord
+from sweeps.ledger.ledger import Ledger
 from sweeps.progress import Watcher
 from sweeps.search import CohortSearch
 from sweeps.specs.spec import SweepSpec
 from sweeps.store import Store, below
+from sweeps.summary import Summary
 from sweeps.tracking import runs
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 COHORT = "cohort_"  # begins the names of folders
 NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a launch ended.
-
-    Args:
-        name: The sweep.
-        complete: Trials with figures, earlier launches included.
-        wanted: Trials asked for.
-        failed: Trials that failed in this launch.
-        network_steps: Optimiser steps x networks trained in this launch.
-        wall_s: Seconds from the start of Ray to the end of its last cohort; 0 if nothing was left to do.
-        workers: Cohorts at once.
-        worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
-            waiting"; empty if nothing was left to do.
-        front: The Pareto front.
-        report_s: Seconds that making the picture book took, which is written to MLflow as `report.html`.
-        report_mb: Its size in megabytes; 0 if it could not be made.
-        report_problem: Why it could not be made, if so.
-        unwritten: Records that MLflow does not have; the next launch writes them.
-        tracking_problem: Why.
-        checkpoints_problem: Why some checkpoints could not be kept, or why those that nobody needs any more are still
-            there.
-        gave_up: Whether the launch ended because too many trials failed.
-        stopped: Whether somebody stopped it.
-    """
-
-    name: str
-    complete: int
-    wanted: int
-    failed: int
-    network_steps: int
-    wall_s: float
-    workers: int
-    worker_time: dict[str, float]
-    front: tuple[TrialRecord, ...]
-    report_s: float
-    report_mb: float
-    report_problem: str | None
-    unwritten: int
-    tracking_problem: str | None
-    checkpoints_problem: str | None
-    gave_up: bool
-    stopped: bool
 
 
 def launch(

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.client.submission import Launched
-    from sweeps.driver import Summary
     from sweeps.plan import Plan
     from sweeps.specs.spec import SweepSpec
     from sweeps.store import Store
+    from sweeps.summary import Summary
 
 PIPE_COLUMNS = 140  # where there is no terminal to ask
 out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)

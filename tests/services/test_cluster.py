@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 
 from bimt_core.population import from_bytes
 from sweeps import Store, Summary, launch, open_sweep
-from sweeps.cohorts.cohort import CohortTrainable
+from sweeps.cohorts.trainable import CohortTrainable
 from sweeps.errors import StoreError
 from sweeps.pages.report import report
 from sweeps.specs.spec import SweepSpec, parse_spec

@@ -119,7 +119,8 @@ def compared(new_store, small_spec, tmp_path_factory):
 
 
 def _run_trials(ledger, tracker, attempts, failed=None):
-    from sweeps.cohorts.cohort import CohortSpec, Member, result_of, run_cohort  # loads ray
+    from sweeps.cohorts.cohort import CohortSpec, Member, run_cohort
+    from sweeps.cohorts.trainable import result_of  # loads ray
 
     spec = ledger.spec
     members = tuple(Member(attempt.number, attempt.params) for attempt in attempts)

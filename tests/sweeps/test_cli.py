@@ -11,11 +11,11 @@ from bimt_core import METRICS, TASKS, load_population
 from sweeps import cli
 from sweeps.client.queue import INCOMPLETE
 from sweeps.client.submission import begun, own_version
-from sweeps.driver import Summary
 from sweeps.ledger.ledger import Ledger
 from sweeps.specs.files import preset_names, preset_path, read_spec, read_specs
 from sweeps.specs.spec import parse_spec
 from sweeps.store import Store
+from sweeps.summary import Summary
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from sweeps import BadInputError, Store, SweepSpec, closing, launch, open_sweep,
 from sweeps import driver as driver_module
 from sweeps.clusters.connection import QUIET_RAY
 from sweeps.cohorts.checkpoint import forget, left_in
-from sweeps.cohorts.cohort import CohortTrainable
 from sweeps.cohorts.pictures import spread
+from sweeps.cohorts.trainable import CohortTrainable
 from sweeps.progress import Status
 
 

@@ -18,16 +18,14 @@ from bimt_core.networks import to_dict
 from sweeps.cohorts.checkpoint import Left, read_checkpoint, write_checkpoint
 from sweeps.cohorts.cohort import (
     CohortSpec,
-    CohortTrainable,
-    KeepLast,
     Member,
     failure,
     report_steps,
-    result_of,
     run_cohort,
 )
 from sweeps.cohorts.history import from_safetensors
 from sweeps.cohorts.pictures import best_and_median
+from sweeps.cohorts.trainable import CohortTrainable, KeepLast, result_of
 from sweeps.specs.recipe import recipe
 
 QUICK = {"steps": 40, "relocate_every": 15, "hidden_width": 6}
