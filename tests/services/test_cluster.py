@@ -27,7 +27,8 @@ from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Record
 from sweeps.tracking.tracker import Tracker
 
-from .parts import S3, Env, Head, files_in, free_port, ray_cluster, secrets_in, until
+from .parts import S3, Env, Head, files_in, free_port, secrets_in, until
+from .ray_clusters import ray_cluster
 
 WRONG = "a-wrong-password"
 SPACE = {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}}
