@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from sweeps.tracking import spool_writer
 from sweeps.tracking.mlflow_store import KEY_TAG, client
 from sweeps.tracking.run_writer import NOTE_TAG, PARENT_TAG, Target
 from sweeps.tracking.spool import Record, Spool
@@ -37,6 +38,13 @@ TRIAL = Record(
     image="diagrams/best.png",
     files={"config.yaml": b"a: 1\n", "diagrams/best.png": png("red"), "deep/er/weights.bin": b"\x00\xff" * 50},
 )
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    """A writer that hardly rests."""
+    monkeypatch.setattr(spool_writer, "PAUSE_S", 0.2)
+    monkeypatch.setattr(spool_writer, "MAX_PAUSE_S", 0.2)
 
 
 @pytest.fixture
@@ -88,7 +96,7 @@ def content_of(place, run, path):
     return Path(mlflow_of(place).download_artifacts(run.info.run_id, path)).read_bytes()
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
