@@ -6,9 +6,9 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sweeps.closing import draw_front, mark_front, record_report
@@ -70,139 +70,162 @@ def launch(
             artifacts = None if store.tracking_uri else str(store.artifacts)
             target = Target(store.mlflow_uri, spec.name, artifacts, runs.sweep_note(spec))
             tracker = Tracker(target, store.work(spec.name) / "spool", own_process=True)
+            others = nullcontext(lambda: workers) if offer is None else shared(spec.name, room, workers)
             gc.freeze()  # what is there already; looking through it for garbage is a tenth of drawing the front
             try:
-                return _run(spec, store, ledger, tracker, workers, room, watch, trainable, alone=offer is None)
+                tracker.record(runs.sweep_started(spec, ledger.sweep_id))
+                _interrupt_running(ledger, tracker, "its driver died")
+                left = left_in(store.checkpoints_of(spec.name))
+                search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers), left=left)
+                return _Launch(store, ledger, tracker, search, workers, trainable).run(watch, others)
             finally:
                 gc.unfreeze()
                 tracker.close(NO_ANSWER_PATIENCE_S)
 
 
-def _run(
-    spec: SweepSpec,
-    store: Store,
-    ledger: Ledger,
-    tracker: Tracker,
-    workers: int,
-    room: int,
-    watch: Watcher,
-    trainable: type[CohortTrainable],
-    *,
-    alone: bool,
-) -> Summary:
-    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
-    _interrupt_running(ledger, tracker, "its driver died")
-    left = left_in(store.checkpoints_of(spec.name))
-    search = CohortSearch(ledger, tracker, compiled=compiles(spec, workers), left=left)
-    wall_s, stopped, before = 0.0, False, search.status().complete
-    try:
-        if ledger.count("COMPLETE") < spec.trials:
-            started = time.monotonic()
-            others = nullcontext(lambda: workers) if alone else shared(spec.name, room, workers)
-            with watch(search.status), ray_here(), others as search.share:
-                try:
-                    if spec.cohort_size == "auto":
-                        search.cohort_size = measured_cohort_size(spec, workers)
-                    stopped = _search(spec, store, search, workers, trainable)
-                    if not stopped:
-                        drawn_s = draw_front(ledger, tracker, search.histories)
-                        search.clock.add([("drawing", workers * drawn_s)])  # meanwhile all workers wait
-                finally:
-                    wall_s = time.monotonic() - started
-    finally:
-        _interrupt_running(ledger, tracker, "the sweep was stopped")
-        status = search.status()
-        worker_time = _shares(search.clock.seconds, workers * wall_s)
-        complete = status.complete >= spec.trials
-        mark_front(ledger, tracker, search.marked)
-        did = {"trials": status.complete - before, "network_steps": status.network_steps}
-        totals = did | {"wall_s": wall_s, "workers": workers} if wall_s else {}
-        tracker.record(
-            runs.sweep_ended(spec, ledger.sweep_id, list(status.front), worker_time, totals, complete=complete)
-        )
-    checkpoints_problem = f"some could not be kept: {search.unsaved}" if search.unsaved else None
-    if complete:
-        checkpoints_problem = _forgotten(store.checkpoints_of(spec.name)) or checkpoints_problem
-    began = time.monotonic()
-    report_mb, report_problem = record_report(ledger, store, tracker, search.sketches)
-    report_s = time.monotonic() - began
-    unwritten = tracker.close(NO_ANSWER_PATIENCE_S)
-    return Summary(
-        name=spec.name,
-        complete=status.complete,
-        wanted=spec.trials,
-        failed=status.failed,
-        network_steps=status.network_steps,
-        wall_s=wall_s,
-        workers=workers,
-        worker_time=worker_time,
-        front=status.front,
-        report_s=report_s,
-        report_mb=report_mb,
-        report_problem=report_problem,
-        unwritten=unwritten,
-        tracking_problem=tracker.problem,
-        checkpoints_problem=checkpoints_problem,
-        gave_up=search.gave_up and not complete,
-        stopped=stopped,
-    )
+class _Launch:
+    """One launch of a sweep; nothing else runs the sweep meanwhile.
 
+    Args:
+        store: Where the sweep is kept.
+        ledger: Its study.
+        tracker: Where runs are recorded.
+        search: What Ray Tune asks for cohorts.
+        workers: Cohorts at once.
+        trainable: What trains a cohort.
+    """
 
-def _search(
-    spec: SweepSpec, store: Store, search: CohortSearch, workers: int, trainable: type[CohortTrainable]
-) -> bool:
-    """Runs Ray Tune, again where it ended only to give workers to other sweeps; returns whether somebody stopped it."""
-    ends = math.inf if spec.time_budget_s is None else time.monotonic() + spec.time_budget_s
-    while (left_s := ends - time.monotonic()) > 0:
-        _fit(spec, store, search, workers, trainable, None if left_s == math.inf else left_s)
-        if not search.goes_on():
-            break
-    return search.status().running > 0 and time.monotonic() < ends
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        tracker: Tracker,
+        search: CohortSearch,
+        workers: int,
+        trainable: type[CohortTrainable],
+    ) -> None:
+        self._store, self._ledger, self._tracker, self._search = store, ledger, tracker, search
+        self._spec, self._workers, self._trainable = ledger.spec, workers, trainable
+        self._wall_s, self._stopped = 0.0, False
 
+    def run(self, watch: Watcher, others: AbstractContextManager[Callable[[], int]]) -> Summary:
+        """Trains what is missing, and tells how the sweep stands."""
+        before = self._search.status().complete
+        try:
+            if before < self._spec.trials:
+                self._train(watch, others)
+        finally:
+            self._close_runs(before)
+        return self._summary()
 
-def _fit(
-    spec: SweepSpec,
-    store: Store,
-    search: CohortSearch,
-    workers: int,
-    trainable: type[CohortTrainable],
-    time_budget_s: float | None,
-) -> None:
-    from ray import tune
+    def _train(self, watch: Watcher, others: AbstractContextManager[Callable[[], int]]) -> None:
+        """Trains trials until there are enough, then draws the front's pictures."""
+        started = time.monotonic()
+        with watch(self._search.status), ray_here(), others as self._search.share:
+            try:
+                if self._spec.cohort_size == "auto":
+                    self._search.cohort_size = measured_cohort_size(self._spec, self._workers)
+                self._stopped = self._tune_until_done()
+                if not self._stopped:
+                    drawn_s = draw_front(self._ledger, self._tracker, self._search.histories)
+                    self._search.clock.add([("drawing", self._workers * drawn_s)])  # meanwhile all workers wait
+            finally:
+                self._wall_s = time.monotonic() - started
 
-    resources = {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
-    folder, name = store.checkpoints_of(spec.name), time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
-    background = ThreadPoolExecutor(1)  # what it fails to delete goes with the whole folder
+    def _tune_until_done(self) -> bool:
+        """Runs Ray Tune, again where it ended only to give workers to others; returns whether somebody stopped it."""
+        budget_s = self._spec.time_budget_s
+        ends = math.inf if budget_s is None else time.monotonic() + budget_s
+        while (left_s := ends - time.monotonic()) > 0:
+            self._tune(None if left_s == math.inf else left_s)
+            if not self._search.goes_on():
+                break
+        return self._search.status().running > 0 and time.monotonic() < ends
 
-    def drop(path: str) -> None:
-        background.submit(forget, below(folder, f"{name}/{path}"))
+    def _tune(self, time_budget_s: float | None) -> None:
+        from ray import tune
 
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
-        tune_config=tune.TuneConfig(
-            search_alg=search,
-            num_samples=-1,
-            max_concurrent_trials=workers,
-            reuse_actors=True,
-            time_budget_s=time_budget_s,
-            trial_name_creator=_cohort_name,
-            trial_dirname_creator=_cohort_name,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=folder,
-            failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=1 if spec.reports > 1 else 0,  # none to go on from before the last report
-                checkpoint_at_end=False,
+        spec, name = self._spec, time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
+        folder = self._store.checkpoints_of(spec.name)
+        background = ThreadPoolExecutor(1)  # what it fails to delete goes with the whole folder
+
+        def drop(path: str) -> None:
+            background.submit(forget, below(folder, f"{name}/{path}"))
+
+        tuner = tune.Tuner(
+            tune.with_resources(self._trainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=self._search,
+                num_samples=-1,
+                max_concurrent_trials=self._workers,
+                reuse_actors=True,
+                time_budget_s=time_budget_s,
+                trial_name_creator=_cohort_name,
+                trial_dirname_creator=_cohort_name,
             ),
-            callbacks=[KeepLast(drop)],
-            verbose=0,
-        ),
-    )
-    with background, _stopped_by_sigterm():
-        search.forget = lambda cohort: drop(COHORT + cohort)
-        tuner.fit()
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=folder,
+                failure_config=tune.FailureConfig(max_failures=1),
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_frequency=1 if spec.reports > 1 else 0,  # none to go on from before the last report
+                    checkpoint_at_end=False,
+                ),
+                callbacks=[KeepLast(drop)],
+                verbose=0,
+            ),
+        )
+        with background, _stopped_by_sigterm():
+            self._search.forget = lambda cohort: drop(COHORT + cohort)
+            tuner.fit()
+
+    def _close_runs(self, before: int) -> None:
+        """Ends what still runs, marks the front, and records how the sweep stands; also where training raised."""
+        _interrupt_running(self._ledger, self._tracker, "the sweep was stopped")
+        mark_front(self._ledger, self._tracker, self._search.marked)
+        status = self._search.status()
+        did = {"trials": status.complete - before, "network_steps": status.network_steps}
+        totals = did | {"wall_s": self._wall_s, "workers": self._workers} if self._wall_s else {}
+        front, complete = list(status.front), status.complete >= self._spec.trials
+        self._tracker.record(
+            runs.sweep_ended(self._spec, self._ledger.sweep_id, front, self._worker_time(), totals, complete=complete)
+        )
+
+    def _summary(self) -> Summary:
+        """Makes the report, forgets checkpoints that nobody needs, and waits for what MLflow has not yet."""
+        search, status = self._search, self._search.status()
+        checkpoints_problem = f"some could not be kept: {search.unsaved}" if search.unsaved else None
+        if status.complete >= self._spec.trials:
+            checkpoints_problem = _forgotten(self._store.checkpoints_of(self._spec.name)) or checkpoints_problem
+        began = time.monotonic()
+        report_mb, report_problem = record_report(self._ledger, self._store, self._tracker, search.sketches)
+        report_s = time.monotonic() - began
+        return Summary(
+            name=self._spec.name,
+            complete=status.complete,
+            wanted=self._spec.trials,
+            failed=status.failed,
+            network_steps=status.network_steps,
+            wall_s=self._wall_s,
+            workers=self._workers,
+            worker_time=self._worker_time(),
+            front=status.front,
+            report_s=report_s,
+            report_mb=report_mb,
+            report_problem=report_problem,
+            unwritten=self._tracker.close(NO_ANSWER_PATIENCE_S),
+            tracking_problem=self._tracker.problem,
+            checkpoints_problem=checkpoints_problem,
+            gave_up=search.gave_up and not status.complete,
+            stopped=self._stopped,
+        )
+
+    def _worker_time(self) -> dict[str, float]:
+        """Each kind of work's part of the workers' time, and the rest; nothing where no worker had any."""
+        if not (total := self._workers * self._wall_s):
+            return {}
+        shares = {name: spent / total for name, spent in self._search.clock.seconds.items()}
+        return shares | {"starting and waiting": 1.0 - sum(shares.values())}
 
 
 @contextmanager
@@ -249,11 +272,3 @@ def _forgotten(checkpoints: str) -> str | None:
     except OSError as error:
         return f"those in {checkpoints.partition('?')[0]} could not be deleted: {' '.join(str(error).split())}"
     return None
-
-
-def _shares(seconds: dict[str, float], total: float) -> dict[str, float]:
-    """Each kind of work's part of the workers' time, and the rest; nothing where no worker had any."""
-    if not total:
-        return {}
-    shares = {name: spent / total for name, spent in seconds.items()}
-    return shares | {"starting and waiting": 1.0 - sum(shares.values())}

@@ -6,11 +6,13 @@ import os
 import re
 import shlex
 import uuid
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -152,20 +154,10 @@ class Jobs:
         with self._told():
             return str(self._client.get_job_logs(name))
 
-    def follow(self, name: str) -> Iterator[str]:
-        """The same, piece by piece until the job ends. Not where an event loop runs already, as in a notebook."""
-        loop = asyncio.new_event_loop()
-        pieces = cast("AsyncGenerator[str]", self._client.tail_job_logs(name))
-        try:
-            while True:
-                with self._told():
-                    piece = loop.run_until_complete(anext(pieces, None))
-                if piece is None:
-                    return
-                yield piece
-        finally:
-            loop.run_until_complete(pieces.aclose())
-            loop.close()
+    def follow(self, name: str) -> Generator[str]:
+        """The same, piece by piece until the job ends."""
+        with self._told():
+            yield from _from_thread(cast("AsyncGenerator[str]", self._client.tail_job_logs(name)))
 
     def stop(self, name: str) -> None:
         """Sends a job's processes its RAY_JOB_STOP_SIGNAL, and SIGKILL after its RAY_JOB_STOP_WAIT_TIME_S."""
@@ -276,6 +268,30 @@ def _job(details: "JobDetails") -> Job:
         message=details.message or "",
         metadata=details.metadata or {},
     )
+
+
+def _from_thread(generator: AsyncGenerator[str]) -> Iterator[str]:
+    """What an asynchronous generator yields, run by a thread of its own: a notebook's runs an event loop already."""
+    pieces: SimpleQueue[str | None] = SimpleQueue()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+
+    async def put() -> None:
+        running.append((asyncio.get_running_loop(), cast("asyncio.Task[None]", asyncio.current_task())))
+        async with aclosing(generator):
+            async for piece in generator:
+                pieces.put(piece)
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(lambda: asyncio.run(put()))
+        done.add_done_callback(lambda _: pieces.put(None))
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+            done.result()
+        finally:
+            if not done.done():
+                for loop, task in running:
+                    loop.call_soon_threadsafe(task.cancel)
 
 
 def _reason(error: BaseException) -> str:

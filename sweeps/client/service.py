@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,8 +115,8 @@ class SweepService:
         """What a sweep's drivers printed, those of earlier launches too."""
         return self._jobs.log(self._sweep_job(name).name)
 
-    def follow(self, name: str) -> Iterator[str]:
-        """The same, piece by piece until the driver ends. In a notebook use `logs`."""
+    def follow(self, name: str) -> Generator[str]:
+        """The same, piece by piece until the driver ends."""
         return self._jobs.follow(self._sweep_job(name).name)
 
     def stop(self, name: str, now: bool = False) -> str:

@@ -1,5 +1,6 @@
 """Sweeps on a real Ray head with its Jobs API, token authentication and a queue of one, their studies in PostgreSQL."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -232,13 +233,20 @@ def test_sweeps_wait_for_each_other_run_and_are_pulled(
         "second": ("waiting", 1, None),
     }
 
+    # Whoever has seen enough of a log goes
+    with closing(service.follow("held")) as pieces:
+        assert "Sweep held" in next(pieces)
+
     # --now does not ask the driver
     code, out, _ = bimt("stop", "held", "--now", "--json")
     assert (code, json.loads(out)) == (0, [{"name": "held", "state": "killed"}])
     assert service.stop("held") == "killed"
 
     # The next one's turn
-    text = "".join(service.follow("second"))
+    async def in_a_notebook() -> str:
+        return "".join(service.follow("second"))
+
+    text = asyncio.run(in_a_notebook())
     assert "Sweep second has begun" in text
     assert "3 of 3 trials complete" in text
     until(lambda: service.status("second")["state"] == "complete", "the record of the job")
