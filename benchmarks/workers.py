@@ -3,9 +3,10 @@
 The sweep is independence as published, 20,000 steps, with 96 trials of 4 networks in cohorts of 8 trials, a core each,
 not compiled, so that both runs do the same work at the same speed. The time is that of `launch`'s summary, from an
 already running Ray to the end of the last cohort and of the front's pictures; the start of the workers' processes
-counts in both. The driver's part of a core is its own process's CPU time, the report included, over the whole time of
-the launch; MLflow's writer is a process of its own. A short sweep in the same store before makes what is made and
-loaded once. It takes 6 minutes.
+counts in both. With --pairs the two are repeated, in turns, so that a slow spell of the machine meets both; the ratio
+is then a mean with its 95 % interval. The driver's part of a core is its own process's CPU time, the report included,
+over the whole time of the launch; MLflow's writer is a process of its own. A short sweep in the same store before makes
+what is made and loaded once. A pair takes 6 minutes.
 """
 
 import argparse
@@ -15,9 +16,11 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import mean, stdev
 
 import psutil
 from _report import machine
+from scipy.stats import t
 
 from sweeps import Store, SweepSpec, launch, parse_spec
 from sweeps.clusters.connection import QUIET_RAY
@@ -79,6 +82,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--trials", type=int, default=96)
     parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--pairs", type=int, default=1)
     given = parser.parse_args()
     import ray
 
@@ -87,19 +91,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store.at(Path(folder))
         run(spec_of("warm", 2, 400, 2), store)
-        runs = [run(spec_of(f"with{n}", given.trials, given.steps, n), store) for n in (1, 2)]
+        pairs = []
+        for pair in range(given.pairs):
+            order = (1, 2) if pair % 2 == 0 else (2, 1)
+            runs = {n: run(spec_of(f"pair{pair}-{n}", given.trials, given.steps, n), store) for n in order}
+            pairs.append((runs[1], runs[2]))
+            if not given.json:
+                told(*pairs[-1])
     ray.shutdown()
-    ratio = runs[0].wall_s / runs[1].wall_s
+    ratios = [one.wall_s / two.wall_s for one, two in pairs]
+    half = t.ppf(0.975, len(ratios) - 1) * stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else None
     if given.json:
-        print(json.dumps({"machine": machine(), "ratio": ratio, "runs": [asdict(r) for r in runs]}, indent=2))
-        return
+        found = {"machine": machine(), "ratio": mean(ratios), "half_of_95_interval": half}
+        print(json.dumps(found | {"pairs": [[asdict(r) for r in pair] for pair in pairs]}, indent=2))
+    else:
+        print(f"ratio {mean(ratios):.2f}" + (f" ± {half:.2f} ({len(ratios)} pairs)" if half is not None else ""))
+
+
+def told(*runs: Run) -> None:
     for r in runs:
         parts = ", ".join(f"{name} {share:.0%}" for name, share in r.worker_time.items())
         print(
             f"{r.workers} worker{'s' * (r.workers > 1)}: {r.wall_s:.1f} s, {r.network_steps_per_s:,.0f} steps/s,"
-            f" driver {r.driver_cores:.0%} of a core; worker time: {parts}"
+            f" driver {r.driver_cores:.0%} of a core; worker time: {parts}",
+            flush=True,
         )
-    print(f"ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":
