@@ -73,6 +73,7 @@ class WriterProcess:
 
 def main() -> None:
     """The process: writes until it is told to end, or its driver is gone."""
+    os.nice(10)  # training has the cores first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then says what to do
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     orders = io.FileIO(sys.stdin.fileno(), closefd=False)  # select would not see what a buffer holds

@@ -46,11 +46,13 @@ def until(condition, seconds=60.0):
 def test_records_become_runs_and_the_process_ends(place):
     tracker = Tracker(target_of(place), spool_of(place), own_process=True)
     writer = [p for p in psutil.Process().children() if "sweeps.tracking.writer_process" in p.cmdline()]
+    assert len(writer) == 1
+    behind = min(psutil.Process().nice() + 10, 19)
+    until(lambda: writer[0].nice() == behind)  # training has the cores first
     for record in RECORDS:
         tracker.record(record)
     assert (tracker.close(), tracker.problem) == (0, None)
     assert keys_in(place) == ["id", "id/1"]
-    assert len(writer) == 1
     assert not writer[0].is_running()
     assert tracker.close() == 0
 
