@@ -14,7 +14,7 @@ STORAGES = ("journal", "sqlite", "postgres")
 STEPS = 100
 
 
-def spec_of(trials: int, cohort_size: int, reports: int, sampler: str) -> SweepSpec:
+def spec_of(trials: int, cohort_size: int, evaluations: int, sampler: str) -> SweepSpec:
     return parse_spec(
         {
             "name": "instant",
@@ -33,7 +33,7 @@ def spec_of(trials: int, cohort_size: int, reports: int, sampler: str) -> SweepS
             "constraints": ["score >= 0.9"],
             "trials": trials,
             "cohort_size": cohort_size,
-            "reports": reports,
+            "evaluations": evaluations,
             "sampler": sampler,
         }
     )

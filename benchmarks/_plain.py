@@ -25,7 +25,7 @@ class Network(nn.Module):
         assert isinstance(mlp, MLP)
         first, *rest = mlp.widths
         self.folds, self.mean = mlp.folds, mlp.reduction == "mean"
-        self.weight_factor, self.layer_distance = task.knobs.weight_factor, task.knobs.layer_distance
+        self.weight_factor, self.layer_distance = task.per_network.weight_factor, task.per_network.layer_distance
         widths = pairwise([first * self.folds, *rest])
         self.layers = nn.ModuleList(nn.Linear(n_in, n_out, dtype=task.dtype) for n_in, n_out in widths)
         self.embedding = None
@@ -95,13 +95,13 @@ class Network(nn.Module):
 
 def steps(network: Network, task: Task, n: int) -> Iterator[None]:
     """Trains it: AdamW, the connection cost through automatic differentiation, the test loss at every step."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=task.knobs.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=task.per_network.learning_rate, weight_decay=0.0)
     loss_of: Callable[..., Tensor] = mse_loss if task.loss_name == "mse" else cross_entropy
     for _ in range(n):
         optimizer.zero_grad()
         with torch.no_grad():
             loss_of(network(task.test_inputs), task.test_targets).item()
-        loss = loss_of(network(task.inputs), task.targets) + task.knobs.cost_weight * network.cost()
+        loss = loss_of(network(task.inputs), task.targets) + task.per_network.cost_weight * network.cost()
         loss.backward()
         optimizer.step()
         yield
@@ -115,7 +115,7 @@ def relocate(network: Network, task: Task) -> None:
     mlp = task.network
     assert isinstance(mlp, MLP)
     for row, n in enumerate(mlp.widths):
-        for one in network.scores(row).argsort(descending=True, stable=True)[: task.schedule.relocate_top_k].tolist():
+        for one in network.scores(row).argsort(descending=True, stable=True)[: task.shared.relocate_top_k].tolist():
             costs = []
             for other in range(n):
                 network.exchange(row, one, other)

@@ -33,10 +33,10 @@ from _report import machine
 
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep
-from sweeps.clusters.connection import QUIET_RAY
-from sweeps.cohorts.trainable import CohortTrainable
-from sweeps.progress import Status
-from sweeps.tracking.mlflow_store import client, create_database
+from sweeps.cli.progress import Status
+from sweeps.cluster.connection import QUIET_RAY
+from sweeps.run.trainable import CohortTrainable
+from sweeps.tracking.reading import create_client, create_database
 
 FROM = 100  # trial at which memory is first looked at: caches are full, libraries are loaded
 PICTURES: dict[str, bytes] = {}  # files of every trial
@@ -71,14 +71,14 @@ class Instant(CohortTrainable):
         self._report += 1
         members = self._spec.members
         return {
-            "step": STEPS * self._report // self._spec.reports,
+            "step": STEPS * self._report // self._spec.evaluations,
             "figures": [figures_of(m.number, dict(m.params)) for m in members],
             "failures": [],
-            "files": [(m.number, PICTURES) for m in members] if self._report == self._spec.reports else [],
+            "files": [(m.number, PICTURES) for m in members] if self._report == self._spec.evaluations else [],
             "seconds": [("training", 0.0), ("measuring", 0.0), ("drawing", 0.0)],
             "host": "here",
             "device": "cpu",
-            "done": self._report == self._spec.reports,
+            "done": self._report == self._spec.evaluations,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -90,14 +90,14 @@ class Instant(CohortTrainable):
 
 def pictures() -> dict[str, bytes]:
     """A trial's files as real sweeps have them, all of one network that was not trained."""
-    from bimt_core import initialise, task
-    from sweeps.cohorts.history import Moment
-    from sweeps.cohorts.pictures import pictures as drawn
+    from bimt_core import initialise, load_task
+    from sweeps.worker.artifacts import draw_trial as drawn
+    from sweeps.worker.history import HistoryEntry
 
-    t = task("two_moons")
+    t = load_task("two_moons")
     population = initialise(t.network, range(4), dtype=t.dtype)
     best = {"score": [1.0] * 4} | {name: [1.0] * 4 for name in METRICS}
-    return drawn(population, t, best, [0, 1, 2, 3], [Moment(0, population), Moment(STEPS, population)])
+    return drawn(population, t, best, [0, 1, 2, 3], [HistoryEntry(0, population), HistoryEntry(STEPS, population)])
 
 
 def plain(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
@@ -166,10 +166,10 @@ def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None)
     with tempfile.TemporaryDirectory() as name, databases(storage, Path(name)) as new:
         folder = keep or Path(name)
         tracking = new("tracking") if storage == "postgres" else None
-        store = Store.at(folder / "store", storage=new("study"), tracking_uri=tracking)
+        store = Store.resolve(folder / "store", storage=new("study"), tracking_uri=tracking)
         store.prepare(spec.name)
         create_database(store.mlflow_uri)
-        client(store.mlflow_uri).search_experiments()  # makes the tables of another database
+        create_client(store.mlflow_uri).search_experiments()  # makes the tables of another database
         here = Path.cwd()
         os.chdir(folder)  # where MLflow puts the artifacts of a database without a server
 
@@ -220,7 +220,7 @@ def main() -> None:
 
     os.environ.update(QUIET_RAY)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
-    spec = spec_of(given.trials, given.cohort_size, given.reports, given.sampler)
+    spec = spec_of(given.trials, given.cohort_size, given.evaluations, given.sampler)
     rows = []
     for storage in given.storages:
         rows.append(measured(storage, spec, not given.without_plain, given.keep and given.keep.absolute()))

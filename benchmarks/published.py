@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from bimt_core import Schedule, Task, initialise, measure, start, task, train
+from bimt_core import SharedHyperparameters, Task, initialise, load_task, measure, start, train
 
 TASKS = ("independence", "feature_sharing", "compositionality", "two_moons")
 SEEDS = 16
@@ -20,17 +20,17 @@ def main() -> None:
     print("| task | run | " + " | ".join(SHOWN) + " |")
     print("|---" * (len(SHOWN) + 2) + "|")
     for name in TASKS:
-        t = task(name)
-        ours = replace(t.schedule, relocation="assignment", move_moments=True)
-        report(name, "published seed, greedy", t, t.schedule, [t.model_seed])
-        report(name, f"{SEEDS} seeds, greedy as published", t, t.schedule, range(SEEDS))
+        t = load_task(name)
+        ours = replace(t.shared, relocation="assignment", move_moments=True)
+        report(name, "published seed, greedy", t, t.shared, [t.model_seed])
+        report(name, f"{SEEDS} seeds, greedy as published", t, t.shared, range(SEEDS))
         report(name, f"{SEEDS} seeds, assignment, moments moved", t, ours, range(SEEDS))
 
 
-def report(name: str, run: str, t: Task, schedule: Schedule, seeds: Sequence[int]) -> None:
+def report(name: str, run: str, t: Task, shared: SharedHyperparameters, seeds: Sequence[int]) -> None:
     """Prints mean and standard error over the seeds."""
     population = initialise(t.network, seeds, dtype=t.dtype)
-    (last,) = train(start(population), t, [t.knobs] * len(seeds), schedule, [schedule.steps])
+    (last,) = train(start(population), t, [t.per_network] * len(seeds), shared, [shared.steps])
     figures = measure(last.population, t)
     cells = []
     for metric in SHOWN:

@@ -15,7 +15,7 @@ from _report import Row, report, seconds
 
 from bimt_core.population import Population, initialise
 from bimt_core.relocate import Method, relocate
-from bimt_core.tasks import Task, task
+from bimt_core.tasks import Task, load_task
 
 CASES = ("independence", "two_moons", "modular_addition", "permutation_s4")
 METHODS: tuple[Method, ...] = ("greedy", "assignment")
@@ -24,7 +24,7 @@ REPEATS = 3
 
 
 def ours(population: Population, method: Method, top_k: int) -> Population:
-    return population.arranged(relocate(population.network.wiring, population.flat, method, top_k=top_k))
+    return population.rearrange(relocate(population.network.wiring, population.flat, method, top_k=top_k))
 
 
 def check(t: Task) -> None:
@@ -33,16 +33,16 @@ def check(t: Task) -> None:
     population = initialise(t.network, [t.model_seed], dtype=torch.float64)
     network = Network(t, population)
     plain_relocate(network, t)
-    found = ours(population, "greedy", t.schedule.relocate_top_k).tensors
+    found = ours(population, "greedy", t.shared.relocate_top_k).tensors
     for number, layer in enumerate(network.layers):
         assert torch.equal(layer.weight, found[f"weight{number}"][0]), f"{t.name}: other arrangements"
 
 
 def rows() -> Iterator[Row]:
     for name in CASES:
-        t = task(name)
+        t = load_task(name)
         check(t)
-        top_k = t.schedule.relocate_top_k
+        top_k = t.shared.relocate_top_k
         population = initialise(t.network, range(NETWORKS), dtype=t.dtype)
         contenders = [lambda t=t, p=population: plain_relocate(Network(t, p), t)]
         contenders += [lambda p=population, m=method, k=top_k: ours(p, m, k) for method in METHODS]

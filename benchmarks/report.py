@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from _report import machine
 
-from bimt_core import METRICS, initialise, sketch, task
-from sweeps.ledger.ledger import Ledger
-from sweeps.pages.report import report
-from sweeps.results import open_sweep
-from sweeps.specs.spec import SweepSpec, parse_spec
+from bimt_core import METRICS, initialise, load_task, render_sketch
+from sweeps.pages.report import render_report
+from sweeps.results.sweep import open_sweep
+from sweeps.spec.sweep import SweepSpec, parse_spec
 from sweeps.store import Store
-from sweeps.tracking import runs
+from sweeps.study.study import SweepStudy
+from sweeps.tracking import records
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
@@ -72,22 +72,24 @@ def figures_of(params: dict[str, Any], random: np.random.Generator) -> dict[str,
 def fill(store: Store, spec: SweepSpec) -> None:
     """Asks and tells all trials, as a driver would."""
     store.prepare(spec.name)
-    ledger, random = Ledger.launch(store, spec), np.random.default_rng(0)
-    tracker = Tracker(Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), store.work(spec.name) / "spool")
-    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
-    t = task(spec.task)
+    study, random = SweepStudy.launch(store, spec), np.random.default_rng(0)
+    tracker = Tracker(
+        Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), store.work_folder(spec.name) / "spool"
+    )
+    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
+    t = load_task(spec.task)
     for _ in range(spec.trials):
-        attempt = ledger.ask()
+        attempt = study.ask()
         assert attempt is not None
         figures = figures_of(attempt.params, random)
         network = initialise(t.network, [attempt.number], dtype=t.dtype)
         left = figures["active_weights"][0] / network.flat.numel()
         sparse = replace(network, flat=network.flat * (torch.rand(network.flat.shape) < left))
-        files = {"diagrams/sketch.svg": sketch(sparse, t).encode()}
-        tracker.record(runs.trial_started(spec, ledger.sweep_id, attempt))
+        files = {"diagrams/sketch.svg": render_sketch(sparse, t).encode()}
+        tracker.record(records.describe_trial_start(spec, study.sweep_id, attempt))
         result = {"step": 1, "host": "none", "device": "cpu"}
-        tracker.record(runs.trial_completed(spec, ledger.sweep_id, attempt.number, figures, result, files))
-        ledger.complete(attempt.number, *runs.summarise(figures))
+        tracker.record(records.describe_trial_end(spec, study.sweep_id, attempt.number, figures, result, files))
+        study.complete(attempt.number, *records.summarize_replicates(figures))
     assert tracker.close() == 0
 
 
@@ -125,10 +127,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        store, spec = Store.at(folder), spec_of(given.trials)
+        store, spec = Store.resolve(folder), spec_of(given.trials)
         fill(store, spec)
         begin = time.perf_counter()
-        html = report(open_sweep(spec.name, store))
+        html = render_report(open_sweep(spec.name, store))
         made = time.perf_counter() - begin
         page = given.output or Path(folder) / "report.html"
         page.write_text(html, encoding="utf-8")

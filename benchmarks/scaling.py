@@ -13,7 +13,7 @@ from _plain import Network
 from _plain import steps as plain_steps
 from _report import Row, report, seconds
 
-from bimt_core import MLP, Schedule, Task, initialise, relocate, start, task, train
+from bimt_core import MLP, SharedHyperparameters, Task, initialise, load_task, relocate, start, train
 from bimt_core.relocate import Method
 
 POPULATIONS = (1, 4, 16, 64, 256, 1024)
@@ -24,9 +24,9 @@ REPEATS = 3
 
 
 def trained(t: Task, networks: int, steps: int) -> Callable[[], object]:
-    begin, schedule = start(initialise(t.network, range(networks), dtype=t.dtype)), Schedule(steps=steps)
-    knobs = [t.knobs] * networks
-    return lambda: next(train(begin, t, knobs, schedule, {steps}, compiled=True))
+    begin, shared = start(initialise(t.network, range(networks), dtype=t.dtype)), SharedHyperparameters(steps=steps)
+    per_network = [t.per_network] * networks
+    return lambda: next(train(begin, t, per_network, shared, {steps}, compiled=True))
 
 
 def plain(t: Task, steps: int) -> None:
@@ -35,7 +35,7 @@ def plain(t: Task, steps: int) -> None:
 
 
 def populations(name: str) -> Iterator[Row]:
-    t = task(name)
+    t = load_task(name)
     lengths = [max(NETWORK_STEPS // n, 10) for n in POPULATIONS]
     contenders = [partial(plain, t, 200), *map(partial(trained, t), POPULATIONS, lengths)]
     seconds(contenders, 1)  # compiles
@@ -46,7 +46,7 @@ def populations(name: str) -> Iterator[Row]:
 
 
 def doublings(name: str) -> Iterator[Row]:
-    t = task(name)
+    t = load_task(name)
     cases = {"steps": ((64, 400), (64, 800)), "networks": ((64, 400), (128, 400))}
     for what, (once, twice) in cases.items():
         contenders = [trained(t, *once), trained(t, *twice)]

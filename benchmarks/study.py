@@ -18,9 +18,9 @@ from _made_up import STORAGES, databases, figures_of, spec_of
 from _report import machine
 
 from sweeps import Store
-from sweeps.ledger.ledger import FIGURES, Ledger
-from sweeps.ledger.sampling import distributions
-from sweeps.tracking import runs
+from sweeps.study.samplers import make_distributions
+from sweeps.study.study import FIGURES, SweepStudy
+from sweeps.tracking import records
 
 SAMPLERS = ("tpe", "random", "nsga2")
 
@@ -36,39 +36,39 @@ class Found:
     cpu_s_per_trial: float
 
 
-def filled(ledger: Ledger, trials: int) -> None:
+def filled(study: SweepStudy, trials: int) -> None:
     """Puts complete trials into a study that nobody has asked yet."""
-    random, searched = np.random.default_rng(0), distributions(ledger.spec)
+    random, searched = np.random.default_rng(0), make_distributions(study.spec)
     for number in range(trials):
         params = {name: float(random.uniform(d.low, d.high)) for name, d in searched.items()}
-        mean, stderr = runs.summarise(figures_of(number, params))
+        mean, stderr = records.summarize_replicates(figures_of(number, params))
         trial = optuna.create_trial(
             params=params,
             distributions=searched,
-            values=[mean[o.metric] for o in ledger.spec.objectives],
+            values=[mean[o.metric] for o in study.spec.objectives],
             user_attrs={FIGURES: {"mean": mean, "stderr": stderr}},
-            constraints={str(c): c.violation(mean[c.metric]) for c in ledger.spec.constraints},
+            constraints={str(c): c.violation(mean[c.metric]) for c in study.spec.constraints},
         )
-        ledger._study.add_trial(trial)
+        study._study.add_trial(trial)
 
 
-def told(ledger: Ledger) -> None:
-    attempt = ledger.ask()
+def told(study: SweepStudy) -> None:
+    attempt = study.ask()
     assert attempt is not None
-    ledger.complete(attempt.number, *runs.summarise(figures_of(attempt.number, attempt.params)))
+    study.complete(attempt.number, *records.summarize_replicates(figures_of(attempt.number, attempt.params)))
 
 
 def measured(storage: str, sampler: str, there: int, trials: int) -> Found:
     with tempfile.TemporaryDirectory() as name, databases(storage, Path(name)) as new:
-        store = Store.at(Path(name) / "store", storage=new("study"))
+        store = Store.resolve(Path(name) / "store", storage=new("study"))
         spec = spec_of(there + trials + 1, 8, 1, sampler)
         store.prepare(spec.name)
-        filled(Ledger.launch(store, spec), there)
-        ledger = Ledger.launch(store, spec)
-        told(ledger)  # reads what is there, once
+        filled(SweepStudy.launch(store, spec), there)
+        study = SweepStudy.launch(store, spec)
+        told(study)  # reads what is there, once
         begin, cpu = time.perf_counter(), time.process_time()
         for _ in range(trials):
-            told(ledger)
+            told(study)
         taken, used = time.perf_counter() - begin, time.process_time() - cpu
     return Found(storage, sampler, there, taken / trials, used / trials)
 

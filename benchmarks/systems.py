@@ -13,17 +13,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bimt_core import Population, Schedule, Task, initialise, measure, start, task, train
+from bimt_core import Population, SharedHyperparameters, Task, initialise, load_task, measure, start, train
 from bimt_core.modularity import ACTIVE
 
 SEEDS = {"permutation_s4": range(8), "in_context": range(8), "digits": range(8), "modular_addition": (4, 5)}
 SHOWN = ("test_loss", "score", "connection_cost", "active_weights", "modularity")
 
 
-def trained(t: Task, schedule: Schedule, seeds: Sequence[int], cost_weight: float, weight_factor: float) -> Population:
-    knobs = replace(t.knobs, cost_weight=cost_weight, weight_factor=weight_factor)
+def trained(
+    t: Task, shared: SharedHyperparameters, seeds: Sequence[int], cost_weight: float, weight_factor: float
+) -> Population:
+    per_network = replace(t.per_network, cost_weight=cost_weight, weight_factor=weight_factor)
     begin = start(initialise(t.network, seeds, dtype=t.dtype))
-    (last,) = train(begin, t, [knobs] * len(seeds), schedule, [schedule.steps])
+    (last,) = train(begin, t, [per_network] * len(seeds), shared, [shared.steps])
     return last.population
 
 
@@ -64,23 +66,23 @@ Extra = Callable[[Population, Task], str]
 def main(names: Sequence[str]) -> None:
     torch.set_num_threads(1)
     for name in names:
-        t = task(name)
-        published = (t.schedule, t.knobs.cost_weight, t.knobs.weight_factor)
-        ours = replace(t.schedule, relocation="assignment", move_moments=True)
-        still = replace(t.schedule, relocation="none")
-        runs: dict[str, tuple[Schedule, float, float]] = {"as published": published}
+        t = load_task(name)
+        published = (t.shared, t.per_network.cost_weight, t.per_network.weight_factor)
+        ours = replace(t.shared, relocation="assignment", move_moments=True)
+        still = replace(t.shared, relocation="none")
+        runs: dict[str, tuple[SharedHyperparameters, float, float]] = {"as published": published}
         if name == "digits":
             runs = {
                 "vanilla": (still, 0.0, 0.0),
-                "L1": (still, t.knobs.cost_weight, 0.0),
-                "BIMT, assignment": (ours, t.knobs.cost_weight, t.knobs.weight_factor),
+                "L1": (still, t.per_network.cost_weight, 0.0),
+                "BIMT, assignment": (ours, t.per_network.cost_weight, t.per_network.weight_factor),
             }
         extras: list[Extra] = [accuracies]
         extras += [active_embedding] if t.network.takes_tokens else []
         extras = [last_place] if name == "in_context" else extras
-        for run, (schedule, cost_weight, weight_factor) in runs.items():
+        for run, (shared, cost_weight, weight_factor) in runs.items():
             begin = time.perf_counter()
-            population = trained(t, schedule, SEEDS[name], cost_weight, weight_factor)
+            population = trained(t, shared, SEEDS[name], cost_weight, weight_factor)
             taken = time.perf_counter() - begin
             show(name, run, population, t, taken, "; ".join(extra(population, t) for extra in extras))
 

@@ -24,9 +24,9 @@ from _report import machine
 
 from bimt_core import METRICS
 from sweeps import parse_spec
-from sweeps.ledger.ledger import Attempt
-from sweeps.tracking import runs
-from sweeps.tracking.mlflow_store import client, create_database
+from sweeps.study.study import Attempt
+from sweeps.tracking import records
+from sweeps.tracking.reading import create_client, create_database
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
@@ -58,7 +58,7 @@ def uri_of(store: str, folder: Path) -> Iterator[str]:
     uri = server.get_uri().replace("/postgres?", "/mlflow?")
     try:
         if store == "postgres":
-            client(uri).search_experiments()  # makes the tables
+            create_client(uri).search_experiments()  # makes the tables
             yield uri
         else:
             with served(uri, folder) as address:
@@ -91,7 +91,7 @@ def served(uri: str, folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def measured(store: str, trials: int, reports: int) -> Found:
+def measured(store: str, trials: int, evaluations: int) -> Found:
     spec = parse_spec(
         {
             "name": "written",
@@ -99,7 +99,7 @@ def measured(store: str, trials: int, reports: int) -> Found:
             "search": {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}},
             "objectives": [{"metric": "score", "direction": "maximize"}],
             "trials": trials,
-            "reports": reports,
+            "evaluations": evaluations,
         }
     )
     figures = {name: [1.0, 2.0, 3.0, 4.0] for name in METRICS}
@@ -109,20 +109,20 @@ def measured(store: str, trials: int, reports: int) -> Found:
         artifacts = None if store == "server" else folder / "artifacts"
         tracker = Tracker(Target(uri, spec.name, artifacts and str(artifacts), ""), folder / "spool")
         begin = time.perf_counter()
-        tracker.record(runs.sweep_started(spec, "id"))
+        tracker.record(records.describe_sweep_start(spec, "id"))
         written = 1
         for number in range(trials):
-            tracker.record(runs.trial_started(spec, "id", Attempt(number, {"cost_weight": 1e-3}, 1)))
-            for report in range(1, reports):
-                tracker.record(runs.trial_reported("id", number, figures, report))
-            result = {"step": reports, "host": "here", "device": "cpu"}
-            tracker.record(runs.trial_completed(spec, "id", number, figures, result, {}))
-            written += 1 + reports
+            tracker.record(records.describe_trial_start(spec, "id", Attempt(number, {"cost_weight": 1e-3}, 1)))
+            for report in range(1, evaluations):
+                tracker.record(records.describe_evaluation("id", number, figures, report))
+            result = {"step": evaluations, "host": "here", "device": "cpu"}
+            tracker.record(records.describe_trial_end(spec, "id", number, figures, result, {}))
+            written += 1 + evaluations
         spooled = time.perf_counter() - begin
         assert tracker.close(60.0) == 0, tracker.problem
         taken = time.perf_counter() - begin
         os.chdir(here)
-    metrics = trials * (reports + 1) * len(METRICS)
+    metrics = trials * (evaluations + 1) * len(METRICS)
     return Found(store, metrics, metrics / taken, 1e3 * spooled / written)
 
 
@@ -137,7 +137,7 @@ def main() -> None:
 
     rows = []
     for store in given.stores:
-        rows.append(measured(store, given.trials, given.reports))
+        rows.append(measured(store, given.trials, given.evaluations))
         if not given.json:
             r = rows[-1]
             print(f"{r.store}: {r.metrics} metrics, {r.metrics_per_s:.0f}/s; a record costs {r.ms_per_record:.2f} ms")

@@ -12,9 +12,9 @@ from _plain import Network
 from _plain import steps as plain_steps
 from _report import Row, report, seconds
 
-from bimt_core.hyperparameters import Schedule
+from bimt_core.hyperparameters import SharedHyperparameters
 from bimt_core.population import initialise
-from bimt_core.tasks import Task, task
+from bimt_core.tasks import Task, load_task
 from bimt_core.train import start, train
 
 CASES = {"independence": 300, "two_moons": 300, "modular_addition": 6}  # plain steps a repeat
@@ -29,13 +29,13 @@ def plain(t: Task, n: int) -> None:
 
 def ours(t: Task, steps: int, networks: int) -> None:
     begin = start(initialise(t.network, range(networks), dtype=t.dtype))
-    schedule = Schedule(steps=steps, relocation="none")
-    next(train(begin, t, [t.knobs] * networks, schedule, {steps}))
+    shared = SharedHyperparameters(steps=steps, relocation="none")
+    next(train(begin, t, [t.per_network] * networks, shared, {steps}))
 
 
 def rows() -> Iterator[Row]:
     for name, steps in CASES.items():
-        t = task(name)
+        t = load_task(name)
         lengths = [max(steps // max(networks // 8, 1), 2) for networks in POPULATIONS]
         contenders: list[Callable[[], None]] = [partial(plain, t, steps)]
         contenders += [partial(ours, t, length, n) for length, n in zip(lengths, POPULATIONS, strict=True)]

@@ -23,7 +23,7 @@ from _report import machine
 from scipy.stats import t
 
 from sweeps import Store, SweepSpec, launch, parse_spec
-from sweeps.clusters.connection import QUIET_RAY
+from sweeps.cluster.connection import QUIET_RAY
 
 
 @dataclass
@@ -89,7 +89,7 @@ def main() -> None:
     os.environ.update(QUIET_RAY)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.at(Path(folder))
+        store = Store.resolve(Path(folder))
         run(spec_of("warm", 2, 400, 2), store)
         pairs = []
         for pair in range(given.pairs):

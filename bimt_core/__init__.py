@@ -1,7 +1,7 @@
 """Brain-Inspired Modular Training: the method (Liu, Gan, Tegmark, Entropy 2024, 26(1), 41)."""
 
 from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.metrics import METRICS, Metric, measure
 from bimt_core.modularity import (
     Communities,
@@ -15,56 +15,56 @@ from bimt_core.modularity import (
 )
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
 from bimt_core.pictures import (
-    ablation_grid,
-    cayley_graph,
-    connectivity,
     contact_sheet,
-    decision_regions,
-    embedding_rings,
-    figures,
-    film,
-    filters,
-    interactive,
-    knock_out_table,
-    loss_curves,
-    network_3d,
-    neuron_values,
-    predicted_against_true,
-    sketch,
-    sketches,
-    strip_plots,
+    plot_all,
+    plot_cayley_graph,
+    plot_connectivity,
+    plot_network_3d,
+    plot_predictions,
+    plot_strips,
+    render_sketches,
     to_png,
     to_svg,
 )
+from bimt_core.pictures.network.animation import render_animation
+from bimt_core.pictures.network.interactive import render_interactive
+from bimt_core.pictures.network.sketch import render_sketch
+from bimt_core.pictures.tasks.ablation_table import plot_ablation_table
+from bimt_core.pictures.tasks.decision_regions import plot_decision_regions
+from bimt_core.pictures.tasks.embedding_rings import plot_embedding_rings
+from bimt_core.pictures.tasks.filters import plot_filters
+from bimt_core.pictures.tasks.loss_curves import plot_loss_curves
+from bimt_core.pictures.tasks.neuron_values import plot_neuron_values
+from bimt_core.pictures.tasks.variant_grid import plot_variant_grid
 from bimt_core.population import (
     Population,
     concatenate,
-    from_bytes,
+    deserialize_population,
     initialise,
     load_population,
     save_population,
-    to_bytes,
+    serialize_population,
 )
 from bimt_core.relocate import relocate
 from bimt_core.surgery import (
+    Ablation,
     Change,
-    KnockOut,
     Pruned,
     Surgery,
+    ablate,
     formula,
     formula_text,
     intervene,
-    knock_out,
-    knock_out_neurons,
-    knock_out_scores,
-    knock_out_subsets,
     prune,
     prune_curve,
+    score_community_ablations,
+    score_neuron_ablations,
+    score_subset_ablations,
     smallest_network,
 )
-from bimt_core.tasks import TASKS, Task, task
+from bimt_core.tasks import TASKS, Task, load_task
 from bimt_core.train import Moments, Snapshot, start, train
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires
 
 __all__ = [
     "METRICS",
@@ -75,8 +75,8 @@ __all__ = [
     "Change",
     "Communities",
     "ConnectionCost",
-    "Knobs",
-    "KnockOut",
+    "PerNetworkHyperparameters",
+    "Ablation",
     "Metric",
     "ModuleNetwork",
     "Moments",
@@ -84,59 +84,59 @@ __all__ = [
     "Neurons",
     "Population",
     "Pruned",
-    "Schedule",
+    "SharedHyperparameters",
     "Snapshot",
     "Surgery",
     "Task",
     "Transformer",
     "Wire",
     "Wiring",
-    "ablation_grid",
-    "cayley_graph",
+    "plot_variant_grid",
+    "plot_cayley_graph",
     "communities",
     "concatenate",
     "connection_cost",
-    "connectivity",
+    "plot_connectivity",
     "contact_sheet",
-    "decision_regions",
-    "embedding_rings",
-    "figures",
-    "film",
-    "filters",
+    "plot_decision_regions",
+    "plot_embedding_rings",
+    "plot_all",
+    "render_animation",
+    "plot_filters",
     "formula",
     "formula_text",
-    "from_bytes",
+    "deserialize_population",
     "initialise",
-    "interactive",
+    "render_interactive",
     "intervene",
-    "knock_out",
-    "knock_out_neurons",
-    "knock_out_scores",
-    "knock_out_subsets",
-    "knock_out_table",
-    "linear",
+    "ablate",
+    "score_neuron_ablations",
+    "score_community_ablations",
+    "score_subset_ablations",
+    "plot_ablation_table",
+    "linear_wires",
     "load_population",
-    "loss_curves",
+    "plot_loss_curves",
     "louvain",
     "measure",
     "modularity_table",
-    "network_3d",
-    "neuron_values",
+    "plot_network_3d",
+    "plot_neuron_values",
     "normalised_cut",
     "null_modularity",
-    "predicted_against_true",
+    "plot_predictions",
     "prune",
     "prune_curve",
     "relocate",
     "save_population",
-    "sketch",
-    "sketches",
+    "render_sketch",
+    "render_sketches",
     "smallest_network",
     "start",
-    "strip_plots",
-    "task",
+    "plot_strips",
+    "load_task",
     "tensor_statistics",
-    "to_bytes",
+    "serialize_population",
     "to_png",
     "to_svg",
     "train",

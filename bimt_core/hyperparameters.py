@@ -18,7 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Knobs:
+class PerNetworkHyperparameters:
     """Hyperparameters that may differ between the networks of one population.
 
     Args:
@@ -45,7 +45,7 @@ class Knobs:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SharedHyperparameters:
     """Hyperparameters that all networks of one population share.
 
     Args:
@@ -109,7 +109,7 @@ class Schedule:
         """Whether neurons are relocated exactly as in the published code."""
         return self.relocation == "greedy" and not self.move_moments
 
-    def penalised(self, wiring: Wiring) -> Wiring:
+    def penalty_wiring(self, wiring: Wiring) -> Wiring:
         """A network's wiring with the reduction and the distances that this schedule's penalty uses."""
         reduction = wiring.reduction if self.reduction == "published" else self.reduction
         return replace(wiring, reduction=reduction, distance=self.distance, distance_power=self.distance_power)
@@ -122,7 +122,7 @@ class Schedule:
         """Whether biases are penalised at a step (counted from 0)."""
         return step >= int(self.bias_from * self.steps)
 
-    def changes(self) -> frozenset[int]:
+    def penalty_changes(self) -> frozenset[int]:
         """Steps at which the penalty changes."""
         fractions = [fraction for fraction, _ in self.cost_phases] + [self.bias_from]
         return frozenset(int(fraction * self.steps) for fraction in fractions)

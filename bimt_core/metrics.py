@@ -77,7 +77,7 @@ def measure(
         Metric name to values, float64 on the CPU, shape (networks,). A network whose parameters are not all finite has
         NaN everywhere.
     """
-    n_train = len(task.test_inputs) if task.schedule.batch_size else len(task.inputs)
+    n_train = len(task.test_inputs) if task.shared.batch_size else len(task.inputs)
     inputs, targets = task.inputs[:n_train], task.targets[:n_train]
     outputs, test_outputs = population.predict(inputs), population.predict(task.test_inputs)
     finite = population.flat.isfinite().all(1)
@@ -94,7 +94,9 @@ def measure(
 def _wiring_metrics(population: Population, task: Task) -> dict[str, Tensor]:
     wiring, flat = population.network.wiring, population.flat
     cost = ConnectionCost.of(wiring)
-    factor, distance = (flat.new_full((1,), v) for v in (task.knobs.weight_factor, task.knobs.layer_distance))
+    factor, distance = (
+        flat.new_full((1,), v) for v in (task.per_network.weight_factor, task.per_network.layer_distance)
+    )
     active = _active_weights(wiring, flat)
     return {
         "connection_cost": connection_cost(flat, cost.coefficients(factor, distance)),

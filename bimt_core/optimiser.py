@@ -45,12 +45,12 @@ class StepArguments(NamedTuple):
 Step = Callable[..., None]
 
 
-def corrections(step: int) -> tuple[float, float]:
+def bias_corrections(step: int) -> tuple[float, float]:
     """AdamW's corrections of its first `step` steps' means, which start at 0."""
     return 1 - BETA1**step, math.sqrt(1 - BETA2**step)
 
 
-def step_of(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
+def make_step(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
     """The function of `StepArguments` that takes one step.
 
     AdamW is written out (weight decay 0) because torch's optimisers take one learning rate a tensor, and here each row
@@ -104,7 +104,7 @@ def _gradient(of: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     return gradient
 
 
-def stepper(
+def prepare_step(
     network: Network, loss: Loss, penalty_step: PenaltyStep, arguments: StepArguments, *, compiled: bool
 ) -> Callable[[], None]:
     """What takes a step with the arguments' present contents, as fast as it can on their device.
@@ -112,7 +112,7 @@ def stepper(
     On CUDA the step is captured once as a graph and replayed. On a CPU it is compiled if asked for; where there is no
     compiler (or the step is something torch cannot compile), a warning says so and it runs as it is.
     """
-    step = step_of(network, loss, penalty_step)
+    step = make_step(network, loss, penalty_step)
     if arguments.flat.is_cuda:
         return _captured(step, arguments)
     if compiled:

@@ -59,7 +59,7 @@ class Population:
             output_labels=self.output_labels[networks],
         )
 
-    def arranged(self, order: Mapping[str, Tensor]) -> "Population":
+    def rearrange(self, order: Mapping[str, Tensor]) -> "Population":
         """The same functions with neurons rearranged.
 
         Args:
@@ -118,7 +118,7 @@ class Population:
         places = self.output_labels.argsort(1)
         return values.gather(-1, places.view(len(self), *[1] * (values.ndim - 2), -1).expand_as(values))
 
-    def relocated(self, method: Method = "assignment", *, rounds: int = 100) -> "Population":
+    def relocate(self, method: Method = "assignment", *, rounds: int = 100) -> "Population":
         """The same functions with neurons moved to where their connections are short: relocation after training.
 
         Args:
@@ -126,7 +126,7 @@ class Population:
             rounds: How many times all sets of neurons are visited at most; it ends when nothing moves.
         """
         top_k = max(len(neurons) for neurons in self.network.wiring.neurons)
-        return self.arranged(relocate(self.network.wiring, self.flat, method, top_k=top_k, rounds=rounds))
+        return self.rearrange(relocate(self.network.wiring, self.flat, method, top_k=top_k, rounds=rounds))
 
     def to(self, device: torch.device | str) -> "Population":
         """The same population on a device."""
@@ -186,12 +186,12 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def to_bytes(population: Population, **more: Tensor) -> bytes:
+def serialize_population(population: Population, **more: Tensor) -> bytes:
     """The population as a safetensors file whose header holds the architecture as JSON.
 
     Args:
         population: What to write.
-        more: Further tensors of the file; `from_bytes` passes over them.
+        more: Further tensors of the file; `deserialize_population` passes over them.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in population.tensors.items()}
     labels = {"input_labels": population.input_labels.cpu(), "output_labels": population.output_labels.cpu()}
@@ -199,22 +199,22 @@ def to_bytes(population: Population, **more: Tensor) -> bytes:
 
 
 def save_population(population: Population, path: Path) -> None:
-    """Writes `to_bytes` to a file, whole or not at all."""
-    write_atomically(path, to_bytes(population))
+    """Writes `serialize_population` to a file, whole or not at all."""
+    write_atomically(path, serialize_population(population))
 
 
 def load_population(path: Path, network: Network | None = None) -> Population:
-    """Reads a population that `save_population` wrote; see `from_bytes`.
+    """Reads a population that `save_population` wrote; see `deserialize_population`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a population.
     """
-    return from_bytes(path.read_bytes(), network, source=str(path))
+    return deserialize_population(path.read_bytes(), network, source=str(path))
 
 
-def from_bytes(data: bytes, network: Network | None = None, *, source: str = "the data") -> Population:
-    """The population that `to_bytes` wrote; nothing is unpickled.
+def deserialize_population(data: bytes, network: Network | None = None, *, source: str = "the data") -> Population:
+    """The population that `serialize_population` wrote; nothing is unpickled.
 
     Args:
         data: A safetensors file.

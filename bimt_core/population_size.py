@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from bimt_core.hyperparameters import Schedule
+from bimt_core.hyperparameters import SharedHyperparameters
 from bimt_core.networks import Network
 from bimt_core.population import initialise
 from bimt_core.tasks import Task
@@ -17,7 +17,7 @@ WORTH_IT = 1.05  # a larger population must be this much faster to be looked at 
 NEARLY_BEST = 0.9  # the smallest population this near to the fastest is chosen
 
 
-def network_bytes(task: Task, network: Network, schedule: Schedule) -> int:
+def network_bytes(task: Task, network: Network, shared: SharedHyperparameters) -> int:
     """Memory of one network in training: about eight copies of its parameters, and its activations twice.
 
     Args:
@@ -25,19 +25,19 @@ def network_bytes(task: Task, network: Network, schedule: Schedule) -> int:
         network: The architecture.
         schedule: Says how many rows a step sees.
     """
-    rows = schedule.batch_size or len(task.inputs) + len(task.test_inputs)
-    numbers = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.points)
+    rows = shared.batch_size or len(task.inputs) + len(task.test_inputs)
+    numbers = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
     return numbers * task.dtype.itemsize
 
 
-def throughput(task: Task, network: Network, schedule: Schedule, networks: int) -> float:
+def throughput(task: Task, network: Network, shared: SharedHyperparameters, networks: int) -> float:
     """Network-steps per second of a population in training, without relocation and compiling, on the task's device."""
     one = initialise(network, [0], dtype=task.dtype, device=task.inputs.device)
     begin = start(one.select([0] * networks))
     steps = 1
     while True:
-        plain = replace(schedule, relocation="none", steps=1 + steps)
-        snapshots = train(begin, task, [task.knobs] * networks, plain, {1, 1 + steps}, compiled=False)
+        plain = replace(shared, relocation="none", steps=1 + steps)
+        snapshots = train(begin, task, [task.per_network] * networks, plain, {1, 1 + steps}, compiled=False)
         next(snapshots)
         _finish(task)
         before = time.perf_counter()
@@ -54,7 +54,7 @@ def _finish(task: Task) -> None:
         torch.cuda.synchronize()
 
 
-def best_population(task: Task, network: Network, schedule: Schedule, *, most: int) -> int:
+def best_population(task: Task, network: Network, shared: SharedHyperparameters, *, most: int) -> int:
     """The smallest population that trains nearly as fast, per network, as the fastest; measured, in seconds.
 
     Args:
@@ -63,16 +63,16 @@ def best_population(task: Task, network: Network, schedule: Schedule, *, most: i
         schedule: The schedule.
         most: How many networks fit into memory, at least 1; see `network_bytes`.
     """
-    measured = dict(_growing(task, network, schedule, most))
+    measured = dict(_growing(task, network, shared, most))
     best = max(measured.values())
     return min(n for n, speed in measured.items() if speed >= NEARLY_BEST * best)
 
 
-def _growing(task: Task, network: Network, schedule: Schedule, most: int) -> Iterator[tuple[int, float]]:
+def _growing(task: Task, network: Network, shared: SharedHyperparameters, most: int) -> Iterator[tuple[int, float]]:
     """Powers of two (and `most`) with their speeds, until twice in a row a larger one was not worth it."""
     best, in_vain = 0.0, 0
     for size in sorted({min(2**k, most) for k in range(most.bit_length() + 1)}):
-        speed = throughput(task, network, schedule, size)
+        speed = throughput(task, network, shared, size)
         yield size, speed
         in_vain = 0 if speed > WORTH_IT * best else in_vain + 1
         best = max(best, speed)

@@ -6,7 +6,7 @@ from torch import Tensor
 from bimt_core.wiring import Axis, Wiring
 
 
-def weak_neurons(wiring: Wiring, flat: Tensor, below: float) -> dict[str, Tensor]:
+def find_weak_neurons(wiring: Wiring, flat: Tensor, below: float) -> dict[str, Tensor]:
     """Hidden neurons that hardly anything goes into, or out of.
 
     Without them the function changes by little. With all its parameters and their moments at 0, such a neuron has a

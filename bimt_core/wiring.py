@@ -98,7 +98,9 @@ class Wire:
         return self.is_weight and self.ends[0].neurons == self.ends[1].neurons
 
 
-def linear(name: str, source: str, target: str, *, source_folds: int = 1, target_folds: int = 1) -> tuple[Wire, Wire]:
+def linear_wires(
+    name: str, source: str, target: str, *, source_folds: int = 1, target_folds: int = 1
+) -> tuple[Wire, Wire]:
     """The two wires of a `torch.nn.Linear`: "NAME.weight", shape (target, source), and "NAME.bias".
 
     Args:

@@ -3,16 +3,26 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bimt_core import Schedule, concatenate, contact_sheet, initialise, measure, start, task, to_png, train
+from bimt_core import (
+    SharedHyperparameters,
+    concatenate,
+    contact_sheet,
+    initialise,
+    load_task,
+    measure,
+    start,
+    to_png,
+    train,
+)
 
 STEPS = (500, 3000, 10_001)
 
 
 def main() -> None:
-    moons = task("two_moons")
-    schedule: Schedule = replace(moons.schedule, relocation="assignment", move_moments=True)
+    moons = load_task("two_moons")
+    shared: SharedHyperparameters = replace(moons.shared, relocation="assignment", move_moments=True)
     first = start(initialise(moons.network, [moons.model_seed]))
-    snapshots = [first, *train(first, moons, [moons.knobs], schedule, STEPS)]
+    snapshots = [first, *train(first, moons, [moons.per_network], shared, STEPS)]
     titles = []
     for snapshot in snapshots:
         figures = {name: value.item() for name, value in measure(snapshot.population, moons).items()}

@@ -5,43 +5,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bimt_core import METRICS
-    from sweeps.client.service import SweepService
-    from sweeps.client.submission import Launched
-    from sweeps.driver import launch
     from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
-    from sweeps.results import Sweep, list_sweeps, open_sweep
-    from sweeps.specs.files import read_spec, read_specs
-    from sweeps.specs.spec import SweepSpec, parse_spec
+    from sweeps.results.networks import TrainedNetwork
+    from sweeps.results.sweep import Sweep, list_sweeps, open_sweep
+    from sweeps.run.driver import launch
+    from sweeps.run.state import Summary
+    from sweeps.service.service import SweepService
+    from sweeps.service.submission import LaunchResult
+    from sweeps.spec.files import read_spec, read_specs
+    from sweeps.spec.sweep import SweepSpec, parse_spec
     from sweeps.store import Store
-    from sweeps.summary import Summary
-    from sweeps.trained_network import TrainedNetwork
 
 _HOME = {
     "METRICS": "bimt_core",
     "BadInputError": "sweeps.errors",
     "ClusterError": "sweeps.errors",
-    "Launched": "sweeps.client.submission",
+    "LaunchResult": "sweeps.service.submission",
     "Store": "sweeps.store",
     "StoreError": "sweeps.errors",
-    "Summary": "sweeps.summary",
-    "Sweep": "sweeps.results",
+    "Summary": "sweeps.run.state",
+    "Sweep": "sweeps.results.sweep",
     "SweepError": "sweeps.errors",
-    "SweepService": "sweeps.client.service",
-    "SweepSpec": "sweeps.specs.spec",
-    "TrainedNetwork": "sweeps.trained_network",
-    "launch": "sweeps.driver",
-    "list_sweeps": "sweeps.results",
-    "open_sweep": "sweeps.results",
-    "parse_spec": "sweeps.specs.spec",
-    "read_spec": "sweeps.specs.files",
-    "read_specs": "sweeps.specs.files",
+    "SweepService": "sweeps.service.service",
+    "SweepSpec": "sweeps.spec.sweep",
+    "TrainedNetwork": "sweeps.results.networks",
+    "launch": "sweeps.run.driver",
+    "list_sweeps": "sweeps.results.sweep",
+    "open_sweep": "sweeps.results.sweep",
+    "parse_spec": "sweeps.spec.sweep",
+    "read_spec": "sweeps.spec.files",
+    "read_specs": "sweeps.spec.files",
 }
 
 __all__ = [
     "METRICS",
     "BadInputError",
     "ClusterError",
-    "Launched",
+    "LaunchResult",
     "Store",
     "StoreError",
     "Summary",

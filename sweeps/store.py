@@ -24,7 +24,7 @@ from sweeps.errors import BadInputError
 DEFAULT_FOLDER = "bimt-store"
 
 
-def below(where: str, path: str) -> str:
+def join_path(where: str, path: str) -> str:
     """A path below a folder, or below an address such as s3://bucket/prefix?region=..."""
     start, _, query = where.partition("?")
     return f"{start.rstrip('/')}/{path}" + (f"?{query}" if query else "")
@@ -48,7 +48,7 @@ class Store:
     checkpoints: str | None = None
 
     @staticmethod
-    def at(
+    def resolve(
         folder: str | Path | None = None,
         *,
         storage: str | None = None,
@@ -90,15 +90,15 @@ class Store:
         """Journal file of a sweep's study."""
         return self.folder / "studies" / f"{name}.journal"
 
-    def work(self, name: str) -> Path:
+    def work_folder(self, name: str) -> Path:
         """Working folder of a sweep."""
         return self.folder / "sweeps" / name
 
-    def checkpoints_of(self, name: str) -> str:
+    def checkpoint_folder(self, name: str) -> str:
         """Where a sweep's cohorts keep what they go on from: a folder or an address."""
         if self.checkpoints is None:
-            return str(self.work(name) / "checkpoints")
-        return below(self.checkpoints, name)
+            return str(self.work_folder(name) / "checkpoints")
+        return join_path(self.checkpoints, name)
 
     def prepare(self, name: str) -> None:
         """Makes the folders a sweep needs.
@@ -107,9 +107,9 @@ class Store:
             BadInputError: If they cannot be written.
         """
         try:
-            for folder in (self.study_file(name).parent, self.artifacts, self.work(name)):
+            for folder in (self.study_file(name).parent, self.artifacts, self.work_folder(name)):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = self.work(name) / f".probe-{os.getpid()}"
+            probe = self.work_folder(name) / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
         except OSError as error:
@@ -122,14 +122,14 @@ class Store:
         Raises:
             BadInputError: If another driver runs the sweep.
         """
-        lock = FileLock(self.work(name) / "driver.lock")
+        lock = FileLock(self.work_folder(name) / "driver.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise BadInputError(
                 f"sweep {name!r} is already running from this store; watch it with: bimt status {name}"
             ) from None
-        running = self.work(name) / "driver.json"
+        running = self.work_folder(name) / "driver.json"
         running.write_text(json.dumps({"host": gethostname(), "pid": os.getpid()}))
         try:
             yield
@@ -143,7 +143,7 @@ class Store:
         Raises:
             BadInputError: If it runs on another machine, which shares the folder.
         """
-        lock, running = self.work(name) / "driver.lock", self.work(name) / "driver.json"
+        lock, running = self.work_folder(name) / "driver.lock", self.work_folder(name) / "driver.json"
         if not running.exists():
             return None
         try:

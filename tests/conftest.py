@@ -49,7 +49,7 @@ def small():
             ],
             "trials": 3,
             "replicates": 2,
-            "reports": 2,
+            "evaluations": 2,
         }
         return {name: value for name, value in (whole | changes).items() if value is not None}
 
@@ -58,7 +58,7 @@ def small():
 
 @pytest.fixture(scope="session")
 def small_spec(small):
-    from sweeps.specs.spec import parse_spec
+    from sweeps.spec.sweep import parse_spec
 
     return lambda **changes: parse_spec(small(**changes))
 

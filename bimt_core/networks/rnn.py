@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from bimt_core.geometry import grid, ring
 from bimt_core.networks.network import draw_linear, empty_tensors, square
-from bimt_core.wiring import Axis, Neurons, Reduction, Wire, Wiring, linear
+from bimt_core.wiring import Axis, Neurons, Reduction, Wire, Wiring, linear_wires
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RNN:
             Neurons("output", ring(self.outputs)),
         )
         recurrent = Wire("recurrent", (Axis("hidden"), Axis("hidden")))
-        wires = (*linear("in", "input", "hidden"), recurrent, *linear("out", "hidden", "output"))
+        wires = (*linear_wires("in", "input", "hidden"), recurrent, *linear_wires("out", "hidden", "output"))
         return Wiring(neurons, wires, self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:

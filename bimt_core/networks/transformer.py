@@ -12,7 +12,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from bimt_core.geometry import line
 from bimt_core.networks.network import draw_linear, empty_tensors
-from bimt_core.wiring import Neurons, Reduction, Wiring, linear
+from bimt_core.wiring import Neurons, Reduction, Wiring, linear_wires
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class Transformer:
     def wiring(self) -> Wiring:
         """Sets "input", "residual", "heads1", "hidden1", ..., "output"; tensors as of linear modules of these names."""
         neurons = [Neurons("input", line(self.inputs)), Neurons("residual", line(self.width))]
-        wires = [*linear("embed", "input", "residual")]
+        wires = [*linear_wires("embed", "input", "residual")]
         for block in range(1, self.blocks + 1):
             heads, hidden = f"heads{block}", f"hidden{block}"
             neurons += [Neurons(heads, line(self.width), blocks=self.heads), Neurons(hidden, line(self.hidden_width))]
             wires += [
-                *linear(f"attend{block}", "residual", heads, target_folds=3),
-                *linear(f"attended{block}", heads, "residual"),
-                *linear(f"expand{block}", "residual", hidden),
-                *linear(f"contract{block}", hidden, "residual"),
+                *linear_wires(f"attend{block}", "residual", heads, target_folds=3),
+                *linear_wires(f"attended{block}", heads, "residual"),
+                *linear_wires(f"expand{block}", "residual", hidden),
+                *linear_wires(f"contract{block}", hidden, "residual"),
             ]
         neurons.append(Neurons("output", line(self.outputs)))
-        wires += linear("read", "residual", "output")
+        wires += linear_wires("read", "residual", "output")
         return Wiring(tuple(neurons), tuple(wires), self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:

@@ -1,41 +1,41 @@
 """Pictures of networks and of what they compute: matplotlib figures without pyplot and without global state."""
 
-from bimt_core.pictures.ablation_grid import ablation_grid
 from bimt_core.pictures.canvas import to_png, to_svg
-from bimt_core.pictures.decision_regions import decision_regions
-from bimt_core.pictures.diagram import connectivity, contact_sheet
-from bimt_core.pictures.embedding_rings import embedding_rings
-from bimt_core.pictures.figures import figures
-from bimt_core.pictures.film import film
-from bimt_core.pictures.filters import filters
-from bimt_core.pictures.interactive import interactive
-from bimt_core.pictures.knock_out_table import knock_out_table
-from bimt_core.pictures.loss_curves import loss_curves
-from bimt_core.pictures.neuron_values import neuron_values
-from bimt_core.pictures.permutations import cayley_graph, strip_plots
-from bimt_core.pictures.perspective import network_3d
-from bimt_core.pictures.predictions import predicted_against_true
-from bimt_core.pictures.sketch import sketch, sketches
+from bimt_core.pictures.figures import plot_all
+from bimt_core.pictures.network.animation import render_animation
+from bimt_core.pictures.network.diagram import contact_sheet, plot_connectivity
+from bimt_core.pictures.network.interactive import render_interactive
+from bimt_core.pictures.network.perspective import plot_network_3d
+from bimt_core.pictures.network.sketch import render_sketch, render_sketches
+from bimt_core.pictures.tasks.ablation_table import plot_ablation_table
+from bimt_core.pictures.tasks.decision_regions import plot_decision_regions
+from bimt_core.pictures.tasks.embedding_rings import plot_embedding_rings
+from bimt_core.pictures.tasks.filters import plot_filters
+from bimt_core.pictures.tasks.loss_curves import plot_loss_curves
+from bimt_core.pictures.tasks.neuron_values import plot_neuron_values
+from bimt_core.pictures.tasks.permutations import plot_cayley_graph, plot_strips
+from bimt_core.pictures.tasks.predictions import plot_predictions
+from bimt_core.pictures.tasks.variant_grid import plot_variant_grid
 
 __all__ = [
-    "ablation_grid",
-    "cayley_graph",
-    "connectivity",
+    "plot_variant_grid",
+    "plot_cayley_graph",
+    "plot_connectivity",
     "contact_sheet",
-    "decision_regions",
-    "embedding_rings",
-    "figures",
-    "film",
-    "filters",
-    "interactive",
-    "knock_out_table",
-    "loss_curves",
-    "network_3d",
-    "neuron_values",
-    "predicted_against_true",
-    "sketch",
-    "sketches",
-    "strip_plots",
+    "plot_decision_regions",
+    "plot_embedding_rings",
+    "plot_all",
+    "render_animation",
+    "plot_filters",
+    "render_interactive",
+    "plot_ablation_table",
+    "plot_loss_curves",
+    "plot_network_3d",
+    "plot_neuron_values",
+    "plot_predictions",
+    "render_sketch",
+    "render_sketches",
+    "plot_strips",
     "to_png",
     "to_svg",
 ]

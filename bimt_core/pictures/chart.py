@@ -9,8 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from bimt_core.pictures.canvas import FONT, INK, MARGIN, MUTED, WIDTH, Canvas
-from bimt_core.pictures.labels import LINE, shortened
-from bimt_core.pictures.legend import INACTIVE, NEGATIVE, POSITIVE
+from bimt_core.pictures.network.labels import LINE, shortened
+from bimt_core.pictures.network.legend import INACTIVE, NEGATIVE, POSITIVE
 
 TITLE, PANEL_TITLE, TEXT = 11.0, 8.5, 7.5  # font sizes
 LEFT, BOTTOM = 40.0, 34.0  # room for the numbers and names of axes, in points

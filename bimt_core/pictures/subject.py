@@ -16,7 +16,7 @@ BROKEN, EMPTY = "weights not finite", "no active weight"
 MANY_EDGES = 200  # from here on one Louvain run must do for each of many pictures
 
 
-def only(population: Population, network: int) -> Population:
+def select_network(population: Population, network: int) -> Population:
     """One network as a population of its own, on the CPU.
 
     Raises:
@@ -27,12 +27,12 @@ def only(population: Population, network: int) -> Population:
     return population.select([network]).to("cpu")
 
 
-def spoken(task: Task) -> str:
+def task_title(task: Task) -> str:
     """A task's name in words."""
     return task.name.rpartition(":")[2].replace("_", " ")
 
 
-def fault(one: Population) -> str | None:
+def find_fault(one: Population) -> str | None:
     """Why there is nothing to see of a network, if so: weights that are not finite, or none that is active."""
     if not one.flat.isfinite().all():
         return BROKEN
@@ -40,7 +40,7 @@ def fault(one: Population) -> str | None:
     return None if any(bool(some.any()) for some in active) else EMPTY
 
 
-def drawable(one: Population) -> Population:
+def make_drawable(one: Population) -> Population:
     """The network, without any weight where not all are finite."""
     return one if one.flat.isfinite().all() else replace(one, flat=torch.zeros_like(one.flat))
 
@@ -60,7 +60,9 @@ def communities_of(one: Population, given: Communities | None, *, quick: bool = 
 
 def cost_of(one: Population, task: Task) -> float:
     """The connection cost with the task's published weight factor and layer distance, as it is tracked."""
-    factor, distance = (one.flat.new_full((1,), v) for v in (task.knobs.weight_factor, task.knobs.layer_distance))
+    factor, distance = (
+        one.flat.new_full((1,), v) for v in (task.per_network.weight_factor, task.per_network.layer_distance)
+    )
     cost = ConnectionCost.of(one.network.wiring)
     return connection_cost(one.flat, cost.coefficients(factor, distance)).item()
 

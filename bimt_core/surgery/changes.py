@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from bimt_core.population import Population
-from bimt_core.surgery.knock_outs import Chosen, knock_out
+from bimt_core.surgery.ablation import Chosen, ablate
 from bimt_core.surgery.pruning import prune
 from bimt_core.wiring import Axis, Wire, Wiring
 
@@ -124,8 +124,8 @@ class Surgery:
         return self.then(intervene(self.population, changes))
 
     def knock_out(self, neurons: Chosen) -> "Surgery":
-        """After `knock_out`."""
-        return self.then(knock_out(self.population, neurons))
+        """After `ablate`."""
+        return self.then(ablate(self.population, neurons))
 
     def revert(self) -> "Surgery":
         """Before the last step.

@@ -49,7 +49,7 @@ def variants_without(one: Population, task: Task, silenced: Tensor) -> Iterator[
 
 def fitting(one: Population, task: Task) -> int:
     """How many variants of a network are evaluated on the task's test rows together, at least 1."""
-    points = len(task.test_inputs) * task.points
+    points = len(task.test_inputs) * task.sequence_length
     network = one.network
     outputs, inputs = len(network.wiring.outputs), len(network.wiring.inputs)
     values = 3 * network.wiring.n_parameters + network.activation_values(points) + points * (3 * outputs + inputs)

@@ -30,7 +30,7 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-def task(name: str, data_seed: int | None = None) -> Task:
+def load_task(name: str, data_seed: int | None = None) -> Task:
     """The task of a name.
 
     Args:
@@ -70,4 +70,4 @@ def _imported(name: str) -> Callable[..., Task]:
     return factory
 
 
-__all__ = ["TASKS", "Task", "task"]
+__all__ = ["TASKS", "Task", "load_task"]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
@@ -15,8 +15,8 @@ def _algorithmic(
     name: str,
     description: str,
     labels: Tensor,
-    knobs: Knobs,
-    schedule: Schedule,
+    per_network: PerNetworkHyperparameters,
+    shared: SharedHyperparameters,
     seed: int,
     split_seed: int,
     output_names: tuple[str, ...],
@@ -40,8 +40,8 @@ def _algorithmic(
         pairs[test],
         every[test],
         MLP((32, 50, 50, len(output_names)), reduction="mean", folds=2, vocabulary=tokens),
-        knobs,
-        schedule,
+        per_network,
+        shared,
         seed,
         tuple(f"e{i}" for i in range(32)),
         output_names,
@@ -55,8 +55,8 @@ def modular_addition(data_seed: int = 4) -> Task:
         "modular_addition",
         "(a + b) mod 59 of two embedded tokens",
         (number.unsqueeze(1) + number) % 59,
-        Knobs(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        Schedule(
+        PerNetworkHyperparameters(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
+        SharedHyperparameters(
             steps=20_000,
             cost_phases=RISE_AND_FALL,
             relocation="greedy",
@@ -81,8 +81,8 @@ def permutation_s4(data_seed: int = 1) -> Task:
         "permutation_s4",
         "the product of two permutations of four things",
         torch.tensor(products),
-        Knobs(cost_weight=1.0, weight_factor=1.0, layer_distance=0.5, learning_rate=2e-3),
-        Schedule(steps=20_000, relocation="greedy", relocate_top_k=30, move_moments=False),
+        PerNetworkHyperparameters(cost_weight=1.0, weight_factor=1.0, layer_distance=0.5, learning_rate=2e-3),
+        SharedHyperparameters(steps=20_000, relocation="greedy", relocate_top_k=30, move_moments=False),
         1,
         data_seed,
         tuple(f"{''.join(map(str, p))} {_parity(p)}" for p in elements.tolist()),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
@@ -30,8 +30,8 @@ def _boolean(
         *train,
         *test,
         MLP((n_inputs, *hidden, len(output_names))),
-        Knobs(),
-        Schedule(
+        PerNetworkHyperparameters(),
+        SharedHyperparameters(
             steps=steps,
             cost_phases=RISE_AND_FALL,
             bias_from=0.75,

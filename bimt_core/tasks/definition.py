@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import Network
 
 Loss = Literal["mse", "cross_entropy"]
@@ -75,8 +75,8 @@ class Task:
     test_inputs: Tensor
     test_targets: Tensor
     network: Network
-    knobs: Knobs
-    schedule: Schedule
+    per_network: PerNetworkHyperparameters
+    shared: SharedHyperparameters
     model_seed: int
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
@@ -127,7 +127,7 @@ class Task:
         return torch.float64 if self.network.takes_tokens else self.inputs.dtype
 
     @property
-    def points(self) -> int:
+    def sequence_length(self) -> int:
         """Points at which the network is evaluated for one row: the places of a sequence, else 1."""
         return self.inputs.shape[1] if self.inputs.ndim == 3 else 1
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import Task
 
@@ -173,8 +173,8 @@ def _pictures(name: str, description: str, data: Images, brightest: int, hidden:
         test_inputs,
         test_targets,
         MLP(((height, width), hidden, hidden, CLASSES), reduction="mean", ring_outputs=True, fixed_inputs=True),
-        Knobs(cost_weight=0.01, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        Schedule(
+        PerNetworkHyperparameters(cost_weight=0.01, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
+        SharedHyperparameters(
             steps=steps,
             batch_size=100,
             cost_phases=((0.0, 1.0), (0.25, 10.0), (0.5, 100.0)),

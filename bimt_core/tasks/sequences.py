@@ -7,7 +7,7 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import RNN, Transformer
 from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
@@ -38,8 +38,8 @@ def in_context(data_seed: int = 0) -> Task:
         x_test,
         y_test,
         Transformer(inputs=2, outputs=2, width=32, blocks=2, heads=1, hidden_width=128, reduction="mean"),
-        Knobs(cost_weight=1e-3, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        Schedule(
+        PerNetworkHyperparameters(cost_weight=1e-3, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
+        SharedHyperparameters(
             steps=40_000,
             batch_size=64,
             cost_phases=((0.0, 1.0), (0.25, 10.0), (0.75, 100.0)),
@@ -90,8 +90,10 @@ def delayed_response(data_seed: int = 0) -> Task:
         x_test,
         y_test,
         RNN(DIRECTIONS, (6, 6), DIRECTIONS),
-        Knobs(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        Schedule(steps=4_000, cost_phases=RISE_AND_FALL, relocation="greedy", relocate_top_k=30, move_moments=False),
+        PerNetworkHyperparameters(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
+        SharedHyperparameters(
+            steps=4_000, cost_phases=RISE_AND_FALL, relocation="greedy", relocate_top_k=30, move_moments=False
+        ),
         0,
         degrees,
         degrees,

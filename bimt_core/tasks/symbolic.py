@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
@@ -33,8 +33,8 @@ def _symbolic(
         test.float(),
         function(test).float(),
         MLP((n_inputs, *hidden, len(output_names))),
-        Knobs(),
-        Schedule(
+        PerNetworkHyperparameters(),
+        SharedHyperparameters(
             steps=20_000, cost_phases=phases, bias_from=0.75, relocation="greedy", relocate_top_k=5, move_moments=False
         ),
         model_seed,
@@ -90,8 +90,8 @@ def two_moons(data_seed: int = 1) -> Task:
         torch.from_numpy(x_test).float(),
         torch.from_numpy(y_test).long(),
         MLP((2, 20, 20, 2)),
-        Knobs(layer_distance=0.2),
-        Schedule(
+        PerNetworkHyperparameters(layer_distance=0.2),
+        SharedHyperparameters(
             steps=10_001,
             cost_phases=((0.0, 1.0), (0.5, 10.0)),
             relocation="greedy",

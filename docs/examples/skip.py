@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from bimt_core import Knobs, ModuleNetwork, Neurons, Schedule, Task, Wiring, linear
+from bimt_core import (
+    ModuleNetwork,
+    Neurons,
+    PerNetworkHyperparameters,
+    SharedHyperparameters,
+    Task,
+    Wiring,
+    linear_wires,
+)
 from bimt_core.geometry import line
 
 
@@ -32,10 +40,10 @@ def network() -> ModuleNetwork:
         Neurons("y", line(1)),
     )
     wires = (
-        *linear("first", "x", "near"),
-        *linear("second", "near", "far"),
-        *linear("early", "near", "y")[:1],  # has no bias
-        *linear("late", "far", "y"),
+        *linear_wires("first", "x", "near"),
+        *linear_wires("second", "near", "far"),
+        *linear_wires("early", "near", "y")[:1],  # has no bias
+        *linear_wires("late", "far", "y"),
     )
     return ModuleNetwork(Skipping, Wiring(neurons, wires))
 
@@ -52,8 +60,8 @@ def product(data_seed: int = 0) -> Task:
         test_inputs=x[200:],
         test_targets=y[200:],
         network=network(),
-        knobs=Knobs(cost_weight=1e-4),
-        schedule=Schedule(steps=4000, cost_phases=((0.0, 1.0), (0.5, 10.0))),
+        per_network=PerNetworkHyperparameters(cost_weight=1e-4),
+        shared=SharedHyperparameters(steps=4000, cost_phases=((0.0, 1.0), (0.5, 10.0))),
         model_seed=0,
         input_names=("x1", "x2"),
         output_names=("x1 x2",),

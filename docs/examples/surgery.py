@@ -8,19 +8,19 @@ from bimt_core import (
     Surgery,
     formula_text,
     initialise,
-    knock_out_neurons,
+    load_task,
     prune_curve,
+    score_neuron_ablations,
     smallest_network,
     start,
-    task,
     train,
 )
 
-moons = task("two_moons")
+moons = load_task("two_moons")
 population = initialise(MLP((2, 8, 8, 2)), seeds=range(4))
-schedule = replace(moons.schedule, steps=1500, cost_phases=((0.0, 0.1), (0.5, 1.0)))
-knobs = replace(moons.knobs, cost_weight=0.01, learning_rate=0.01)  # short and strict: few weights are left
-(end,) = train(start(population), moons, [knobs] * 4, schedule, report_at=[1500])
+shared = replace(moons.shared, steps=1500, cost_phases=((0.0, 0.1), (0.5, 1.0)))
+per_network = replace(moons.per_network, cost_weight=0.01, learning_rate=0.01)  # short and strict: few weights are left
+(end,) = train(start(population), moons, [per_network] * 4, shared, snapshot_at=[1500])
 
 small = [smallest_network(end.population, moons, network) for network in range(4)]
 figures = [prune_curve(one, moons, [0.0])[0] for one in small]
@@ -34,7 +34,7 @@ print(f"\nWith {figures[best].parameters} parameters it has accuracy {figures[be
 print(formula_text(small[best], moons))
 
 print("\nAccuracy without")
-scores = knock_out_neurons(small[best], moons, 0)
+scores = score_neuron_ablations(small[best], moons, 0)
 for (neurons, place), score in scores.items():
     if score < figures[best].score:
         print(f"  place {place} of {neurons:8}: {score:.3f}")

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from sweeps.pages.scale import is_missing
-from sweeps.specs.spec import Objective
+from sweeps.spec.sweep import Objective
 
 INK, MUTED, GRID = "#1c2430", "#5b6470", "#e4e8ec"
 FRONT, OTHER, OUTSIDE = "#1f6fb4", "#9aa5b1", "#dc4a2a"  # on the front; feasible; breaks a constraint
@@ -21,12 +21,12 @@ PANEL = 330  # height of a panel, in pixels
 Chart = dict[str, Any]
 
 
-def script() -> str:
+def plotly_script() -> str:
     """plotly.js, which draws the figures."""
     return str(get_plotlyjs())
 
 
-def pareto(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Objective]) -> Chart:
+def plot_front(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Objective]) -> Chart:
     """Every pair of objectives against each other; one objective against the trials' numbers.
 
     Args:
@@ -62,10 +62,10 @@ def pareto(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Obje
             figure.add_trace(_staircase(trials.loc[list(front)], objectives), row=row, col=1)
         figure.update_xaxes(title_text=_said(across, objectives) if across else "trial", row=row, col=1)
         figure.update_yaxes(title_text=_said(up, objectives), row=row, col=1)
-    return finished(figure, 90 + (PANEL + 60) * len(pairs))
+    return finish_figure(figure, 90 + (PANEL + 60) * len(pairs))
 
 
-def importance(found: dict[str, dict[str, float]]) -> Chart:
+def plot_importance(found: dict[str, dict[str, float]]) -> Chart:
     """Bars: each hyperparameter's part in each objective.
 
     Args:
@@ -79,10 +79,10 @@ def importance(found: dict[str, dict[str, float]]) -> Chart:
         figure.add_trace(bar, row=1, col=column)
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_traces(showlegend=False)
-    return finished(figure, 130 + 34 * len(names), top=50)
+    return finish_figure(figure, 130 + 34 * len(names), top=50)
 
 
-def against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics: Sequence[str]) -> Chart:
+def plot_against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics: Sequence[str]) -> Chart:
     """Metrics against a hyperparameter, on a logarithmic axis where it allows.
 
     Args:
@@ -109,10 +109,10 @@ def against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics:
             figure.add_trace(points, row=1, col=column)
         figure.update_xaxes(title_text=parameter, **_axis(trials[parameter]), row=1, col=column)
         figure.update_yaxes(title_text=metric, row=1, col=column)
-    return finished(figure, PANEL + 60)
+    return finish_figure(figure, PANEL + 60)
 
 
-def history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Sequence[Objective]) -> Chart:
+def plot_history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Sequence[Objective]) -> Chart:
     """How the search went: the hypervolume after each trial, and each objective with the best so far.
 
     Args:
@@ -160,7 +160,7 @@ def history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Se
         figure.add_traces([dots, line], rows=row, cols=1)
         figure.update_yaxes(title_text=objective.metric, row=row, col=1)
     figure.update_xaxes(title_text="trial", row=panels, col=1)
-    return finished(figure, 90 + 210 * panels)
+    return finish_figure(figure, 90 + 210 * panels)
 
 
 def _groups(trials: pd.DataFrame, front: Sequence[int]) -> list[tuple[str, str, pd.DataFrame]]:
@@ -214,7 +214,7 @@ def _axis(values: pd.Series) -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
-def finished(figure: go.Figure, height: int, *, top: int = 44, legend_below: bool = False) -> Chart:
+def finish_figure(figure: go.Figure, height: int, *, top: int = 44, legend_below: bool = False) -> Chart:
     """A figure in the look of all charts, as plain data; `height` and `top`, the room above it, are in pixels."""
     figure.update_layout(
         template={},

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from bimt_core import ablation_grid, to_png
-from sweeps import markdown
+from bimt_core import plot_variant_grid, to_png
+from sweeps.cli.progress import format_mean
 from sweeps.errors import BadInputError
-from sweeps.pages.comparison import DEFINITION, Comparison, definitions_of, is_better_high
-from sweeps.progress import figure
+from sweeps.results.comparison import DEFINITION, Comparison, definitions_of, is_better_high
+from sweeps.tracking import markdown
 
 SURE = 0.05  # corrected p below which a difference is told as sure
 SHOWN = (
@@ -26,7 +26,7 @@ SHOWN = (
 COMPARED = ("test_loss", "connection_cost", "wiring_length", "active_weights", "modularity", "modularity_raw")
 
 
-def write(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
+def write_comparison(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
     """Writes the page, its picture (each variant's network of median test loss) and the figures of all networks.
 
     Args:
@@ -41,11 +41,13 @@ def write(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[P
         BadInputError: If the folder cannot be written.
     """
     shown = {comparison.name: comparison.networks() for comparison in comparisons}
-    picture = ablation_grid({name: n for name, (n, _) in shown.items()}, {name: t for name, (_, t) in shown.items()})
+    picture = plot_variant_grid(
+        {name: n for name, (n, _) in shown.items()}, {name: t for name, (_, t) in shown.items()}
+    )
     frames = [comparison.figures.assign(sweep=comparison.name) for comparison in comparisons]
     figures = pd.concat(frames).set_index(["sweep", "variant", "seed"])
     files = {
-        "comparison.md": page(title, comparisons, "networks.png").encode(),
+        "comparison.md": render_comparison(title, comparisons, "networks.png").encode(),
         "networks.png": to_png(picture),
         "networks.csv": figures.to_csv(float_format="%.6g").encode(),
     }
@@ -58,7 +60,7 @@ def write(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[P
     return [folder / name for name in files]
 
 
-def page(title: str, comparisons: Sequence[Comparison], picture: str | None = None) -> str:
+def render_comparison(title: str, comparisons: Sequence[Comparison], picture: str | None = None) -> str:
     """The whole page, in Markdown.
 
     Args:
@@ -107,7 +109,7 @@ def _settings(comparisons: Sequence[Comparison]) -> str:
 def standing(comparisons: Sequence[Comparison], metric: str = "modularity") -> str:
     """A table of the variants that the reference is surely above and below in a metric, by sweep."""
     columns = ["", "mean", "surely above", "no sure difference from", "surely below"]
-    return markdown.table(columns, [[c.name, *_standing(c, metric)] for c in comparisons])
+    return markdown.format_table(columns, [[c.name, *_standing(c, metric)] for c in comparisons])
 
 
 def _standing(comparison: Comparison, metric: str) -> list[str]:
@@ -118,14 +120,14 @@ def _standing(comparison: Comparison, metric: str) -> list[str]:
     above = [v for v in p if p[v] < SURE and difference[v] > 0]
     below = [v for v in p if p[v] < SURE and difference[v] < 0]
     level = [v for v in p if v not in (*above, *below)]
-    return [figure(mean, half), *("; ".join(names) for names in (above, level, below))]
+    return [format_mean(mean, half), *("; ".join(names) for names in (above, level, below))]
 
 
 def ranks(comparisons: Sequence[Comparison]) -> str:
     """A table of where the reference stands, by definition of modularity and sweep."""
     names = list(dict.fromkeys(name for c in comparisons for name in definitions_of(c.figures)))
     rows = [[name.removeprefix(DEFINITION), *(_rank(c, name) for c in comparisons)] for name in names]
-    return markdown.table(["method and weights", *(c.name for c in comparisons)], rows)
+    return markdown.format_table(["method and weights", *(c.name for c in comparisons)], rows)
 
 
 def _rank(comparison: Comparison, metric: str) -> str:
@@ -144,12 +146,12 @@ def against(comparisons: Sequence[Comparison], other: str) -> str:
         for comparison in comparisons
         if not comparison.differences.empty and other in comparison.variants
     ]
-    return markdown.table(["", *map(_heading, COMPARED)], rows)
+    return markdown.format_table(["", *map(_heading, COMPARED)], rows)
 
 
 def _difference(comparison: Comparison, other: str, metric: str) -> str:
     mean, half, p = (comparison.column(comparison.differences, metric, name)[other] for name in ("mean", "half", "p"))
-    cell = f"{figure(mean, half)}, p {p:.1g}"
+    cell = f"{format_mean(mean, half)}, p {p:.1g}"
     return f"**{cell}**" if p < SURE else cell
 
 
@@ -174,10 +176,10 @@ def _means_table(comparison: Comparison, metrics: Sequence[str], strip: str = ""
     for metric in metrics:
         mean, half = (comparison.column(comparison.means, metric, name) for name in ("mean", "half"))
         best = (max if is_better_high(metric) else min)(mean, key=lambda variant: mean[variant])
-        cells = {v: figure(mean[v], half[v]) for v in comparison.variants}
+        cells = {v: format_mean(mean[v], half[v]) for v in comparison.variants}
         cells[best] = f"**{cells[best]}**"
         rows.append([_heading(metric.removeprefix(strip)), *cells.values()])
-    return markdown.table(["", *comparison.variants], rows)
+    return markdown.format_table(["", *comparison.variants], rows)
 
 
 def _heading(metric: str) -> str:

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from plotly import graph_objects as go
 
-from sweeps.pages.charts import INK, Chart, finished
+from sweeps.pages.charts import INK, Chart, finish_figure
 from sweeps.pages.scale import Scale
-from sweeps.specs.search_space import Parameter
-from sweeps.specs.spec import Objective
+from sweeps.spec.search_space import Parameter
+from sweeps.spec.sweep import Objective
 
 SHADES = ("#cfe0ee", "#a9cbe4", "#7fb2d8", "#5497c7", "#2f7bb3", "#17588a")  # from the worst to the best
 CHOSEN = "#e08a00"  # the Pareto front
 
 
-def parallel_coordinates(
+def plot_parallel_coordinates(
     trials: pd.DataFrame,
     front: Sequence[int],
     searched: Mapping[str, Parameter | None],
@@ -63,7 +63,7 @@ def parallel_coordinates(
         range=[-0.2, len(names) - 0.5],
     )
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
-    return finished(figure, 500, top=84, legend_below=True)
+    return finish_figure(figure, 500, top=84, legend_below=True)
 
 
 def _lines(

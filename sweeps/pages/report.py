@@ -8,26 +8,26 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from bimt_core import METRICS, task
+from bimt_core import METRICS, load_task
+from sweeps.cli.progress import format_mean
 from sweeps.errors import StoreError
 from sweeps.pages import charts
-from sweeps.pages.parallel_coordinates import parallel_coordinates
+from sweeps.pages.parallel_coordinates import plot_parallel_coordinates
 from sweeps.pages.scale import is_missing
-from sweeps.progress import figure
-from sweeps.results import Sweep
-from sweeps.specs.search_space import typed
-from sweeps.specs.spec import SweepSpec
+from sweeps.results.sweep import Sweep
+from sweeps.spec.search_space import typed
+from sweeps.spec.sweep import SweepSpec
 
 ALWAYS = ("score", "connection_cost", "modularity", "communities", "active_weights")  # told of every trial
 MOST_DIAGRAMS = 3_500_000  # characters of all diagrams together; those of the front come first
 MOST_REASONS = 12
 LAMBDA = "cost_weight"
-KEPT = {"objectives", "data_seed", "replicates", "seed", "dtype", "reports"}  # of the sweep, in the file of a trial
+KEPT = {"objectives", "data_seed", "replicates", "seed", "dtype", "evaluations"}  # of the sweep, in the file of a trial
 
 Diagrams = Mapping[int, str]
 
 
-def report(sweep: Sweep, diagrams: Diagrams | None = None) -> str:
+def render_report(sweep: Sweep, diagrams: Diagrams | None = None) -> str:
     """A sweep's front, diagrams, charts and best configurations as a page.
 
     Args:
@@ -62,16 +62,16 @@ def _page(data: dict[str, Any]) -> str:
     html = files("sweeps.pages").joinpath("report.html").read_text(encoding="utf-8")
     start, middle, end = (part for half in html.split("__PLOTLY__") for part in half.split("__DATA__"))
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return start + charts.script() + middle + text + end
+    return start + charts.plotly_script() + middle + text + end
 
 
 def _header(sweep: Sweep, trials: pd.DataFrame, problem: str | None) -> dict[str, Any]:
-    spec, the_task = sweep.spec, task(sweep.spec.task, sweep.spec.data_seed)
+    spec, task = sweep.spec, load_task(sweep.spec.task, sweep.spec.data_seed)
     failed = trials[(trials["state"] == "FAIL") & trials["reason"].notna()]
     return {
         "name": spec.name,
         "description": spec.description,
-        "task": {"name": spec.task, "description": the_task.description, "score": the_task.score_name},
+        "task": {"name": spec.task, "description": task.description, "score": task.score_name},
         "wanted": spec.trials,
         "replicates": spec.replicates,
         "counts": sweep.counts(),
@@ -89,7 +89,7 @@ def _trial(row: pd.Series, number: int, spec: SweepSpec) -> dict[str, Any]:
     names = dict.fromkeys([*(o.metric for o in spec.objectives), *ALWAYS])
     params = {n: _value(n, row[n]) for n in spec.hyperparameters if not is_missing(row[n])}
     return {
-        "figures": [[name, figure(row[name], row[f"{name}_stderr"])] for name in names],
+        "figures": [[name, format_mean(row[name], row[f"{name}_stderr"])] for name in names],
         "params": [[name, _written(params[name])] for name in spec.searched if name in params],
         "feasible": bool(row["feasible"]),
         "yaml": _sweep_file(row, number, spec, params),
@@ -98,7 +98,7 @@ def _trial(row: pd.Series, number: int, spec: SweepSpec) -> dict[str, Any]:
 
 def _sweep_file(row: pd.Series, number: int, spec: SweepSpec, params: dict[str, Any]) -> str:
     """A sweep file that trains the trial's networks again."""
-    figures = ", ".join(f"{o.metric} {figure(row[o.metric], row[f'{o.metric}_stderr'])}" for o in spec.objectives)
+    figures = ", ".join(f"{o.metric} {format_mean(row[o.metric], row[f'{o.metric}_stderr'])}" for o in spec.objectives)
     data = {
         "name": f"{spec.name[:80]}-trial-{number}",
         "description": f"Trial {number} of {spec.name} again",
@@ -126,11 +126,15 @@ def _charts(sweep: Sweep, done: pd.DataFrame, front: list[int]) -> list[dict[str
     """Figures and their places in the page, as far as there is something to draw."""
     spec, found = sweep.spec, sweep.importances()
     figures = {
-        "pareto": charts.pareto(done, front, spec.objectives),
-        "parallel": parallel_coordinates(done, front, {n: spec.search.get(n) for n in spec.searched}, spec.objectives),
-        "importance": charts.importance(found) if found else None,
-        "lambda": charts.against(done, front, LAMBDA, ("score", "modularity")) if LAMBDA in spec.searched else None,
-        "history": charts.history(done, sweep.hypervolumes(), spec.objectives),
+        "pareto": charts.plot_front(done, front, spec.objectives),
+        "parallel": plot_parallel_coordinates(
+            done, front, {n: spec.search.get(n) for n in spec.searched}, spec.objectives
+        ),
+        "importance": charts.plot_importance(found) if found else None,
+        "lambda": charts.plot_against(done, front, LAMBDA, ("score", "modularity"))
+        if LAMBDA in spec.searched
+        else None,
+        "history": charts.plot_history(done, sweep.hypervolumes(), spec.objectives),
     }
     return [{"place": place, "figure": figure} for place, figure in figures.items() if figure is not None]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweeps.specs.search_space import Choices, Parameter, Range
+from sweeps.spec.search_space import Choices, Parameter, Range
 
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sweeps.tracking.mlflow_store import KEY_TAG, client, create_database, run_ids
+from sweeps.tracking.reading import KEY_TAG, create_client, create_database, run_ids
 from sweeps.tracking.spool import Record
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -36,7 +36,7 @@ class RunWriter:
 
     def __init__(self, target: Target) -> None:
         create_database(target.uri)
-        self._client = client(target.uri)
+        self._client = create_client(target.uri)
         found = self._client.get_experiment_by_name(target.experiment)
         if found is None:
             location = None if target.artifacts is None else (Path(target.artifacts) / target.experiment).as_uri()

@@ -9,10 +9,10 @@ keep their timestamps, artifacts are overwritten. An entry that cannot be read i
 
 from pathlib import Path
 
+from sweeps.tracking.process import WriterProcess
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Record, Spool
-from sweeps.tracking.spool_writer import SpoolWriter
-from sweeps.tracking.writer_process import WriterProcess
+from sweeps.tracking.writer import SpoolWriter
 
 
 class Tracker:

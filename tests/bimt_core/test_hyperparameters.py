@@ -3,71 +3,73 @@ import math
 
 import pytest
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.relocate import METHODS
 
 
 def test_phases_of_the_paper_start_at_their_steps():
-    schedule = Schedule(steps=20_000, cost_phases=((0.0, 1.0), (0.25, 10.0), (0.75, 1.0)), bias_from=0.75)
+    shared = SharedHyperparameters(steps=20_000, cost_phases=((0.0, 1.0), (0.25, 10.0), (0.75, 1.0)), bias_from=0.75)
     factors = {0: 1.0, 4_999: 1.0, 5_000: 10.0, 14_999: 10.0, 15_000: 1.0, 19_999: 1.0}
-    assert {step: schedule.cost_factor(step) for step in factors} == factors
-    penalised = {0: False, 14_999: False, 15_000: True, 19_999: True}
-    assert {step: schedule.penalises_bias(step) for step in penalised} == penalised
-    assert schedule.changes() == {0, 5_000, 15_000}
+    assert {step: shared.cost_factor(step) for step in factors} == factors
+    penalty_wiring = {0: False, 14_999: False, 15_000: True, 19_999: True}
+    assert {step: shared.penalises_bias(step) for step in penalty_wiring} == penalty_wiring
+    assert shared.penalty_changes() == {0, 5_000, 15_000}
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 10_001])
 def test_the_penalty_changes_only_where_told(steps):
-    schedule = Schedule(steps=steps, cost_phases=((0.0, 1.0), (0.3, 3.0), (0.31, 4.0), (1.0, 9.0)), bias_from=0.5)
-    state = [(schedule.cost_factor(step), schedule.penalises_bias(step)) for step in range(steps)]
+    shared = SharedHyperparameters(
+        steps=steps, cost_phases=((0.0, 1.0), (0.3, 3.0), (0.31, 4.0), (1.0, 9.0)), bias_from=0.5
+    )
+    state = [(shared.cost_factor(step), shared.penalises_bias(step)) for step in range(steps)]
     for step in range(1, steps):
-        assert state[step] == state[step - 1] or step in schedule.changes()
+        assert state[step] == state[step - 1] or step in shared.penalty_changes()
 
 
 def test_biases_are_penalised_throughout_by_default():
-    assert Schedule(steps=1).penalises_bias(0)
+    assert SharedHyperparameters(steps=1).penalises_bias(0)
 
 
 def test_settings_cannot_be_changed():
-    for settings, name in ((Knobs(), "cost_weight"), (Schedule(), "steps")):
+    for settings, name in ((PerNetworkHyperparameters(), "cost_weight"), (SharedHyperparameters(), "steps")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(settings, name, 1)
 
 
 @pytest.mark.parametrize("name", ["cost_weight", "weight_factor", "layer_distance"])
 def test_knobs_below_their_range_are_refused(name):
-    assert getattr(Knobs(**{name: 0}), name) == 0
+    assert getattr(PerNetworkHyperparameters(**{name: 0}), name) == 0
     for value in (-1e-9, math.nan):
         with pytest.raises(ValueError, match=f"{name} must be at least 0, got {value}"):
-            Knobs(**{name: value})
+            PerNetworkHyperparameters(**{name: value})
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan])
 def test_learning_rate_is_above_0(value):
     with pytest.raises(ValueError, match=f"learning_rate must be above 0, got {value}"):
-        Knobs(learning_rate=value)
+        PerNetworkHyperparameters(learning_rate=value)
 
 
 @pytest.mark.parametrize("name", ["steps", "relocate_every", "relocate_top_k"])
 def test_counts_are_at_least_1(name):
-    assert getattr(Schedule(**{name: 1}), name) == 1
+    assert getattr(SharedHyperparameters(**{name: 1}), name) == 1
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        Schedule(**{name: 0})
+        SharedHyperparameters(**{name: 0})
 
 
 @pytest.mark.parametrize("starts", [(), (0.1,), (0.0, 0.5, 0.5), (0.0, 0.7, 0.3), (0.0, 1.1)])
 def test_phases_that_do_not_rise_from_0_are_refused(starts):
     with pytest.raises(ValueError, match="cost_phases must start at 0 and rise up to at most 1, got"):
-        Schedule(cost_phases=tuple((start, 1.0) for start in starts))
+        SharedHyperparameters(cost_phases=tuple((start, 1.0) for start in starts))
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_bias_from_is_a_fraction(value):
     with pytest.raises(ValueError, match=f"bias_from must be between 0 and 1, got {value}"):
-        Schedule(bias_from=value)
+        SharedHyperparameters(bias_from=value)
 
 
 def test_relocation_is_one_of_the_methods():
-    assert [Schedule(relocation=method).relocation for method in METHODS] == list(METHODS)
+    assert [SharedHyperparameters(relocation=method).relocation for method in METHODS] == list(METHODS)
     with pytest.raises(ValueError, match="relocation must be one of assignment, exchange, greedy, none, got 'swap'"):
-        Schedule(relocation="swap")
+        SharedHyperparameters(relocation="swap")

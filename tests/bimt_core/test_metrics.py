@@ -8,7 +8,7 @@ from bimt_core.modularity import communities, louvain, null_modularity, weight_g
 from bimt_core.networks import MLP
 from bimt_core.population import initialise
 from bimt_core.relocate import relocate
-from bimt_core.tasks import TASKS, task
+from bimt_core.tasks import TASKS, load_task
 
 AVAILABLE = [name for name in TASKS if name != "mnist"]  # whose files a user must have
 
@@ -16,7 +16,7 @@ AVAILABLE = [name for name in TASKS if name != "mnist"]  # whose files a user mu
 def naive_figures(t, tensors):
     """Counts and sums of one network, an entry at a time."""
     weights, neurons, length, cost = 0, set(), 0.0, 0.0
-    wiring, y0, factor = t.network.wiring, t.knobs.layer_distance, t.knobs.weight_factor
+    wiring, y0, factor = t.network.wiring, t.per_network.layer_distance, t.per_network.weight_factor
     positions = {n.name: n.positions.tolist() for n in wiring.neurons}
     for wire in wiring.wires:
         tensor = tensors[wire.tensor]
@@ -49,7 +49,7 @@ def sparse(t, networks=3):
 
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_figures_are_those_of_naive_loops(name):
-    t = task(name)
+    t = load_task(name)
     population = sparse(t)
     found = measure(population, t, louvain_seeds=1)
     for network in range(3):
@@ -60,7 +60,7 @@ def test_figures_are_those_of_naive_loops(name):
 
 @pytest.mark.parametrize("name", ["independence", "two_moons", "permutation_s4", "delayed_response"])
 def test_figures_are_those_of_each_network_alone(name):
-    t = task(name)
+    t = load_task(name)
     population = sparse(t)
     found = measure(population, t, louvain_seeds=2)
     for network in range(3):
@@ -82,7 +82,7 @@ def test_figures_are_those_of_each_network_alone(name):
 
 
 def test_every_metric_is_measured_as_float64_on_the_cpu():
-    t = task("two_moons")
+    t = load_task("two_moons")
     found = measure(sparse(t), t, louvain_seeds=1)
     assert list(found) == list(METRICS)
     assert {(values.shape, values.dtype, values.device.type) for values in found.values()} == {
@@ -93,7 +93,7 @@ def test_every_metric_is_measured_as_float64_on_the_cpu():
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_network_that_is_not_finite_has_no_figures(value):
-    t = task("two_moons")
+    t = load_task("two_moons")
     healthy = sparse(t)
     broken = healthy.select([0, 1, 2])
     broken.flat[1, -1] = value
@@ -104,7 +104,7 @@ def test_a_network_that_is_not_finite_has_no_figures(value):
 
 
 def test_a_dead_network_has_figures():
-    t = task("independence")
+    t = load_task("independence")
     population = sparse(t)
     population.flat.zero_()
     found = measure(population, t, louvain_seeds=1)
@@ -114,7 +114,7 @@ def test_a_dead_network_has_figures():
 
 
 def test_a_network_with_one_weight_has_finite_figures():
-    t = task("two_moons")
+    t = load_task("two_moons")
     population = sparse(t)
     population.flat.zero_()
     population.tensors["weight1"][:, 3, 4] = 1.0
@@ -125,9 +125,9 @@ def test_a_network_with_one_weight_has_finite_figures():
 
 @pytest.mark.parametrize("method", ["greedy", "assignment"])
 def test_relocation_changes_only_what_depends_on_places(method):
-    t = task("independence")
+    t = load_task("independence")
     population = initialise(t.network, range(3))
-    moved = population.arranged(relocate(t.network.wiring, population.flat, method))
+    moved = population.rearrange(relocate(t.network.wiring, population.flat, method))
     before, after = (measure(p, t, louvain_seeds=1) for p in (population, moved))
     for key in ("train_loss", "test_loss", "score"):
         torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-6)
@@ -138,7 +138,7 @@ def test_relocation_changes_only_what_depends_on_places(method):
 
 
 def test_graphs_that_are_left_out_leave_out_their_metrics_only():
-    t = task("two_moons")
+    t = load_task("two_moons")
     population = initialise(t.network, range(2))
     everything = measure(population, t, louvain_seeds=1)
     some = measure(population, t, louvain_seeds=1, transforms=["layer_max"])
@@ -147,7 +147,7 @@ def test_graphs_that_are_left_out_leave_out_their_metrics_only():
 
 
 def test_second_opinions_that_are_left_out_leave_out_their_metrics_only():
-    t = task("two_moons")
+    t = load_task("two_moons")
     population = initialise(t.network, range(2))
     everything, some = (measure(population, t, louvain_seeds=1, thorough=thorough) for thorough in (True, False))
     assert everything.keys() - some.keys() == {"modularity_newman", "modularity_z"}
@@ -156,12 +156,12 @@ def test_second_opinions_that_are_left_out_leave_out_their_metrics_only():
 
 @pytest.mark.parametrize("name", ["in_context", "digits", "delayed_response"])
 def test_losses_and_score_are_those_of_the_rows_that_count(name):
-    t = task(name)
+    t = load_task(name)
     t = replace(t, test_inputs=t.test_inputs[:50], test_targets=t.test_targets[:50])
     population = initialise(t.network, range(2), dtype=t.dtype)
     found = measure(population, t, louvain_seeds=1, transforms=())
     train, test = population.predict(t.inputs), population.predict(t.test_inputs)
-    rows = 50 if t.schedule.batch_size else len(t.inputs)  # trained in batches: as many training rows as test rows
+    rows = 50 if t.shared.batch_size else len(t.inputs)  # trained in batches: as many training rows as test rows
     counts = torch.ones_like(t.targets[0], dtype=torch.bool) if t.scored is None else t.scored
     for network in range(2):
         error = ((train[network] - t.targets) ** 2)[:rows, counts]
@@ -176,7 +176,10 @@ def test_a_task_trained_in_batches_says_so_of_its_training_loss():
 
 
 def test_the_largest_published_network_is_measured():
-    t, network = task("digits"), MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True)
+    t, network = (
+        load_task("digits"),
+        MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True),
+    )
     rows, names = torch.rand(1000, 784), tuple(map(str, range(784)))
     t = replace(
         t,

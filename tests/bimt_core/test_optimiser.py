@@ -7,7 +7,7 @@ import torch
 
 from bimt_core import optimiser
 from bimt_core.networks import MLP
-from bimt_core.optimiser import StepArguments, corrections, step_of, stepper
+from bimt_core.optimiser import StepArguments, bias_corrections, make_step, prepare_step
 
 MSE = "mse"
 
@@ -39,15 +39,15 @@ def arguments(networks=3, dtype=torch.float64, **changes):
         "scored": None,
         "coefficients": random(networks, n).abs() * 1e-2,
         "learning_rate": torch.linspace(1e-3, 1e-2, networks, dtype=dtype).unsqueeze(1),
-        "corrections": torch.tensor(corrections(1), dtype=dtype),
+        "corrections": torch.tensor(bias_corrections(1), dtype=dtype),
     }
     return network, StepArguments(**given | changes)
 
 
 def take(network, a, penalty_step="subgradient", steps=5):
-    step = step_of(network, MSE, penalty_step)
+    step = make_step(network, MSE, penalty_step)
     for t in range(1, steps + 1):
-        a.corrections.copy_(torch.tensor(corrections(t), dtype=a.flat.dtype))
+        a.corrections.copy_(torch.tensor(bias_corrections(t), dtype=a.flat.dtype))
         step(*a)
 
 
@@ -102,10 +102,12 @@ def test_proximal_steps_give_exact_zeros_and_subgradient_steps_do_not():
 def test_a_compiled_step_is_the_step(penalty_step):
     network, plain = arguments()
     _, fast = arguments()
-    runs = [stepper(network, MSE, penalty_step, a, compiled=compiled) for a, compiled in ((plain, False), (fast, True))]
+    runs = [
+        prepare_step(network, MSE, penalty_step, a, compiled=compiled) for a, compiled in ((plain, False), (fast, True))
+    ]
     for t in range(1, 6):
         for a, run in zip((plain, fast), runs, strict=True):
-            a.corrections.copy_(torch.tensor(corrections(t), dtype=torch.float64))
+            a.corrections.copy_(torch.tensor(bias_corrections(t), dtype=torch.float64))
             run()
     for name in ("flat", "first", "second"):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), rtol=1e-9, atol=1e-12)
@@ -117,7 +119,7 @@ def test_a_compiled_step_is_kept_and_their_number_is_bounded(monkeypatch):
     for networks in (*range(1, optimiser.MOST_COMPILED + 3), 1):
         network, a = arguments(networks)
         for _ in range(2):
-            stepper(network, MSE, "subgradient", a, compiled=True)()
+            prepare_step(network, MSE, "subgradient", a, compiled=True)()
     assert len(compiled) == optimiser.MOST_COMPILED + 3  # the first was forgotten in between
     assert len(optimiser._COMPILED) <= optimiser.MOST_COMPILED
 
@@ -126,7 +128,7 @@ def test_without_a_compiler_it_says_so_once_and_goes_on():
     from torch._inductor import config
 
     network, a = arguments()
-    run = stepper(network, MSE, "subgradient", a, compiled=True)
+    run = prepare_step(network, MSE, "subgradient", a, compiled=True)
     no_compiler = config.patch({"cpp.cxx": (None, "/no/such/compiler"), "fx_graph_cache": False})
     with no_compiler, pytest.warns(UserWarning, match="training is not compiled and takes about twice as long: "):
         run()
@@ -135,7 +137,7 @@ def test_without_a_compiler_it_says_so_once_and_goes_on():
         run()
     _, plain = arguments()
     for _ in range(2):
-        step_of(network, MSE, "subgradient")(*plain)
+        make_step(network, MSE, "subgradient")(*plain)
     assert torch.equal(a.flat, plain.flat)
 
 

@@ -10,11 +10,11 @@ from safetensors.torch import save
 from bimt_core.networks import MLP
 from bimt_core.population import (
     concatenate,
-    from_bytes,
+    deserialize_population,
     initialise,
     load_population,
     save_population,
-    to_bytes,
+    serialize_population,
 )
 
 TOKENS = MLP((5, 6, 4), "mean", folds=2, vocabulary=7)
@@ -83,7 +83,7 @@ def test_arranging_twice_is_arranging_by_the_two_orders_in_turn():
     population = disordered()
     first, second = ({"input": torch.stack([torch.randperm(5) for _ in range(3)])} for _ in range(2))
     both = {"input": first["input"].gather(1, second["input"])}
-    assert same(population.arranged(first).arranged(second), population.arranged(both))
+    assert same(population.rearrange(first).rearrange(second), population.rearrange(both))
 
 
 def test_selected_networks_are_copies():
@@ -128,8 +128,8 @@ def test_a_file_brings_back_the_same_bits(tmp_path, network, dtype):
 @pytest.mark.parametrize("networks", [1, 2, 5])
 def test_bytes_bring_back_the_same_bits(networks):
     population = disordered(networks=networks)
-    assert same(from_bytes(to_bytes(population)), population)
-    assert to_bytes(population) == to_bytes(population)
+    assert same(deserialize_population(serialize_population(population)), population)
+    assert serialize_population(population) == serialize_population(population)
 
 
 def test_saving_again_replaces_the_file(tmp_path):
@@ -148,8 +148,8 @@ def test_there_is_no_such_file(tmp_path):
 NO_POPULATION = {
     "nothing": lambda: b"",
     "text": lambda: b"neither weights nor labels, only words",
-    "a file cut short": lambda: to_bytes(disordered())[:-5],
-    "a header cut short": lambda: to_bytes(disordered())[:40],
+    "a file cut short": lambda: serialize_population(disordered())[:-5],
+    "a header cut short": lambda: serialize_population(disordered())[:40],
     "other tensors": lambda: save({"weight": torch.zeros(3)}),
     "tensors of another network": lambda: save({"weight": torch.zeros(3)}, metadata={"network": '{"layers": 3}'}),
     "no JSON": lambda: save({"weight": torch.zeros(3)}, metadata={"network": "an MLP"}),

@@ -1,7 +1,7 @@
 import pytest
 
-from bimt_core import population_size, task
-from bimt_core.hyperparameters import Schedule
+from bimt_core import load_task, population_size
+from bimt_core.hyperparameters import SharedHyperparameters
 from bimt_core.population_size import best_population, network_bytes, throughput
 
 
@@ -20,8 +20,8 @@ def speeds(monkeypatch):
 
 
 def best(most):
-    moons = task("two_moons")
-    return best_population(moons, moons.network, moons.schedule, most=most)
+    moons = load_task("two_moons")
+    return best_population(moons, moons.network, moons.shared, most=most)
 
 
 def test_it_grows_while_that_is_worth_it(speeds):
@@ -43,12 +43,12 @@ def test_it_never_exceeds_memory(speeds):
 
 
 def test_throughput_is_real():
-    moons = task("two_moons")
-    assert throughput(moons, moons.network, moons.schedule, 4) > 100
+    moons = load_task("two_moons")
+    assert throughput(moons, moons.network, moons.shared, 4) > 100
 
 
 def test_memory_grows_with_rows_and_not_in_batches():
-    moons = task("two_moons")
-    whole, batch = (network_bytes(moons, moons.network, Schedule(batch_size=size)) for size in (0, 20))
+    moons = load_task("two_moons")
+    whole, batch = (network_bytes(moons, moons.network, SharedHyperparameters(batch_size=size)) for size in (0, 20))
     assert whole > 10 * batch / 2
-    assert network_bytes(moons, moons.network.resized(40, None), Schedule()) > whole
+    assert network_bytes(moons, moons.network.resized(40, None), SharedHyperparameters()) > whole

@@ -15,7 +15,7 @@ from bimt_core.geometry import line
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Transformer
 from bimt_core.population import Population, initialise
 from bimt_core.relocate import METHODS, place_costs, relocate
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear, parameter_order
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires, parameter_order
 
 MOVING = ("assignment", "exchange", "greedy")
 SHAPES = st.lists(st.integers(1, 20), min_size=2, max_size=5)
@@ -244,7 +244,7 @@ def test_outputs_stay_the_same_at_every_width(method, n, folds):
     population, inputs = some_population(network)
     moved = population
     for _ in range(2):  # the second time from labels that are in disorder already
-        moved = moved.arranged(relocate(network.wiring, moved.flat, method))
+        moved = moved.rearrange(relocate(network.wiring, moved.flat, method))
     torch.testing.assert_close(moved.predict(inputs), population.predict(inputs), rtol=1e-10, atol=1e-10)
     if n == 10:
         assert not torch.equal(moved.input_labels, torch.arange(n).repeat(3, 1))
@@ -308,7 +308,7 @@ def test_none_moves_nothing():
     wiring, flat = some_network((4, 6, 3))
     assert relocate(wiring, flat, "none") == {}
     population = Population(MLP((4, 6, 3)), flat, torch.arange(4).unsqueeze(0), torch.arange(3).unsqueeze(0))
-    assert population.arranged({}) is population
+    assert population.rearrange({}) is population
 
 
 def test_an_unknown_method_is_refused():
@@ -339,11 +339,11 @@ class Residual(nn.Module):
 def residual(inputs, width, hidden, outputs):
     sets = {"input": inputs, "stream": width, "hidden": hidden, "output": outputs}
     wires = (
-        *linear("embed", "input", "stream"),
-        *linear("up", "stream", "hidden"),
-        *linear("down", "hidden", "stream"),
+        *linear_wires("embed", "input", "stream"),
+        *linear_wires("up", "stream", "hidden"),
+        *linear_wires("down", "hidden", "stream"),
         Wire("past.weight", (Axis("output"), Axis("input"))),
-        *linear("read", "stream", "output"),
+        *linear_wires("read", "stream", "output"),
     )
     neurons = tuple(Neurons(name, line(n)) for name, n in sets.items())
     return ModuleNetwork(lambda: Residual(*sets.values()), Wiring(neurons, wires))
@@ -396,8 +396,8 @@ def test_the_function_stays_and_the_cost_never_rises(which, method, data, rounds
     population, inputs = some_population(network, flat)
     order = relocate(wiring, flat, method, rounds=rounds)
     assert list(order) == [neurons.name for neurons in wiring.neurons if neurons.movable]
-    moved = population.arranged(order)
-    moved = moved.arranged(relocate(wiring, moved.flat, method, rounds=rounds))  # from labels in disorder
+    moved = population.rearrange(order)
+    moved = moved.rearrange(relocate(wiring, moved.flat, method, rounds=rounds))  # from labels in disorder
     torch.testing.assert_close(moved.predict(inputs), population.predict(inputs), rtol=1e-10, atol=1e-10)
     assert (cost_of(wiring, moved.flat) <= cost_of(wiring, flat) * (1 + 1e-12)).all()
 
@@ -601,20 +601,20 @@ def test_relocation_after_training(which, data, method):
     network, _, flat = any_network(which, data)
     wiring = network.wiring
     population, inputs = some_population(network, flat)
-    moved = population.relocated(method)
+    moved = population.relocate(method)
     torch.testing.assert_close(moved.predict(inputs), population.predict(inputs), rtol=1e-10, atol=1e-10)
     assert (cost_of(wiring, moved.flat) <= cost_of(wiring, flat) * (1 + 1e-12)).all()
     assert torch.equal(population.flat, flat)
     if method != "greedy":
-        assert torch.equal(moved.relocated(method).flat, moved.flat)
+        assert torch.equal(moved.relocate(method).flat, moved.flat)
         for one, cost in zip(moved.flat, cost_of(wiring, moved.flat).tolist(), strict=True):
             assert cheapest_exchange(wiring, one) >= cost * (1 - 1e-8)
 
 
 def test_relocation_after_training_is_by_assignment_and_rounds_are_limited():
     population, _ = some_population(MLP((6, 9, 9, 4)))
-    assert torch.equal(population.relocated().flat, population.relocated("assignment").flat)
-    once = population.relocated(rounds=1)
+    assert torch.equal(population.relocate().flat, population.relocate("assignment").flat)
+    once = population.relocate(rounds=1)
     assert torch.equal(once.flat, relocated(population.network.wiring, population.flat, "assignment"))
-    assert not torch.equal(once.flat, population.relocated().flat)
-    assert population.relocated("none") is population
+    assert not torch.equal(once.flat, population.relocate().flat)
+    assert population.relocate("none") is population

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP, RNN
 from bimt_core.population import initialise
 from bimt_core.rows import Rows, batch
@@ -26,8 +26,8 @@ def task_of(network, inputs, targets, scored=None):
         test_inputs=inputs,
         test_targets=targets,
         network=network,
-        knobs=Knobs(),
-        schedule=Schedule(),
+        per_network=PerNetworkHyperparameters(),
+        shared=SharedHyperparameters(),
         model_seed=0,
         input_names=tuple(f"x{i}" for i in range(n_inputs)),
         output_names=tuple(f"y{i}" for i in range(n_outputs)),
@@ -58,7 +58,7 @@ def disordered(network, networks=3, seed=0):
         for n in (network.wiring.inputs, network.wiring.outputs)
         if n.movable
     }
-    return population.arranged(orders)
+    return population.rearrange(orders)
 
 
 def check(rows, task, population, which):
@@ -182,6 +182,6 @@ def test_what_is_scored_moves_with_the_outputs():
     ordered = initialise(SEQUENCES, [0])
     rows = Rows(task, ordered, 2)
     assert torch.equal(rows.scored[0, 0], task.scored)
-    rows.place(ordered.arranged({"output": torch.tensor([[1, 0]])}))
+    rows.place(ordered.rearrange({"output": torch.tensor([[1, 0]])}))
     assert torch.equal(rows.scored[0, 0], task.scored.flip(1))
     assert Rows(replace(task, scored=None), ordered, 2).scored is None

@@ -7,28 +7,32 @@ import torch
 from torch import nn
 
 from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.population import initialise
 from bimt_core.relocate import relocate
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 from bimt_core.train import Snapshot, start, train
 from bimt_core.wiring import parameter_order
 
 train_module = importlib.import_module("bimt_core.train")  # the package has a function of this name
 
-THREE = (Knobs(), Knobs(1e-2, 2.0, 0.3, 1e-2), Knobs(0.0, 0.0, 0.0, 5e-4))
+THREE = (
+    PerNetworkHyperparameters(),
+    PerNetworkHyperparameters(1e-2, 2.0, 0.3, 1e-2),
+    PerNetworkHyperparameters(0.0, 0.0, 0.0, 5e-4),
+)
 
 
 def in_float64(name):
     """A task whose numbers leave room to tell an error from rounding."""
-    t = task(name)
+    t = load_task(name)
     return t if t.network.takes_tokens else t.in_dtype(torch.float64)
 
 
-def run(t, knobs, schedule, report_at, seeds=None, begin=None):
+def run(t, per_network, shared, snapshot_at, seeds=None, begin=None):
     """Snapshots by step, from the start or from an earlier one."""
-    begin = begin or start(initialise(t.network, seeds or range(len(knobs)), dtype=t.dtype))
-    return {snapshot.step: snapshot for snapshot in train(begin, t, knobs, schedule, report_at)}
+    begin = begin or start(initialise(t.network, seeds or range(len(per_network)), dtype=t.dtype))
+    return {snapshot.step: snapshot for snapshot in train(begin, t, per_network, shared, snapshot_at)}
 
 
 def same(one, other):
@@ -59,18 +63,20 @@ def member(snapshot, networks):
 )
 def test_published_mode_follows_the_published_code(name, reference):
     facts, arrays = reference("training")
-    t, record = task(name), facts[name]
+    t, record = load_task(name), facts[name]
     steps = [row["step"] for row in record["trace"]]
     snapshots = {0: start(initialise(t.network, [t.model_seed], dtype=t.dtype))}
-    for snapshot in train(snapshots[0], t, [t.knobs], t.schedule, {*steps, steps[-1] + 1}, compiled=False):
+    for snapshot in train(snapshots[0], t, [t.per_network], t.shared, {*steps, steps[-1] + 1}, compiled=False):
         snapshots[snapshot.step] = snapshot
         if snapshot.step > steps[-1]:
             break
     cost = ConnectionCost.of(t.network.wiring)
-    factor, distance = (torch.tensor([v], dtype=t.dtype) for v in (t.knobs.weight_factor, t.knobs.layer_distance))
+    factor, distance = (
+        torch.tensor([v], dtype=t.dtype) for v in (t.per_network.weight_factor, t.per_network.layer_distance)
+    )
     for row in record["trace"]:
         step, population = row["step"], snapshots[row["step"]].population
-        unit = cost.coefficients(factor, distance, penalise_bias=t.schedule.penalises_bias(step))
+        unit = cost.coefficients(factor, distance, penalise_bias=t.shared.penalises_bias(step))
         loss = t.loss(population.predict(t.inputs), t.targets).item()
         tolerance = 1e-4 if step <= 200 else 5e-3  # rounding grows from there on: training is chaotic
         assert loss == pytest.approx(row["train_loss"], rel=tolerance)
@@ -90,24 +96,24 @@ def test_published_mode_follows_the_published_code(name, reference):
 # An ordinary loop
 
 
-def plain_run(t, knobs, schedule, seed):
+def plain_run(t, per_network, shared, seed):
     """One network trained with torch's own modules, optimiser and differentiation; its parameters after each step."""
     torch.manual_seed(seed)
     layers = [nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(t.network.shape)]
     parameters = [p for layer in layers for p in layer.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=knobs.learning_rate, weight_decay=0.0)
-    for step in range(schedule.steps):
-        fraction = step / schedule.steps
-        cost_weight = knobs.cost_weight * (1 if fraction < 0.25 else 10 if fraction < 0.75 else 2)
+    optimizer = torch.optim.AdamW(parameters, lr=per_network.learning_rate, weight_decay=0.0)
+    for step in range(shared.steps):
+        fraction = step / shared.steps
+        cost_weight = per_network.cost_weight * (1 if fraction < 0.25 else 10 if fraction < 0.75 else 2)
         values, cost = t.inputs, 0.0
         for number, layer in enumerate(layers):
             n_out, n_in = layer.weight.shape
             out, into = ((2 * torch.arange(n, dtype=torch.float64) + 1) / (2 * n) for n in (n_out, n_in))
-            local = schedule.local_last or number < len(layers) - 1
-            distance = (out.unsqueeze(1) - into).abs() * (knobs.weight_factor if local else 0.0)
-            cost = cost + (layer.weight.abs() * (distance + knobs.layer_distance)).sum()
+            local = shared.local_last or number < len(layers) - 1
+            distance = (out.unsqueeze(1) - into).abs() * (per_network.weight_factor if local else 0.0)
+            cost = cost + (layer.weight.abs() * (distance + per_network.layer_distance)).sum()
             if fraction >= 0.5:
-                cost = cost + (layer.bias.abs() * knobs.layer_distance).sum()
+                cost = cost + (layer.bias.abs() * per_network.layer_distance).sum()
             values = layer(values)
             if number < len(layers) - 1:
                 values = nn.functional.silu(values)
@@ -125,13 +131,13 @@ def plain_run(t, knobs, schedule, seed):
 @pytest.mark.parametrize("local_last", [True, False])
 def test_every_network_trains_as_in_an_ordinary_loop(name, local_last):
     t = in_float64(name)
-    schedule = Schedule(
+    shared = SharedHyperparameters(
         40, cost_phases=((0.0, 1.0), (0.25, 10.0), (0.75, 2.0)), bias_from=0.5, relocation="none", local_last=local_last
     )
     begin = start(initialise(t.network, [5, 6, 7], dtype=torch.float64))
-    snapshots = run(t, THREE, schedule, range(41), begin=begin)
-    for network, (knobs, seed) in enumerate(zip(THREE, (5, 6, 7), strict=True)):
-        for step, expected in enumerate(plain_run(t, knobs, schedule, seed), start=1):
+    snapshots = run(t, THREE, shared, range(41), begin=begin)
+    for network, (per_network, seed) in enumerate(zip(THREE, (5, 6, 7), strict=True)):
+        for step, expected in enumerate(plain_run(t, per_network, shared, seed), start=1):
             torch.testing.assert_close(snapshots[step].population.flat[network], expected, rtol=1e-9, atol=1e-11)
 
 
@@ -139,10 +145,10 @@ def test_every_network_trains_as_in_an_ordinary_loop(name, local_last):
 @pytest.mark.parametrize("method", ["greedy", "assignment"])
 @pytest.mark.parametrize("move_moments", [True, False])
 def test_relocation_moves_weights_and_moments(name, method, move_moments):
-    t, knobs = task(name), (task(name).knobs,) * 3
-    schedule = Schedule(50, relocation=method, relocate_every=10, move_moments=move_moments)
-    still = run(t, knobs, replace(schedule, relocation="none"), {10})[10]
-    moved = run(t, knobs, schedule, {10})[10]
+    t, per_network = load_task(name), (load_task(name).per_network,) * 3
+    shared = SharedHyperparameters(50, relocation=method, relocate_every=10, move_moments=move_moments)
+    still = run(t, per_network, replace(shared, relocation="none"), {10})[10]
+    moved = run(t, per_network, shared, {10})[10]
     wiring = t.network.wiring
     order = relocate(wiring, still.population.flat, method)
     everything = parameter_order(wiring, order)
@@ -153,7 +159,7 @@ def test_relocation_moves_weights_and_moments(name, method, move_moments):
             along[:, -wiring.sizes[-1] :] = everything[:, -wiring.sizes[-1] :]
     expected = Snapshot(
         10,
-        still.population.arranged(order),
+        still.population.rearrange(order),
         replace(
             still.moments,
             first=still.moments.first.gather(1, along),
@@ -170,19 +176,19 @@ def test_relocation_moves_weights_and_moments(name, method, move_moments):
 def test_training_goes_on_with_inputs_and_targets_in_their_new_places(method):
     """With the moments moved and a cost that does not see distance, relocation changes nothing but the places."""
     t = in_float64("independence")
-    knobs = [replace(t.knobs, weight_factor=0.0)] * 2
-    schedule = Schedule(60, relocation=method, relocate_every=20)
-    still = run(t, knobs, replace(schedule, relocation="none"), {60})[60].population
-    moved = run(t, knobs, schedule, {60})[60].population
+    per_network = [replace(t.per_network, weight_factor=0.0)] * 2
+    shared = SharedHyperparameters(60, relocation=method, relocate_every=20)
+    still = run(t, per_network, replace(shared, relocation="none"), {60})[60].population
+    moved = run(t, per_network, shared, {60})[60].population
     assert not torch.equal(moved.input_labels, still.input_labels)
     torch.testing.assert_close(moved.predict(t.test_inputs), still.predict(t.test_inputs), rtol=1e-8, atol=1e-8)
 
 
 def test_relocation_happens_every_so_many_steps():
-    t = task("two_moons")
-    schedule = Schedule(40, relocation="assignment", relocate_every=15)
-    still = run(t, [t.knobs], replace(schedule, relocation="none"), range(41))
-    moved = run(t, [t.knobs], schedule, range(41))
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(40, relocation="assignment", relocate_every=15)
+    still = run(t, [t.per_network], replace(shared, relocation="none"), range(41))
+    moved = run(t, [t.per_network], shared, range(41))
     assert [step for step in range(1, 41) if same(still[step], moved[step])] == list(range(1, 15))
 
 
@@ -193,13 +199,14 @@ def test_relocation_happens_every_so_many_steps():
 def test_a_population_of_n_equals_n_populations_of_one(name):
     """Within rounding: how elementwise arithmetic is vectorised depends on where a network lies in memory."""
     t = in_float64(name)
-    knobs = [
-        replace(t.knobs, cost_weight=t.knobs.cost_weight * (1 + i), learning_rate=1e-3 * (1 + i)) for i in range(4)
+    per_network = [
+        replace(t.per_network, cost_weight=t.per_network.cost_weight * (1 + i), learning_rate=1e-3 * (1 + i))
+        for i in range(4)
     ]
-    schedule = replace(t.schedule, steps=80, relocation="assignment", relocate_every=30, move_moments=True)
-    together = run(t, knobs, schedule, {1, 80}, seeds=[3, 1, 4, 1])
+    shared = replace(t.shared, steps=80, relocation="assignment", relocate_every=30, move_moments=True)
+    together = run(t, per_network, shared, {1, 80}, seeds=[3, 1, 4, 1])
     for network, seed in enumerate([3, 1, 4, 1]):
-        alone = run(t, [knobs[network]], schedule, {1, 80}, seeds=[seed])
+        alone = run(t, [per_network[network]], shared, {1, 80}, seeds=[seed])
         for step in (1, 80):
             expected = member(together[step], [network])
             torch.testing.assert_close(alone[step].population.flat, expected.population.flat, rtol=1e-9, atol=1e-10)
@@ -210,9 +217,9 @@ def test_a_population_of_n_equals_n_populations_of_one(name):
 @pytest.mark.parametrize("method", ["greedy", "assignment"])
 @pytest.mark.parametrize("name", ["independence", "permutation_s4"])
 def test_the_same_seed_gives_the_same_bits(name, method):
-    t = task(name)
-    schedule = replace(t.schedule, steps=80, relocation=method, relocate_every=30)
-    first, second = (run(t, [t.knobs] * 3, schedule, {80}, seeds=[1, 2, 3])[80] for _ in range(2))
+    t = load_task(name)
+    shared = replace(t.shared, steps=80, relocation=method, relocate_every=30)
+    first, second = (run(t, [t.per_network] * 3, shared, {80}, seeds=[1, 2, 3])[80] for _ in range(2))
     assert same(first, second)
     assert not torch.equal(first.population.flat[0], first.population.flat[1])
 
@@ -220,18 +227,18 @@ def test_the_same_seed_gives_the_same_bits(name, method):
 @pytest.mark.parametrize("method", ["greedy", "assignment"])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_network_that_diverges_leaves_its_neighbours_as_they_are(method, at_once):
-    t = task("independence")
-    schedule = Schedule(100, relocation=method, relocate_every=10)
+    t = load_task("independence")
+    shared = SharedHyperparameters(100, relocation=method, relocate_every=10)
     begin = start(initialise(t.network, range(4), dtype=t.dtype))
-    healthy = run(t, [t.knobs] * 4, schedule, {100}, begin=begin)[100]
-    knobs = [t.knobs] * 4
+    healthy = run(t, [t.per_network] * 4, shared, {100}, begin=begin)[100]
+    per_network = [t.per_network] * 4
     if at_once:
         flat = begin.population.flat.clone()
         flat[1, 7] = torch.nan
         begin = replace(begin, population=replace(begin.population, flat=flat))
     else:
-        knobs[1] = replace(t.knobs, learning_rate=1e30)
-    broken = run(t, knobs, schedule, {100}, begin=begin)[100]
+        per_network[1] = replace(t.per_network, learning_rate=1e30)
+    broken = run(t, per_network, shared, {100}, begin=begin)[100]
     assert not broken.population.flat[1].isfinite().all()
     assert same(member(broken, [0, 2, 3]), member(healthy, [0, 2, 3]))
 
@@ -242,19 +249,19 @@ def test_a_network_that_diverges_leaves_its_neighbours_as_they_are(method, at_on
 @pytest.mark.parametrize("name", ["independence", "permutation_s4"])
 @pytest.mark.parametrize("at", [1, 29, 30, 31, 45, 59])
 def test_resuming_equals_going_straight_through(name, at):
-    t = task(name)
-    schedule = Schedule(60, cost_phases=((0.0, 1.0), (0.5, 10.0)), bias_from=0.75, relocate_every=15)
-    straight = run(t, [t.knobs] * 2, schedule, {at, 60})
-    resumed = run(t, [t.knobs] * 2, schedule, {60}, begin=straight[at])
+    t = load_task(name)
+    shared = SharedHyperparameters(60, cost_phases=((0.0, 1.0), (0.5, 10.0)), bias_from=0.75, relocate_every=15)
+    straight = run(t, [t.per_network] * 2, shared, {at, 60})
+    resumed = run(t, [t.per_network] * 2, shared, {60}, begin=straight[at])
     assert same(resumed[60], straight[60])
 
 
 def test_snapshots_are_never_changed_afterwards():
-    t = task("two_moons")
-    schedule = Schedule(30, relocate_every=10)
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(30, relocate_every=10)
     begin = start(initialise(t.network, [0, 1]))
     kept, copies = [begin], [member(begin, [0, 1])]
-    for snapshot in train(begin, t, [t.knobs] * 2, schedule, range(31)):
+    for snapshot in train(begin, t, [t.per_network] * 2, shared, range(31)):
         kept.append(snapshot)
         copies.append(member(snapshot, [0, 1]))
     assert len(kept) == 31
@@ -262,10 +269,10 @@ def test_snapshots_are_never_changed_afterwards():
 
 
 def test_what_a_caller_does_to_a_snapshot_does_not_reach_training():
-    t = task("two_moons")
-    schedule = Schedule(30, relocate_every=10)
-    expected = run(t, [t.knobs] * 2, schedule, {30})[30]
-    for snapshot in train(start(initialise(t.network, [0, 1])), t, [t.knobs] * 2, schedule, range(31)):
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(30, relocate_every=10)
+    expected = run(t, [t.per_network] * 2, shared, {30})[30]
+    for snapshot in train(start(initialise(t.network, [0, 1])), t, [t.per_network] * 2, shared, range(31)):
         if snapshot.step < 30:
             snapshot.population.flat.zero_()
             snapshot.moments.first.zero_()
@@ -274,33 +281,35 @@ def test_what_a_caller_does_to_a_snapshot_does_not_reach_training():
 
 
 def test_reports_come_in_order_and_only_when_asked_for():
-    t = task("two_moons")
-    snapshots = train(start(initialise(t.network, [0])), t, [t.knobs], Schedule(10), (7, 3, 10, 11, 0))
+    t = load_task("two_moons")
+    snapshots = train(
+        start(initialise(t.network, [0])), t, [t.per_network], SharedHyperparameters(10), (7, 3, 10, 11, 0)
+    )
     assert [snapshot.step for snapshot in snapshots] == [3, 7, 10]
 
 
 def test_nothing_is_left_to_do_at_the_end():
-    t = task("two_moons")
-    last = run(t, [t.knobs], Schedule(5), {5})[5]
-    assert list(train(last, t, [t.knobs], Schedule(5), {5})) == []
+    t = load_task("two_moons")
+    last = run(t, [t.per_network], SharedHyperparameters(5), {5})[5]
+    assert list(train(last, t, [t.per_network], SharedHyperparameters(5), {5})) == []
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_knobs_are_one_a_network(n):
-    t = task("two_moons")
+    t = load_task("two_moons")
     with pytest.raises(ValueError, match=f"knobs must be one a network: 2 networks, got {n}"):
-        next(train(start(initialise(t.network, [0, 1])), t, [t.knobs] * n, Schedule(5), {5}))
+        next(train(start(initialise(t.network, [0, 1])), t, [t.per_network] * n, SharedHyperparameters(5), {5}))
 
 
 # Options
 
 
 def test_a_network_does_not_depend_on_its_neighbours_or_on_the_parts_it_is_trained_in(monkeypatch):
-    t = task("two_moons")
-    schedule = Schedule(60, relocate_every=20)
-    together = run(t, [t.knobs] * 5, schedule, {60})[60]
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(60, relocate_every=20)
+    together = run(t, [t.per_network] * 5, shared, {60})[60]
     monkeypatch.setattr(train_module, "CACHE_BYTES", 2 * 4 * t.network.activation_values(200))
-    in_parts = run(t, [t.knobs] * 5, schedule, {30, 60})  # 2 + 2 + 1 networks, the last padded
+    in_parts = run(t, [t.per_network] * 5, shared, {30, 60})  # 2 + 2 + 1 networks, the last padded
     assert len(in_parts[30].population) == 5
     torch.testing.assert_close(in_parts[60].population.flat, together.population.flat, rtol=1e-4, atol=1e-5)
     assert torch.equal(in_parts[60].population.output_labels, together.population.output_labels)
@@ -308,61 +317,61 @@ def test_a_network_does_not_depend_on_its_neighbours_or_on_the_parts_it_is_train
 
 def test_compiled_training_is_the_same_but_for_rounding():
     t = in_float64("independence")
-    schedule = Schedule(60, relocate_every=20)
+    shared = SharedHyperparameters(60, relocate_every=20)
     begin = start(initialise(t.network, [0, 1], dtype=torch.float64))
     plain, fast = (
-        next(train(begin, t, [t.knobs] * 2, schedule, {60}, compiled=compiled)) for compiled in (False, True)
+        next(train(begin, t, [t.per_network] * 2, shared, {60}, compiled=compiled)) for compiled in (False, True)
     )
     torch.testing.assert_close(fast.population.flat, plain.population.flat, rtol=1e-8, atol=1e-10)
-    again = next(train(begin, t, [t.knobs] * 2, schedule, {60}, compiled=True))
+    again = next(train(begin, t, [t.per_network] * 2, shared, {60}, compiled=True))
     assert same(again, fast)
 
 
 def test_a_diverging_network_leaves_its_neighbours_bitwise_alone():
-    t = task("two_moons")
-    schedule = Schedule(60, relocate_every=20)
-    well = run(t, [t.knobs] * 3, schedule, {60})[60]
-    ill = run(t, [t.knobs, replace(t.knobs, learning_rate=1e30), t.knobs], schedule, {60})[60]
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(60, relocate_every=20)
+    well = run(t, [t.per_network] * 3, shared, {60})[60]
+    ill = run(t, [t.per_network, replace(t.per_network, learning_rate=1e30), t.per_network], shared, {60})[60]
     assert not ill.population.flat[1].isfinite().all()
     assert torch.equal(ill.population.flat[[0, 2]], well.population.flat[[0, 2]])
 
 
 @pytest.mark.parametrize("at", [1, 13, 20])
 def test_batches_resume_where_they_were(at):
-    t = task("two_moons")
-    schedule = Schedule(40, batch_size=30, relocate_every=10)
-    straight = run(t, [t.knobs] * 2, schedule, {at, 40})
-    assert same(run(t, [t.knobs] * 2, schedule, {40}, begin=straight[at])[40], straight[40])
-    assert not same(run(t, [t.knobs] * 2, replace(schedule, batch_size=0), {40})[40], straight[40])
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(40, batch_size=30, relocate_every=10)
+    straight = run(t, [t.per_network] * 2, shared, {at, 40})
+    assert same(run(t, [t.per_network] * 2, shared, {40}, begin=straight[at])[40], straight[40])
+    assert not same(run(t, [t.per_network] * 2, replace(shared, batch_size=0), {40})[40], straight[40])
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-    t = task("two_moons")
+    t = load_task("two_moons")
     with pytest.raises(ValueError, match="batch_size must be at most the 200 rows there are, got 201"):
-        run(t, [t.knobs], Schedule(5, batch_size=201), {5})
+        run(t, [t.per_network], SharedHyperparameters(5, batch_size=201), {5})
 
 
-def penalised(schedule, weight_factor=1.0):
+def penalty_wiring(shared, weight_factor=1.0):
     """Wiring length and number of exact zeros after training with a strong penalty."""
-    t = task("two_moons")
-    knobs = replace(t.knobs, cost_weight=1e-2, weight_factor=weight_factor)
-    population = run(t, [knobs] * 4, schedule, {schedule.steps})[schedule.steps].population
+    t = load_task("two_moons")
+    per_network = replace(t.per_network, cost_weight=1e-2, weight_factor=weight_factor)
+    population = run(t, [per_network] * 4, shared, {shared.steps})[shared.steps].population
     length = ConnectionCost.of(t.network.wiring).wiring_length(population.flat).mean().item()
     return length, (population.flat == 0).float().mean().item()
 
 
 def test_proximal_training_gives_exact_zeros():
-    assert penalised(Schedule(800, penalty_step="proximal"))[1] > 0.3
-    assert penalised(Schedule(800))[1] == 0
+    assert penalty_wiring(SharedHyperparameters(800, penalty_step="proximal"))[1] > 0.3
+    assert penalty_wiring(SharedHyperparameters(800))[1] == 0
 
 
 def test_neurons_are_pruned_at_relocations_and_stay_away():
-    t = task("two_moons")
-    schedule = Schedule(1200, relocate_every=200, prune_below=0.3)
-    knobs = [replace(t.knobs, cost_weight=3e-3)] * 4
-    reports = run(t, knobs, schedule, {400, 1200})
+    t = load_task("two_moons")
+    shared = SharedHyperparameters(1200, relocate_every=200, prune_below=0.3)
+    per_network = [replace(t.per_network, cost_weight=3e-3)] * 4
+    evaluations = run(t, per_network, shared, {400, 1200})
     gone = {}
-    for step, snapshot in reports.items():
+    for step, snapshot in evaluations.items():
         weights = snapshot.population.tensors["weight1"]
         gone[step] = (weights == 0).all(2).sum(1)
     assert (gone[400] > 0).any()
@@ -372,27 +381,27 @@ def test_neurons_are_pruned_at_relocations_and_stay_away():
 @pytest.mark.parametrize("changes", [{"distance": "euclidean"}, {"distance_power": 2.0}, {"reduction": "mean"}])
 def test_the_penalty_follows_the_schedules_distance_and_reduction(changes):
     t = in_float64("independence")
-    schedule = Schedule(1, relocation="none", **changes)
+    shared = SharedHyperparameters(1, relocation="none", **changes)
     population = initialise(t.network, [0], dtype=torch.float64)
     wiring = replace(t.network.wiring, **changes)
     flat = population.flat.clone().requires_grad_()
     unit = ConnectionCost.of(wiring).coefficients(
-        *(torch.tensor([v], dtype=torch.float64) for v in (t.knobs.weight_factor, t.knobs.layer_distance))
+        *(torch.tensor([v], dtype=torch.float64) for v in (t.per_network.weight_factor, t.per_network.layer_distance))
     )
     outputs = t.network.forward(t.network.wiring.tensors(flat), population.place_inputs(t.inputs))
-    loss = t.loss(outputs, t.targets) + 100 * t.knobs.cost_weight * connection_cost(flat, unit)
+    loss = t.loss(outputs, t.targets) + 100 * t.per_network.cost_weight * connection_cost(flat, unit)
     (gradient,) = torch.autograd.grad(loss.sum(), flat)
-    knobs = replace(t.knobs, cost_weight=100 * t.knobs.cost_weight)
-    (after,) = train(start(population), t, [knobs], schedule, {1})
+    per_network = replace(t.per_network, cost_weight=100 * t.per_network.cost_weight)
+    (after,) = train(start(population), t, [per_network], shared, {1})
     torch.testing.assert_close(after.moments.first, 0.1 * gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_relocation_follows_the_schedules_distance():
-    t = task("independence")
+    t = load_task("independence")
     orders = []
     for power in (1.0, 8.0):
-        schedule = Schedule(10, relocate_every=10, distance_power=power)
-        orders.append(run(t, [t.knobs] * 4, schedule, {10})[10].population)
+        shared = SharedHyperparameters(10, relocate_every=10, distance_power=power)
+        orders.append(run(t, [t.per_network] * 4, shared, {10})[10].population)
     assert not torch.equal(orders[0].input_labels, orders[1].input_labels)
 
 
@@ -400,9 +409,9 @@ def test_relocation_follows_the_schedules_distance():
 
 
 def published_run(name, dtype=None):
-    t = task(name)
+    t = load_task(name)
     begin = start(initialise(t.network, [t.model_seed], dtype=dtype or t.dtype))
-    return t, next(train(begin, t, [t.knobs], t.schedule, {t.schedule.steps})).population
+    return t, next(train(begin, t, [t.per_network], t.shared, {t.shared.steps})).population
 
 
 @pytest.mark.slow

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimt_core.geometry import line
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP, RNN, Transformer
 from bimt_core.population import initialise
 from bimt_core.tasks import Task
 from bimt_core.train import start, train
-from bimt_core.weak_neurons import weak_neurons
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear, parameters_at
+from bimt_core.weak_neurons import find_weak_neurons
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires, parameters_at
 
 NETWORKS = {
     "mlp": MLP((3, 8, 7, 2)),
@@ -31,7 +31,12 @@ def everything():
     """A wiring with a hidden set that has an embedding, and one that reads itself."""
     neurons = tuple(Neurons(name, line(n)) for name, n in (("in", 3), ("a", 4), ("b", 5), ("out", 2)))
     recurrent = Wire("bb", (Axis("b"), Axis("b", 2)))
-    wires = (*linear("ia", "in", "a"), recurrent, *linear("ab", "a", "b", source_folds=3), *linear("bo", "b", "out"))
+    wires = (
+        *linear_wires("ia", "in", "a"),
+        recurrent,
+        *linear_wires("ab", "a", "b", source_folds=3),
+        *linear_wires("bo", "b", "out"),
+    )
     return Wiring(neurons, (*wires, Wire("places", (6, Axis("a")))))
 
 
@@ -56,7 +61,7 @@ def naive_weak(wiring, flat, below):
 
 
 def pruned(wiring, flat, below):
-    return flat.masked_fill(parameters_at(wiring, weak_neurons(wiring, flat, below)), 0.0)
+    return flat.masked_fill(parameters_at(wiring, find_weak_neurons(wiring, flat, below)), 0.0)
 
 
 def weakened(wiring, flat, name, neuron, *, into, factor=1e-9):
@@ -84,7 +89,7 @@ def some_inputs(network):
 def test_weak_neurons_are_those_of_a_slow_loop(which, below, seed):
     wiring = everything() if which == "everything" else NETWORKS[which].wiring
     flat = torch.randn(3, wiring.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    found = weak_neurons(wiring, flat, below)
+    found = find_weak_neurons(wiring, flat, below)
     for network in range(3):
         assert {name: weak[network].tolist() for name, weak in found.items()} == naive_weak(
             wiring, flat[network], below
@@ -94,7 +99,7 @@ def test_weak_neurons_are_those_of_a_slow_loop(which, below, seed):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_inputs_and_outputs_are_never_pruned(name):
     wiring = NETWORKS[name].wiring
-    weak = weak_neurons(wiring, torch.zeros(2, wiring.n_parameters), below=1.0)
+    weak = find_weak_neurons(wiring, torch.zeros(2, wiring.n_parameters), below=1.0)
     ends = (wiring.inputs.name, wiring.outputs.name)
     assert {key: bool(neurons.any()) for key, neurons in weak.items()} == {key: key not in ends for key in weak}
     kept = pruned(wiring, torch.full((2, wiring.n_parameters), 1e-9), below=1.0)
@@ -111,7 +116,7 @@ def test_without_a_weak_neuron_the_function_changes_little(name, into):
     inputs, before = some_inputs(network), population.flat
     for neurons in wiring.neurons[1:-1]:
         less = replace(population, flat=weakened(wiring, before, neurons.name, 1, into=into))
-        weak = weak_neurons(wiring, less.flat, below=1e-3)
+        weak = find_weak_neurons(wiring, less.flat, below=1e-3)
         without = replace(population, flat=pruned(wiring, less.flat, below=1e-3))
         torch.testing.assert_close(without.predict(inputs), less.predict(inputs), rtol=1e-3, atol=1e-2)
         expected = [[i == 1 and (into or "heads" not in neurons.name) for i in range(len(neurons))]] * 3
@@ -123,7 +128,7 @@ def test_a_key_that_decides_what_is_attended_to_is_no_weak_neuron():
     population = initialise(network, [0], dtype=torch.float64)
     flat = weakened(network.wiring, 3 * torch.randn_like(population.flat), "heads1", 1, into=False, factor=0.0)
     population, inputs = replace(population, flat=flat), some_inputs(network)
-    weak = weak_neurons(network.wiring, flat, below=1e-3)
+    weak = find_weak_neurons(network.wiring, flat, below=1e-3)
     assert not weak["heads1"].any()
     weak["heads1"][:, 1] = True
     without = replace(population, flat=flat.masked_fill(parameters_at(network.wiring, weak), 0.0))
@@ -144,8 +149,8 @@ def task_of(network):
         test_inputs=inputs,
         test_targets=targets,
         network=network,
-        knobs=Knobs(),
-        schedule=Schedule(),
+        per_network=PerNetworkHyperparameters(),
+        shared=SharedHyperparameters(),
         model_seed=0,
         input_names=tuple(f"x{i}" for i in range(len(network.wiring.inputs))),
         output_names=tuple(f"y{i}" for i in range(len(network.wiring.outputs))),
@@ -172,10 +177,12 @@ def test_pruned_neurons_stay_away(name, penalty_step, relocation, cost_weight):
     flat = 2 * population.flat
     for neurons in network.wiring.neurons[1:-1]:
         flat = weakened(network.wiring, flat, neurons.name, 2, into=True)
-    schedule = Schedule(40, penalty_step=penalty_step, relocation=relocation, relocate_every=5, prune_below=0.5)
-    knobs = [Knobs(cost_weight), Knobs(10 * cost_weight)]
+    shared = SharedHyperparameters(
+        40, penalty_step=penalty_step, relocation=relocation, relocate_every=5, prune_below=0.5
+    )
+    per_network = [PerNetworkHyperparameters(cost_weight), PerNetworkHyperparameters(10 * cost_weight)]
     begin, dead_before = start(replace(population, flat=flat)), None
-    for snapshot in train(begin, task_of(network), knobs, schedule, range(5, 41), compiled=False):
+    for snapshot in train(begin, task_of(network), per_network, shared, range(5, 41), compiled=False):
         now = dead(network.wiring, snapshot.population.flat)
         assert all(neurons.any(1).all() and not neurons.all() for neurons in now.values())
         if dead_before is not None and relocation == "none":
@@ -189,14 +196,14 @@ def test_nothing_is_pruned_unless_asked_for():
     network = NETWORKS["mlp"]
     population = initialise(network, [0], dtype=torch.float64)
     begin = start(replace(population, flat=1e-3 * population.flat))
-    schedule = Schedule(20, relocate_every=10)
-    (end,) = train(begin, task_of(network), [Knobs(0.0)], schedule, [20], compiled=False)
+    shared = SharedHyperparameters(20, relocate_every=10)
+    (end,) = train(begin, task_of(network), [PerNetworkHyperparameters(0.0)], shared, [20], compiled=False)
     assert (end.population.flat != 0).all()
 
 
 def test_a_network_without_hidden_neurons_has_none_to_prune():
     network = NETWORKS["no hidden neurons"]
-    schedule = Schedule(20, relocate_every=10, prune_below=5.0)
+    shared = SharedHyperparameters(20, relocate_every=10, prune_below=5.0)
     begin = start(initialise(network, [0], dtype=torch.float64))
-    (end,) = train(begin, task_of(network), [Knobs(0.0)], schedule, [20], compiled=False)
+    (end,) = train(begin, task_of(network), [PerNetworkHyperparameters(0.0)], shared, [20], compiled=False)
     assert (end.population.flat != 0).all()

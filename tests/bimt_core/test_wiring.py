@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.geometry import grid, line
 from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear, parameter_order, parameters_at
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires, parameter_order, parameters_at
 
 
 def naive_cost(network, tensors, weight_factor, layer_distance, *, bias=True, local_last=True):
@@ -152,11 +152,11 @@ def some_wiring(**settings):
     wires = (
         Wire("positions", (2, Axis("c"), 3)),
         Wire("tokens", (7, Axis("a"))),
-        *linear("ab", "a", "b", source_folds=2, target_folds=3),
+        *linear_wires("ab", "a", "b", source_folds=2, target_folds=3),
         Wire("cc", (Axis("c"), Axis("c"))),
-        *linear("bc", "b", "c"),
-        *linear("cd", "c", "d"),
-        *linear("ad", "a", "d"),
+        *linear_wires("bc", "b", "c"),
+        *linear_wires("cd", "c", "d"),
+        *linear_wires("ad", "a", "d"),
     )
     return Wiring(neurons, wires, **settings)
 
@@ -233,7 +233,7 @@ def test_cost_is_that_of_single_entries(wiring, distance, power, reduction):
 
 
 def test_linear_is_attached_as_torchs_layer():
-    weight, bias = linear("fc", "a", "b", source_folds=2, target_folds=3)
+    weight, bias = linear_wires("fc", "a", "b", source_folds=2, target_folds=3)
     wiring = some_wiring()
     layer = torch.nn.Linear(2 * 3, 3 * 4)
     assert wiring.shape(weight) == layer.weight.shape

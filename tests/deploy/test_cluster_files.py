@@ -16,7 +16,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
-from sweeps.clusters.offer import check_offered, offered
+from sweeps.cluster.resources import check_fits, read_resources
 from sweeps.errors import BadInputError
 
 FILES = ["cluster.yaml", "deploy/local.yaml"]
@@ -224,13 +224,13 @@ def test_a_driver_knows_what_the_cluster_may_start(load, tmp_path, small_spec):
     """The head has the launcher's file; a sweep that fits on none of its machines is refused."""
     (config,) = load("cluster.yaml")
     (tmp_path / "ray_bootstrap_config.yaml").write_text(json.dumps(checked(config)))  # as the launcher does
-    offer = offered(tmp_path / "ray_bootstrap_config.yaml")
+    offer = read_resources(tmp_path / "ray_bootstrap_config.yaml")
     assert [(kind.name, kind.count, kind.cpus, kind.gpus) for kind in offer.kinds] == [
         ("head", 1, 0, 0),
         ("gpu_l4", 8, 4, 1),
         ("gpu_a10g", 8, 4, 1),
         ("gpu_t4", 8, 4, 1),
     ]
-    check_offered(small_spec(resources={"gpus": 1}), offer)
+    check_fits(small_spec(resources={"gpus": 1}), offer)
     with pytest.raises(BadInputError, match="gpus must be at most 1"):
-        check_offered(small_spec(resources={"gpus": 2}), offer)
+        check_fits(small_spec(resources={"gpus": 2}), offer)

@@ -211,7 +211,7 @@ def test_a_driver_opens_the_study_storage_with_what_service_env_says(head, made,
     assert environment["BIMT_CHECKPOINTS"] == f"{head.root}/checkpoints"
     assert not [secret for secret in head.secrets() if secret in environment["BIMT_STORAGE"]]
     listed = subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", "ls", "--json"],
+        [sys.executable, "-m", "sweeps.cli.main", "ls", "--json"],
         env=environment,
         cwd=tmp_path,
         capture_output=True,

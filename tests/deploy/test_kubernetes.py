@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 import ray
 
-from sweeps.specs.files import read_specs
+from sweeps.spec.files import read_specs
 
 KUBERNETES = "1.33"
 
@@ -140,7 +140,7 @@ def test_job_runs_its_sweep_on_the_same_cluster(cluster, job, load, tmp_path):
     assert head["containers"][0]["volumeMounts"].pop() == {"name": "sweep", "mountPath": "/sweep"}
     assert spec.pop("rayClusterSpec") == cluster["spec"]
     assert spec == {
-        "entrypoint": "python -m sweeps.cli launch /sweep/sweep.yaml",
+        "entrypoint": "python -m sweeps.cli.main launch /sweep/sweep.yaml",
         "entrypointResources": '{"bimt_driver": 1}',
         "submissionMode": "HTTPMode",
         "backoffLimit": 3,

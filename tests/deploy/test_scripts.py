@@ -79,7 +79,7 @@ def test_what_the_pages_name_is_there(page, project):
     """Linked and named files, and the commands that one is told to type."""
     from typer.main import get_command
 
-    from sweeps.cli import app
+    from sweeps.cli.main import app
 
     text = (project / page).read_text()
     links = [link.strip().partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]

@@ -10,9 +10,9 @@ import pytest
 import ray
 
 from sweeps import Store, launch
-from sweeps.clusters.connection import ray_here
-from sweeps.cohorts.trainable import CohortTrainable
-from sweeps.specs.spec import SweepSpec
+from sweeps.cluster.connection import connect_ray
+from sweeps.run.trainable import CohortTrainable
+from sweeps.spec.sweep import SweepSpec
 
 from .ray_clusters import autoscaled_cluster
 
@@ -36,9 +36,9 @@ def until_workers(number: int) -> int:
 def test_workers_come_with_a_sweep_and_go_when_they_are_idle(
     small_spec: Callable[..., SweepSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three come at once for three cohorts. While one cohort trains on, one of the idle two goes: Ray Tune keeps the
+    """Three come for three cohorts, one goes while one cohort trains on, the others at the end while the driver stays.
 
-    other in case that a trial must be repeated. It goes with the sweep's end, while the driver is still there.
+    Of the two that are idle Ray Tune keeps one, in case that a trial must be repeated.
     """
     seen: list[int] = []
     all_there, one_gone = tmp_path / "all there", tmp_path / "one gone"
@@ -56,11 +56,11 @@ def test_workers_come_with_a_sweep_and_go_when_they_are_idle(
             file.touch()  # also when it never came, or the sweep would wait for ever
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    spec = small_spec(name="scaled", trials=WORKERS, cohort_size=1, reports=1)
-    store = Store.at(tmp_path / "store", checkpoints=str(tmp_path / "checkpoints"))
+    spec = small_spec(name="scaled", trials=WORKERS, cohort_size=1, evaluations=1)
+    store = Store.resolve(tmp_path / "store", checkpoints=str(tmp_path / "checkpoints"))
     with autoscaled_cluster(tmp_path, WORKERS, idle_s=3.0) as cluster:
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-        with ray_here():
+        with connect_ray():
             assert workers() == 0
             looking = threading.Thread(target=look, daemon=True)
             looking.start()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cohorts import checkpoint_place as checkpoints
-from sweeps.cohorts.checkpoint_place import check_checkpoints
 from sweeps.errors import BadInputError, StoreError
+from sweeps.worker import checkpoint_storage as checkpoints
+from sweeps.worker.checkpoint_storage import check_checkpoint_storage
 
 from .parts import S3
 
@@ -22,7 +22,7 @@ def credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reason(where: str, kind: type[Exception] = StoreError) -> str:
     with pytest.raises(kind) as caught:
-        check_checkpoints(where)
+        check_checkpoint_storage(where)
     (line,) = str(caught.value).splitlines()
     return line
 
@@ -30,8 +30,8 @@ def reason(where: str, kind: type[Exception] = StoreError) -> str:
 @pytest.mark.usefixtures("credentials")
 def test_a_bucket_that_can_be_written_is_left_as_it_was(s3: S3) -> None:
     before = s3.objects()
-    check_checkpoints(f"s3://{s3.bucket}/a/prefix")
-    check_checkpoints(f"s3://{s3.bucket}")
+    check_checkpoint_storage(f"s3://{s3.bucket}/a/prefix")
+    check_checkpoint_storage(f"s3://{s3.bucket}")
     left = {key: content for key, content in s3.objects().items() if key not in before}
     assert set(left) <= {"a/", "a/prefix/"}, "folders of an object store are empty objects"
     assert set(left.values()) <= {b""}
@@ -70,7 +70,7 @@ def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    check_checkpoints(str(tmp_path / "new folder"))
+    check_checkpoint_storage(str(tmp_path / "new folder"))
     assert list((tmp_path / "new folder").iterdir()) == []
     (tmp_path / "file").touch()
     assert "Not a directory" in reason(str(tmp_path / "file" / "below"))

@@ -16,13 +16,13 @@ import pytest
 import yaml
 from ray.cluster_utils import Cluster
 
-from bimt_core.population import from_bytes
+from bimt_core.population import deserialize_population
 from sweeps import Store, Summary, launch, open_sweep
-from sweeps.cohorts.trainable import CohortTrainable
 from sweeps.errors import StoreError
-from sweeps.pages.report import report
-from sweeps.specs.spec import SweepSpec, parse_spec
-from sweeps.tracking.mlflow_store import client, download
+from sweeps.pages.report import render_report
+from sweeps.run.trainable import CohortTrainable
+from sweeps.spec.sweep import SweepSpec, parse_spec
+from sweeps.tracking.reading import create_client, download_artifact
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Record
 from sweeps.tracking.tracker import Tracker
@@ -75,7 +75,7 @@ def swept(
     env = driver_env | {"HOME": str(folder), "BIMT_STORE": str(folder / "store")}
     before = len(s3.requests)
     first = subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", "launch", "sweep.yaml"],
+        [sys.executable, "-m", "sweeps.cli.main", "launch", "sweep.yaml"],
         cwd=folder,
         env=env | {"MLFLOW_TRACKING_PASSWORD": WRONG},
         capture_output=True,
@@ -113,7 +113,7 @@ def test_a_wrong_mlflow_password_delays_nothing(swept: Swept) -> None:
 def test_the_next_launch_writes_what_waited(swept: Swept, store: Store) -> None:
     assert (swept.second.unwritten, swept.second.tracking_problem, swept.second.network_steps) == (0, None, 0)
     assert files_in(swept.folder / "store" / "sweeps" / "small" / "spool") == {}
-    mlflow = client(store.mlflow_uri)
+    mlflow = create_client(store.mlflow_uri)
     experiment = mlflow.get_experiment_by_name("small")
     found = mlflow.search_runs([experiment.experiment_id])
     assert sorted(run.data.tags["bimt.role"] for run in found) == ["sweep", *["trial"] * 4]
@@ -138,8 +138,8 @@ def test_a_client_pulls_what_is_best_through_mlflow(s3: S3, store: Store, tmp_pa
     stored = [content for key, content in s3.objects("artifacts/").items() if key.endswith("/weights.safetensors")]
     assert len(stored) == 4
     assert weights in stored
-    assert from_bytes(weights).flat.shape[0] == 2
-    assert '"name":"small"' in report(sweep)
+    assert deserialize_population(weights).flat.shape[0] == 2
+    assert '"name":"small"' in render_report(sweep)
     assert len(sweep.sketches()) == 4
 
 
@@ -172,7 +172,7 @@ def test_a_secret_would_be_found(services: Head, s3: S3, cluster: Cluster, swept
     planted = "planted/in+places"
     study = optuna.load_study(study_name="small", storage=services.env["BIMT_STORAGE"])
     study.set_user_attr("note", f"postgresql://bimt:{planted}@127.0.0.1/bimt")
-    mlflow = client(store.mlflow_uri)
+    mlflow = create_client(store.mlflow_uri)
     (run,) = mlflow.search_runs([mlflow.get_experiment_by_name("small").experiment_id], max_results=1)
     mlflow.set_tag(run.info.run_id, "note", planted)
     mlflow.log_text(run.info.run_id, "https://bimt:planted%2Fin%2Bplaces@host", "note.txt")
@@ -194,9 +194,9 @@ def test_a_postgres_that_is_down_starts_nothing(
     monkeypatch.setenv("BIMT_CHECKPOINTS", str(store.folder / "checkpoints"))
     refused = r"the study storage postgresql://bimt@127\.0\.0\.1:\d+/bimt does not open: .*Connection refused"
     with pytest.raises(StoreError, match=refused) as caught:
-        launch(small_spec(name="never"), Store.at(away.folder, storage=away.storage))
+        launch(small_spec(name="never"), Store.resolve(away.folder, storage=away.storage))
     assert len(str(caught.value).splitlines()) == 1
-    assert client(store.mlflow_uri).get_experiment_by_name("never") is None
+    assert create_client(store.mlflow_uri).get_experiment_by_name("never") is None
 
 
 def test_a_wrong_postgres_password_is_not_repeated(
@@ -222,7 +222,7 @@ def test_without_credentials_for_mlflow_closing_does_not_wait(
     assert tracker.problem is not None
     assert tracker.problem.startswith("MLflow does not know who asks (401): check MLFLOW_TRACKING_USERNAME and ")
     with pytest.raises(StoreError, match=r"cannot read a\.txt from MLflow: MLflow does not know who asks"):
-        download(store.mlflow_uri, "nobody", "key", "a.txt")
+        download_artifact(store.mlflow_uri, "nobody", "key", "a.txt")
 
 
 def test_a_bucket_that_is_not_there_starts_nothing(
@@ -230,8 +230,8 @@ def test_a_bucket_that_is_not_there_starts_nothing(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     with pytest.raises(StoreError, match=r"checkpoints cannot be kept at s3://nobucket/a: .*not found"):
-        launch(small_spec(name="never"), Store.at(store.folder, checkpoints="s3://nobucket/a"))
-    assert client(store.mlflow_uri).get_experiment_by_name("never") is None
+        launch(small_spec(name="never"), Store.resolve(store.folder, checkpoints="s3://nobucket/a"))
+    assert create_client(store.mlflow_uri).get_experiment_by_name("never") is None
 
 
 # Nodes that die
@@ -270,17 +270,17 @@ def test_a_node_that_dies_costs_one_checkpoint_interval(
         cluster.remove_node(_node_of(int(begun.read_text().split()[-1]), cluster), allow_graceful=False)
 
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    spec = small_spec(name="killed", search=SPACE | {"steps": 500}, trials=2, cohort_size=2, reports=5)
+    spec = small_spec(name="killed", search=SPACE | {"steps": 500}, trials=2, cohort_size=2, evaluations=5)
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    summary = launch(spec, Store.at(store.folder), trainable=Told)
+    summary = launch(spec, Store.resolve(store.folder), trainable=Told)
     killer.join()
 
     assert (summary.complete, summary.failed, summary.unwritten) == (2, 0, 0)
     begins, processes = zip(*(map(int, line.split()) for line in begun.read_text().splitlines()), strict=True)
     assert list(begins) == [0, 100, 200, 200, 300, 400], "one interval was begun twice"
     assert len(set(processes)) == 2
-    mlflow = client(store.mlflow_uri)
+    mlflow = create_client(store.mlflow_uri)
     for run in mlflow.search_runs(
         [mlflow.get_experiment_by_name("killed").experiment_id], "tags.`bimt.role` = 'trial'"
     ):

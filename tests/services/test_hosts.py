@@ -20,8 +20,8 @@ ADDRESS = f"http://127.0.0.1:{DASHBOARD}"
 OF_THE_HEAD = ("BIMT_STORE", "BIMT_CHECKPOINTS", "PGPASSFILE")
 PULL = """
 import json, os
-from sweeps.tracking.mlflow_store import client
-from sweeps.client.service import SweepService
+from sweeps.tracking.reading import client
+from sweeps.service.service import SweepService
 
 service = SweepService()
 printed = "".join(service.follow("apart"))
@@ -136,7 +136,7 @@ def pulled(machines: Machines, services: Head, small: Callable[..., dict[str, An
     (client.home / "sweep.yaml").write_text(yaml.safe_dump(small(name="apart", trials=2, cohort_size=1)))
     env = {name: value for name, value in services.env.items() if name not in OF_THE_HEAD}
     env |= {"BIMT_ADDRESS": ADDRESS}
-    launched = client.run("python", "-m", "sweeps.cli", "launch", "sweep.yaml", env=env)
+    launched = client.run("python", "-m", "sweeps.cli.main", "launch", "sweep.yaml", env=env)
     assert launched.returncode == 0, launched.stderr
     until(lambda: any(_trains(pid) for host in machines.workers for pid in processes(host)), "a cohort")
     environments = {str(pid): _proc(pid, "environ") for host in machines.workers for pid in processes(host)}
@@ -169,7 +169,7 @@ def test_the_driver_runs_on_the_head_and_cohorts_on_the_workers(pulled: Pulled) 
 
 @pytest.mark.usefixtures("pulled")
 def test_whoever_has_no_token_is_refused(machines: Machines) -> None:
-    words = ("python", "-m", "sweeps.cli", "ls", "--address", ADDRESS)
+    words = ("python", "-m", "sweeps.cli.main", "ls", "--address", ADDRESS)
     without = machines.stranger.run(*words)
     assert (without.returncode, without.stdout) == (2, "")
     assert without.stderr.startswith(f"bimt: the cluster at {ADDRESS} asks for a token: ")

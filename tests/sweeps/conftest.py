@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import BadInputError
-from sweeps.ledger.ledger import Ledger
-from sweeps.specs.spec import parse_spec
+from sweeps.spec.sweep import parse_spec
 from sweeps.store import Store
-from sweeps.tracking import runs
-from sweeps.tracking.mlflow_store import create_database
+from sweeps.study.study import SweepStudy
+from sweeps.tracking import records
+from sweeps.tracking.reading import create_database
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
@@ -55,7 +55,7 @@ def new_store(empty_mlflow):
     """Makes a store in a folder, ready for sweeps of a name."""
 
     def make(folder: Path, name: str = "small", **where) -> Store:
-        store = Store.at(folder, **where)
+        store = Store.resolve(folder, **where)
         store.prepare(name)
         shutil.copy(empty_mlflow, store.folder / "mlflow.db")
         return store
@@ -78,19 +78,19 @@ def finished(new_store, small_spec, tmp_path_factory):
         "relocate_every": 15,
     }
     spec = small_spec(search=search, constraints=["score >= 0.1"], sampler="random", seed=1)
-    ledger = Ledger.launch(store, spec)
-    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), runs.sweep_note(spec))
-    tracker = Tracker(target, store.work("small") / "spool")
-    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
-    _run_trials(ledger, tracker, [ledger.ask() for _ in range(3)], failed=1)
-    ledger.interrupt(ledger.ask().number, "its driver died")
-    _run_trials(ledger, tracker, [ledger.ask()])
-    for number in (ledger.ask().number, ledger.ask().number):
+    study = SweepStudy.launch(store, spec)
+    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), records.describe_sweep(spec))
+    tracker = Tracker(target, store.work_folder("small") / "spool")
+    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
+    _run_trials(study, tracker, [study.ask() for _ in range(3)], failed=1)
+    study.interrupt(study.ask().number, "its driver died")
+    _run_trials(study, tracker, [study.ask()])
+    for number in (study.ask().number, study.ask().number):
         if number == 5:
-            ledger.interrupt(number, "its driver died")
-    for record in ledger.records():
+            study.interrupt(number, "its driver died")
+    for record in study.trials():
         if record.state == "COMPLETE":
-            tracker.record(runs.front_marked(ledger.sweep_id, record, on_front=record.number in ledger.front()))
+            tracker.record(records.describe_front_mark(study.sweep_id, record, on_front=record.number in study.front()))
     assert tracker.close() == 0
     return store
 
@@ -107,30 +107,32 @@ def compared(new_store, small_spec, tmp_path_factory):
     spec = small_spec(
         search={"steps": 40, "hidden_width": 6}, variants=variants, reference="BIMT", trials=None, replicates=3
     )
-    ledger = Ledger.launch(store, spec)
-    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), runs.sweep_note(spec))
-    tracker = Tracker(target, store.work("small") / "spool")
-    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
+    study = SweepStudy.launch(store, spec)
+    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), records.describe_sweep(spec))
+    tracker = Tracker(target, store.work_folder("small") / "spool")
+    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
     for failed in (None, None, 2):
-        _run_trials(ledger, tracker, [ledger.ask()], failed=failed)
-    assert ledger.ask() is None
+        _run_trials(study, tracker, [study.ask()], failed=failed)
+    assert study.ask() is None
     assert tracker.close() == 0
     return store
 
 
-def _run_trials(ledger, tracker, attempts, failed=None):
-    from sweeps.cohorts.cohort import CohortSpec, Member, run_cohort
-    from sweeps.cohorts.trainable import result_of  # loads ray
+def _run_trials(study, tracker, attempts, failed=None):
+    from sweeps.run.trainable import evaluation_to_dict  # loads ray
+    from sweeps.worker.cohort import CohortSpec, Member, run_cohort
 
-    spec = ledger.spec
+    spec = study.spec
     members = tuple(Member(attempt.number, attempt.params) for attempt in attempts)
-    *_, last = run_cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.reports))
+    *_, last = run_cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.evaluations))
     for attempt, figures in zip(attempts, last.figures, strict=True):
-        tracker.record(runs.trial_started(spec, ledger.sweep_id, attempt))
+        tracker.record(records.describe_trial_start(spec, study.sweep_id, attempt))
         if attempt.number == failed:
-            tracker.record(runs.trial_failed(ledger.sweep_id, attempt.number, "replicate 0 diverged", {}))
-            ledger.fail(attempt.number, "replicate 0 diverged")
+            tracker.record(records.describe_trial_failure(study.sweep_id, attempt.number, "replicate 0 diverged", {}))
+            study.fail(attempt.number, "replicate 0 diverged")
             continue
         files = last.files[attempt.number]
-        tracker.record(runs.trial_completed(spec, ledger.sweep_id, attempt.number, figures, result_of(last), files))
-        ledger.complete(attempt.number, *runs.summarise(figures))
+        tracker.record(
+            records.describe_trial_end(spec, study.sweep_id, attempt.number, figures, evaluation_to_dict(last), files)
+        )
+        study.complete(attempt.number, *records.summarize_replicates(figures))

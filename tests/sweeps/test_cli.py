@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from bimt_core import METRICS, TASKS, load_population
-from sweeps import cli
-from sweeps.client.queue import INCOMPLETE
-from sweeps.client.submission import begun, own_version
-from sweeps.ledger.ledger import Ledger
-from sweeps.specs.files import preset_names, preset_path, read_spec, read_specs
-from sweeps.specs.spec import parse_spec
+from sweeps.cli.main import main
+from sweeps.run.state import Summary
+from sweeps.service.queue import INCOMPLETE
+from sweeps.service.submission import own_version, started_line
+from sweeps.spec.files import preset_names, preset_path, read_spec, read_specs
+from sweeps.spec.sweep import parse_spec
 from sweeps.store import Store
-from sweeps.summary import Summary
+from sweeps.study.study import SweepStudy
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def bimt(monkeypatch, capsys, tmp_path):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bimt", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return ended.value.code or 0, said.out, said.err.splitlines()
 
@@ -259,7 +259,7 @@ def test_variants_are_compared(bimt, compared, tmp_path):
 DRIVER = """
 import sys, time
 from sweeps.store import Store
-with Store.at().only_driver("small"):
+with Store.resolve().only_driver("small"):
     print("runs", flush=True)
     time.sleep(60)
 """
@@ -268,7 +268,7 @@ with Store.at().only_driver("small"):
 @pytest.mark.parametrize(("options", "ended"), [([], signal.SIGTERM), (["--now"], signal.SIGKILL)])
 def test_a_sweep_is_stopped(bimt_json, monkeypatch, tmp_path, options, ended):
     monkeypatch.setenv("BIMT_STORE", str(tmp_path))
-    Store.at().prepare("small")
+    Store.resolve().prepare("small")
     with subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout.readline() == "runs\n"
         (row,) = bimt_json("stop", "small", *options)
@@ -278,9 +278,9 @@ def test_a_sweep_is_stopped(bimt_json, monkeypatch, tmp_path, options, ended):
 
 def test_a_sweep_is_resumed_with_its_own_spec(bimt, new_store, monkeypatch, tmp_path, small_spec):
     store = new_store(tmp_path / "store")
-    ledger = Ledger.launch(store, small_spec(trials=1))
+    study = SweepStudy.launch(store, small_spec(trials=1))
     figures = dict.fromkeys(METRICS, 1.0)
-    ledger.complete(ledger.ask().number, figures, figures)
+    study.complete(study.ask().number, figures, figures)
     code, out, errors = bimt("resume", "small", "--store", store.folder)
     assert (code, errors) == (0, [])
     assert "1 of 1 trials complete in 0:00" in out
@@ -295,13 +295,13 @@ def test_a_driver_on_a_cluster_tells_its_client_that_it_has_begun_and_how_it_end
             pass
         return Summary(spec.name, complete, 1, 0, 0, 0.0, 1, {}, (), 0.0, 0.0, None, 0, None, None, False, False)
 
-    monkeypatch.setattr("sweeps.driver.launch", run)
+    monkeypatch.setattr("sweeps.run.driver.launch", run)
     monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")  # not for the driver itself
     path = write(tmp_path, small(trials=1))
     ended, out, errors = bimt("launch", path, "--client-version", own_version())
     assert (ended, errors) == (code, [])
-    assert begun("small") in out.splitlines()
-    assert begun("small") not in bimt("launch", path, "--store", tmp_path)[1]
+    assert started_line("small") in out.splitlines()
+    assert started_line("small") not in bimt("launch", path, "--store", tmp_path)[1]
 
 
 def test_an_address_in_the_environment_is_for_all_commands_but_those_that_name_a_store(bimt, store, monkeypatch):

@@ -18,13 +18,14 @@ import pytest
 import ray
 import yaml
 
-from sweeps import BadInputError, Store, SweepSpec, closing, launch, open_sweep, parse_spec, read_specs
-from sweeps import driver as driver_module
-from sweeps.clusters.connection import QUIET_RAY
-from sweeps.cohorts.checkpoint import forget, left_in
-from sweeps.cohorts.pictures import spread
-from sweeps.cohorts.trainable import CohortTrainable
-from sweeps.progress import Status
+from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
+from sweeps.cli.progress import Status
+from sweeps.cluster.connection import QUIET_RAY
+from sweeps.run import driver as driver_module
+from sweeps.run import finish
+from sweeps.run.trainable import CohortTrainable
+from sweeps.worker.artifacts import spread_evenly
+from sweeps.worker.checkpoint import delete_folder, find_checkpoints
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +55,7 @@ def spec_of(**changes: Any) -> SweepSpec:
         "trials": 6,
         "replicates": 2,
         "cohort_size": 3,
-        "reports": 3,
+        "evaluations": 3,
     }
     return parse_spec(data | changes)
 
@@ -90,7 +91,7 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
 
     parent = next(run for run in runs_of(store) if run.data.tags["bimt.role"] == "sweep")
     children = trial_runs(store)
-    films = spread(sweep.pareto().index.tolist(), closing.MOST_FILMED)
+    films = spread_evenly(sweep.pareto().index.tolist(), finish.MOST_FILMED)
     assert parent.info.status == "FINISHED"
     assert len(children) == 6
     client = mlflow.MlflowClient(store.mlflow_uri)
@@ -127,10 +128,10 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
 
 def test_the_last_checkpoint_of_a_cohort_is_kept_while_it_trains(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[str] = []
-    monkeypatch.setattr(driver_module, "forget", lambda uri: (dropped.append(uri), forget(uri)))
+    monkeypatch.setattr(driver_module, "forget", lambda uri: (dropped.append(uri), delete_folder(uri)))
     launch(spec_of(trials=3), store)
     whole, cohort = dropped.pop(), dropped.pop()
-    assert whole == store.checkpoints_of("short")
+    assert whole == store.checkpoint_folder("short")
     assert Path(cohort).name.startswith("cohort_")
     assert dropped == [f"{cohort}/checkpoint_000000", f"{cohort}/checkpoint_000001"]
 
@@ -166,7 +167,7 @@ def test_pictures_that_cannot_be_drawn_are_no_reason_to_fail(store: Store, monke
     def broken(*arguments: object, **how: object) -> dict[str, bytes]:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(closing, "front_pictures", broken)
+    monkeypatch.setattr(finish, "front_pictures", broken)
     summary = launch(spec_of(trials=2), store)
     assert (summary.complete, summary.report_problem) == (2, None)
     client = mlflow.MlflowClient(store.mlflow_uri)
@@ -191,7 +192,7 @@ def test_launching_again_continues(store: Store, monkeypatch: pytest.MonkeyPatch
     def no_report(*_: Any) -> str:
         raise RuntimeError("no\nink")
 
-    monkeypatch.setattr(closing, "report", no_report)
+    monkeypatch.setattr(finish, "report", no_report)
     done = launch(spec_of(trials=5), store)
     assert (done.complete, done.report_mb, done.report_problem) == (5, 0.0, "RuntimeError: no ink")
     with pytest.raises(BadInputError, match="seed was 0, is 7"):
@@ -291,7 +292,9 @@ def test_a_small_sweep_does_not_wait_for_a_large_one(
 
     def run(name: str, trials: int) -> None:
         resources = {"cpus": 1, "compile": "never"}
-        launch(spec_of(name=name, trials=trials, cohort_size=1, reports=1, resources=resources), store, trainable=Slow)
+        launch(
+            spec_of(name=name, trials=trials, cohort_size=1, evaluations=1, resources=resources), store, trainable=Slow
+        )
         ended.append(name)
 
     large = threading.Thread(target=run, args=("large", 24))
@@ -357,10 +360,10 @@ def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(tmp_path: Path)
     The store is new, so that the kill may hit MLflow while it makes its database.
     """
     store = Store(tmp_path / "store")
-    long = spec_of(search={"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1500}, reports=10)
+    long = spec_of(search={"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1500}, evaluations=10)
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
-    command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
+    command = [sys.executable, "-m", "sweeps.cli.main", "launch", str(file), "--store", str(store.folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         _wait_for(lambda: _running(store) > 0, process)
@@ -392,12 +395,12 @@ def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(tmp_path: Path)
 def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Store, tmp_path: Path) -> None:
     """What `bimt stop` sends once: trials are cut off in the ledger, runs are closed, and what is trained is kept."""
     steps = 4000
-    long = spec_of(search={"steps": steps}, reports=40).model_dump(mode="json")
+    long = spec_of(search={"steps": steps}, evaluations=40).model_dump(mode="json")
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump({"name": "s", "each": long, "sweeps": [{"name": "short"}, {"name": "next"}]}))
-    command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
+    command = [sys.executable, "-m", "sweeps.cli.main", "launch", str(file), "--store", str(store.folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _wait_for(lambda: bool(left_in(store.checkpoints_of("s.short"))), process)
+    _wait_for(lambda: bool(find_checkpoints(store.checkpoint_folder("s.short"))), process)
     process.send_signal(signal.SIGTERM)
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
@@ -413,7 +416,7 @@ def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Stor
     with pytest.raises(BadInputError, match=r"no sweep 's\.next'"):
         open_sweep("s.next", store)
 
-    left = left_in(store.checkpoints_of("s.short"))
+    left = find_checkpoints(store.checkpoint_folder("s.short"))
     assert {number for checkpoint in left for number in checkpoint.members} <= {
         *trials.index[trials["state"] == "FAIL"]
     }
@@ -421,7 +424,7 @@ def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Stor
     assert summary.complete == 6
     trained_before = sum(checkpoint.step * len(checkpoint.members) * 2 for checkpoint in left)
     assert summary.network_steps <= 6 * 2 * steps - trained_before
-    assert not Path(store.checkpoints_of("s.short")).exists(), "nobody needs them any more"
+    assert not Path(store.checkpoint_folder("s.short")).exists(), "nobody needs them any more"
 
 
 def _running(store: Store, name: str = "short") -> int:

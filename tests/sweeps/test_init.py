@@ -41,7 +41,7 @@ def loaded_after(statement):
 
 
 def test_the_package_and_its_command_line_load_nothing_slow():
-    assert loaded_after("import sweeps, sweeps.cli, sweeps.errors, sweeps.store") == []
+    assert loaded_after("import sweeps, sweeps.cli.main, sweeps.errors, sweeps.store") == []
 
 
 def test_a_sweep_is_checked_without_the_service():

@@ -21,7 +21,7 @@ def bimt(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path: Path) -> Path:
     shutil.copy(EXAMPLES / "skip.py", tmp_path)
     data = yaml.safe_load((EXAMPLES / "skip.yaml").read_text())
-    (tmp_path / "skip.yaml").write_text(yaml.safe_dump(data | {"trials": 2, "cohort_size": "auto", "reports": 2}))
+    (tmp_path / "skip.yaml").write_text(yaml.safe_dump(data | {"trials": 2, "cohort_size": "auto", "evaluations": 2}))
     return tmp_path
 
 

@@ -5,12 +5,12 @@ import math
 
 import pytest
 
-from sweeps.cli import main
+from sweeps.cli.main import main
 from sweeps.errors import BadInputError
-from sweeps.ledger.ledger import Ledger
-from sweeps.plan import BUSY, Speed, driver_rates, logged_speed, measured_speed, plan, planned
+from sweeps.run.plan import BUSY, Speed, driver_rates, logged_speed, make_plan, measured_speed, planned
 from sweeps.store import Store
-from sweeps.tracking import runs
+from sweeps.study.study import SweepStudy
+from sweeps.tracking import records
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
@@ -67,7 +67,7 @@ def test_more_trials_more_reports_and_slower_storages_cost_the_driver_more(small
     assert rate(study, sampler="random") > rate(study)
     assert rate(study) > rate(study, "sqlite:///x.db")
     assert rate(study, "postgresql+psycopg://h/x") == rate(study, "postgresql://h/x")
-    assert rate("MLflow", reports=1) > rate("MLflow", reports=20)
+    assert rate("MLflow", evaluations=1) > rate("MLflow", evaluations=20)
 
 
 def test_a_short_cohort_is_measured(small_spec, tmp_path):
@@ -82,13 +82,15 @@ def test_a_short_cohort_is_measured(small_spec, tmp_path):
 
 def test_what_an_earlier_sweep_logged_is_used(spec, new_store, tmp_path):
     store = new_store(tmp_path / "store", spec.name)
-    assert logged_speed(spec, Store.at(tmp_path / "none")) is None
-    ledger = Ledger.launch(store, spec)
-    tracker = Tracker(Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), store.work(spec.name) / "spool")
-    tracker.record(runs.sweep_started(spec, ledger.sweep_id))
+    assert logged_speed(spec, Store.resolve(tmp_path / "none")) is None
+    study = SweepStudy.launch(store, spec)
+    tracker = Tracker(
+        Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), store.work_folder(spec.name) / "spool"
+    )
+    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
     account = {"training": 0.5, "measuring": 0.1, "drawing": 0.1, "starting and waiting": 0.3}
     totals = {"trials": 20, "network_steps": 40_000, "wall_s": 100.0, "workers": 2}
-    tracker.record(runs.sweep_ended(spec, ledger.sweep_id, [], account, totals, complete=True))
+    tracker.record(records.describe_sweep_end(spec, study.sweep_id, [], account, totals, complete=True))
     assert tracker.close() == 0
     speed = logged_speed(spec.model_copy(update={"name": "next"}), store)
     assert speed.network_steps_per_s == pytest.approx(40_000 / (0.5 * 200))
@@ -96,12 +98,12 @@ def test_what_an_earlier_sweep_logged_is_used(spec, new_store, tmp_path):
     assert speed.source == "logged by small"
     other = spec.model_copy(update={"task": "independence"})
     assert logged_speed(other, store) is None
-    assert plan(spec, store, [2]).expected[0].hours == pytest.approx((30 + 2 * 5 * (2000 / 400 + 2)) / 3600)
+    assert make_plan(spec, store, [2]).expected[0].hours == pytest.approx((30 + 2 * 5 * (2000 / 400 + 2)) / 3600)
 
 
 def test_bad_input(spec, tmp_path, monkeypatch, capsys):
     with pytest.raises(BadInputError, match="workers must be at least 1, got 0"):
-        plan(spec, Store.at(tmp_path), [4, 0])
+        make_plan(spec, Store.resolve(tmp_path), [4, 0])
     for given, told in (("0", "workers must be at least 1, got 0"), ("2,x", "whole numbers such as 1,8,64, got '2,x'")):
         monkeypatch.setattr("sys.argv", ["bimt", "plan", "two_moons", "--workers", given, "--store", str(tmp_path)])
         with pytest.raises(SystemExit) as ended:

@@ -9,11 +9,11 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
-from bimt_core import METRICS, load_population, measure, task, to_png
+from bimt_core import METRICS, load_population, load_task, measure, to_png
 from sweeps.errors import BadInputError, StoreError
-from sweeps.ledger.ledger import Ledger
-from sweeps.results import list_sweeps, open_sweep
+from sweeps.results.sweep import list_sweeps, open_sweep
 from sweeps.store import Store
+from sweeps.study.study import SweepStudy
 
 COMPLETE = [0, 2, 4]
 
@@ -83,11 +83,11 @@ def test_the_front_is_what_no_other_trial_beats(sweep):
 
 def test_a_sweep_without_complete_trials_has_empty_frames(new_store, tmp_path, small_spec):
     store = new_store(tmp_path)
-    ledger = Ledger.launch(store, small_spec())
+    study = SweepStudy.launch(store, small_spec())
     sweep = open_sweep("small", store)
     assert len(sweep.trials()) == len(sweep.pareto()) == len(sweep.best()) == 0
     assert "score" in sweep.pareto().columns
-    ledger.ask()
+    study.ask()
     assert sweep.trials()["state"].tolist() == ["RUNNING"]
     assert len(sweep.pareto()) == len(sweep.best(by="modularity")) == 0
 
@@ -112,9 +112,9 @@ def test_the_first_objective_decides_unless_told(sweep):
 def test_an_objective_is_best_in_the_sweeps_own_direction(new_store, tmp_path, small_spec):
     store = new_store(tmp_path)
     objectives = [{"metric": "modularity", "direction": "minimize"}]
-    ledger = Ledger.launch(store, small_spec(objectives=objectives))
+    study = SweepStudy.launch(store, small_spec(objectives=objectives))
     for modularity in (0.5, 0.1, 0.3):
-        ledger.complete(ledger.ask().number, dict.fromkeys(METRICS, 0.0) | {"modularity": modularity}, {})
+        study.complete(study.ask().number, dict.fromkeys(METRICS, 0.0) | {"modularity": modularity}, {})
     assert METRICS["modularity"].direction == "maximize"
     assert open_sweep("small", store).best(n=3).index.tolist() == [1, 2, 0]
 
@@ -131,9 +131,9 @@ def test_bounds_are_kept(sweep):
 
 def test_the_sweeps_own_constraints_hold_unless_told(new_store, tmp_path, small_spec):
     store = new_store(tmp_path)
-    ledger = Ledger.launch(store, small_spec(constraints=["score >= 0.5"]))
+    study = SweepStudy.launch(store, small_spec(constraints=["score >= 0.5"]))
     for score in (0.4, 0.6):
-        ledger.complete(ledger.ask().number, dict.fromkeys(METRICS, 0.0) | {"score": score}, {})
+        study.complete(study.ask().number, dict.fromkeys(METRICS, 0.0) | {"score": score}, {})
     sweep = open_sweep("small", store)
     assert sweep.best(n=9).index.tolist() == [1]
     assert sweep.best("score >= 0", n=9).index.tolist() == [1, 0]
@@ -179,13 +179,13 @@ def test_a_network_gives_the_score_that_was_logged(sweep, replicates, trial, rep
 
 def test_a_network_predicts_in_the_tasks_order(sweep):
     network = sweep.network(0, 1)
-    the_task = task("two_moons")
-    rows = the_task.test_inputs.numpy()
+    task = load_task("two_moons")
+    rows = task.test_inputs.numpy()
     outputs = network.predict(rows)
     assert outputs.shape == (len(rows), 2)
-    assert np.mean(outputs.argmax(1) == the_task.test_targets.numpy()) == pytest.approx(network.score())
+    assert np.mean(outputs.argmax(1) == task.test_targets.numpy()) == pytest.approx(network.score())
     assert np.allclose(network.predict(rows[:3].tolist()), outputs[:3], atol=1e-6)
-    assert np.array_equal(network.predict(the_task.test_inputs), outputs)
+    assert np.array_equal(network.predict(task.test_inputs), outputs)
 
 
 def test_a_network_is_drawn(sweep):
@@ -250,8 +250,8 @@ def test_a_folder_that_cannot_be_written_is_told(sweep, tmp_path):
 
 def test_weights_that_mlflow_does_not_have_yet_are_told(new_store, tmp_path, small_spec):
     store = new_store(tmp_path)
-    ledger = Ledger.launch(store, small_spec())
-    ledger.complete(ledger.ask().number, dict.fromkeys(METRICS, 0.0), {})
+    study = SweepStudy.launch(store, small_spec())
+    study.complete(study.ask().number, dict.fromkeys(METRICS, 0.0), {})
     with pytest.raises(
         StoreError, match="MLflow has no run of trial 0 yet; launch the sweep again to write what waits"
     ):

@@ -10,10 +10,10 @@ from ray.tune.search import Searcher
 
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, parse_spec
-from sweeps.cohorts.checkpoint import Left
-from sweeps.ledger.ledger import Ledger
-from sweeps.search import CohortSearch
+from sweeps.run.searcher import CohortSearcher
+from sweeps.study.study import SweepStudy
 from sweeps.tracking.spool import Record
+from sweeps.worker.checkpoint import SavedCheckpoint
 
 
 class Notebook:
@@ -50,12 +50,12 @@ class Bench:
     def __init__(self, folder: Path, **changes: Any) -> None:
         store = Store(folder)
         store.prepare("s")
-        self.ledger = Ledger.launch(store, spec_of(**changes))
+        self.study = SweepStudy.launch(store, spec_of(**changes))
         self.notes = Notebook()
-        self.search = CohortSearch(self.ledger, self.notes)  # type: ignore[arg-type]
+        self.search = CohortSearcher(self.study, self.notes)  # type: ignore[arg-type]
 
     def states(self) -> list[str]:
-        return [record.state for record in self.ledger.records()]
+        return [record.state for record in self.study.trials()]
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_cohorts_are_full_until_the_trials_run_out(bench: Bench) -> None:
     bench.search.on_trial_complete("b", result(second))
     assert bench.search.suggest("c") == Searcher.FINISHED
     assert bench.states() == ["COMPLETE"] * 6
-    assert bench.ledger.records()[2].mean["score"] == 4.0
-    assert bench.ledger.records()[2].stderr["score"] == 1.0
+    assert bench.study.trials()[2].mean["score"] == 4.0
+    assert bench.study.trials()[2].stderr["score"] == 1.0
     assert bench.search.clock.seconds == {"training": 4.0, "measuring": 2.0, "drawing": 1.0}
 
 
@@ -114,7 +114,7 @@ def test_a_failed_trial_is_replaced(bench: Bench) -> None:
     first, second = bench.search.suggest("a"), bench.search.suggest("b")
     bench.search.on_trial_complete("a", result(first, failures={1: "diverged"}))
     assert bench.states()[1] == "FAIL"
-    assert bench.ledger.records()[1].reason == "diverged"
+    assert bench.study.trials()[1].reason == "diverged"
     third = bench.search.suggest("c")
     assert numbers(third) == [6]
     bench.search.on_trial_complete("b", result(second))
@@ -130,7 +130,7 @@ def test_a_mean_beyond_all_numbers_fails_its_trial_only(bench: Bench) -> None:
     told["figures"][2]["connection_cost"] = [1.7e308, 1.7e308]  # finite, as a cohort lets them through
     bench.search.on_trial_complete("a", told)
     assert bench.states() == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
-    assert bench.ledger.records()[2].reason == "the mean of its connection_cost is inf"
+    assert bench.study.trials()[2].reason == "the mean of its connection_cost is inf"
     assert bench.notes.statuses()["trial 002"] == "FAILED"
 
 
@@ -143,7 +143,7 @@ def test_a_lost_cohort_is_tried_member_by_member(bench: Bench) -> None:
     for i in (1, 2, 3):
         bench.search.on_trial_complete(f"alone{i}", result(alone[i]))
     assert bench.states() == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
-    assert bench.ledger.records()[0].reason == "OSError: no"
+    assert bench.study.trials()[0].reason == "OSError: no"
     ended = next(record for record in bench.notes.records if record.name == "trial 000" and record.status)
     assert ended.files == {"error.txt": b"long"}
 
@@ -169,8 +169,8 @@ def cut_off(bench: Bench) -> Bench:
     """Four trials were cut off and wait as 4 to 7; of 0 to 2 there is a checkpoint."""
     bench.search.suggest("a")
     for number in range(4):
-        bench.ledger.interrupt(number, "stopped")
-    bench.search = CohortSearch(bench.ledger, bench.notes, left=[Left("/there", 60, (2, 0, 1))])  # type: ignore[arg-type]
+        bench.study.interrupt(number, "stopped")
+    bench.search = CohortSearcher(bench.study, bench.notes, left=[SavedCheckpoint("/there", 60, (2, 0, 1))])  # type: ignore[arg-type]
     return bench
 
 
@@ -186,8 +186,8 @@ def test_trials_go_on_from_what_an_earlier_launch_left(cut_off: Bench) -> None:
 def test_trials_cut_off_twice_go_on_from_the_first_time(cut_off: Bench) -> None:
     cut_off.search.suggest("a")
     for number in (4, 5, 6):
-        cut_off.ledger.interrupt(number, "stopped")
-    again = CohortSearch(cut_off.ledger, cut_off.notes, left=[Left("/there", 60, (2, 0, 1))])  # type: ignore[arg-type]
+        cut_off.study.interrupt(number, "stopped")
+    again = CohortSearcher(cut_off.study, cut_off.notes, left=[SavedCheckpoint("/there", 60, (2, 0, 1))])  # type: ignore[arg-type]
     configs = [again.suggest("a"), again.suggest("b")]
     assert [(numbers(c), c["cohort"]["left"] and c["cohort"]["left"]["members"]) for c in configs] == [
         ([8, 9, 10], (0, 1, 2)),

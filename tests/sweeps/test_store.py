@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import BadInputError
-from sweeps.store import Store, below
+from sweeps.store import Store, join_path
 
 DRIVER = """
 import sys, time
@@ -34,12 +34,12 @@ def other_driver(tmp_path):
 
 def test_arguments_come_before_the_environment_and_that_before_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Store.at() == Store(tmp_path / "bimt-store")
+    assert Store.resolve() == Store(tmp_path / "bimt-store")
     monkeypatch.setenv("BIMT_STORE", "elsewhere")
     monkeypatch.setenv("BIMT_STORAGE", "sqlite:///study.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert Store.at() == Store(tmp_path / "elsewhere", "sqlite:///study.db", "http://127.0.0.1:1")
-    given = Store.at("given", storage="sqlite:///given.db", tracking_uri="sqlite:///mlflow.db")
+    assert Store.resolve() == Store(tmp_path / "elsewhere", "sqlite:///study.db", "http://127.0.0.1:1")
+    given = Store.resolve("given", storage="sqlite:///given.db", tracking_uri="sqlite:///mlflow.db")
     assert given == Store(tmp_path / "given", "sqlite:///given.db", "sqlite:///mlflow.db")
 
 
@@ -54,7 +54,7 @@ def test_preparing_makes_every_folder_and_leaves_no_probe(tmp_path):
         store.prepare("x")
     assert store.study_file("x").parent.is_dir()
     assert store.artifacts.is_dir()
-    assert list(store.work("x").iterdir()) == []
+    assert list(store.work_folder("x").iterdir()) == []
 
 
 @pytest.mark.parametrize("below", ["", "store", "a/store"])
@@ -107,11 +107,11 @@ def test_the_driver_that_runs_is_known_until_it_ends(tmp_path, other_driver):
     assert store.driver("another") is None
     other_driver.kill()
     other_driver.wait()
-    assert (store.work("a sweep") / "driver.json").exists(), "what the killed one left behind"
+    assert (store.work_folder("a sweep") / "driver.json").exists(), "what the killed one left behind"
     assert store.driver("a sweep") is None
     with store.only_driver("a sweep"):
         assert store.driver("a sweep") == os.getpid()
-    assert not (store.work("a sweep") / "driver.json").exists()
+    assert not (store.work_folder("a sweep") / "driver.json").exists()
 
 
 def test_a_driver_on_another_machine_is_left_alone(tmp_path, other_driver):
@@ -132,23 +132,23 @@ def test_the_lock_is_free_after_an_error(tmp_path):
 def test_the_store_is_where_the_readme_of_the_module_says():
     store = Store(Path("/s"))
     assert store.study_file("NAME") == Path("/s/studies/NAME.journal")
-    assert store.work("NAME") == Path("/s/sweeps/NAME")
+    assert store.work_folder("NAME") == Path("/s/sweeps/NAME")
     assert store.artifacts == Path("/s/artifacts")
 
 
 def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(tmp_path):
     with pytest.raises(BadInputError, match=r"must hold no password, .* got one for tracking\.example$") as caught:
-        Store.at(tmp_path, tracking_uri="https://me:geheim@tracking.example:5000/path")
+        Store.resolve(tmp_path, tracking_uri="https://me:geheim@tracking.example:5000/path")
     assert "geheim" not in str(caught.value)
-    assert Store.at(tmp_path, tracking_uri="https://tracking.example/@path").tracking_uri
+    assert Store.resolve(tmp_path, tracking_uri="https://tracking.example/@path").tracking_uri
 
 
 def test_a_path_below_an_address_comes_before_its_options():
-    assert below("/a b/", "c/d") == "/a b/c/d"
-    assert below("s3://bucket/x?region=eu", "c") == "s3://bucket/x/c?region=eu"
+    assert join_path("/a b/", "c/d") == "/a b/c/d"
+    assert join_path("s3://bucket/x?region=eu", "c") == "s3://bucket/x/c?region=eu"
 
 
 def test_checkpoints_are_in_the_store_unless_told_otherwise(tmp_path, monkeypatch):
-    assert Store.at(tmp_path).checkpoints_of("s") == str(tmp_path / "sweeps" / "s" / "checkpoints")
+    assert Store.resolve(tmp_path).checkpoint_folder("s") == str(tmp_path / "sweeps" / "s" / "checkpoints")
     monkeypatch.setenv("BIMT_CHECKPOINTS", "gs://bucket/x")
-    assert Store.at(tmp_path).checkpoints_of("s") == "gs://bucket/x/s"
+    assert Store.resolve(tmp_path).checkpoint_folder("s") == "gs://bucket/x/s"

@@ -5,16 +5,16 @@ import torch
 from bimt_core.geometry import line
 from bimt_core.modularity import ACTIVE, TRANSFORMS, weight_graph
 from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.wiring import Neurons, Wiring, linear
+from bimt_core.wiring import Neurons, Wiring, linear_wires
 
 SKIPPING = Wiring(
     tuple(Neurons(name, line(n)) for name, n in (("input", 3), ("gates", 4), ("output", 2))),
     (
-        *linear("in", "input", "gates", target_folds=3),
-        *linear("again", "gates", "gates", target_folds=3),
-        *linear("out", "gates", "output"),
-        *linear("skip", "input", "output"),
-        *linear("back", "output", "input"),
+        *linear_wires("in", "input", "gates", target_folds=3),
+        *linear_wires("again", "gates", "gates", target_folds=3),
+        *linear_wires("out", "gates", "output"),
+        *linear_wires("skip", "input", "output"),
+        *linear_wires("back", "output", "input"),
     ),
 )
 

@@ -7,7 +7,7 @@ from bimt_core.metrics import measure
 from bimt_core.modularity import ACTIVE, community_statistics, louvain, tensor_statistics, weight_graph
 from bimt_core.networks import MLP, RNN
 from bimt_core.population import initialise
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 
 
 def naive(wiring, wire, tensor, threshold):
@@ -47,7 +47,7 @@ def test_figures_are_those_of_naive_loops(network, threshold):
 
 
 def test_sums_over_tensors_are_the_metrics():
-    t = task("two_moons")
+    t = load_task("two_moons")
     population = initialise(t.network, [3])
     rows = tensor_statistics(t.network.wiring, {k: v[0] for k, v in population.tensors.items()})
     found = measure(population, t, transforms=(), thorough=False)

@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn.functional import silu
 
 from bimt_core.geometry import line
-from bimt_core.hyperparameters import Knobs, Schedule
+from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP, ModuleNetwork
-from bimt_core.population import from_bytes, initialise, to_bytes
-from bimt_core.tasks import task
+from bimt_core.population import deserialize_population, initialise, serialize_population
+from bimt_core.tasks import load_task
 from bimt_core.train import start, train
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires
 
 
 class Two(nn.Module):
@@ -26,7 +26,7 @@ class Two(nn.Module):
 
 
 LAYERS = (Neurons("input", line(4)), Neurons("hidden1", line(6)), Neurons("output", line(2)))
-FC1, FC2 = linear("fc1", "input", "hidden1"), linear("fc2", "hidden1", "output")
+FC1, FC2 = linear_wires("fc1", "input", "hidden1"), linear_wires("fc2", "hidden1", "output")
 NETWORK = ModuleNetwork(Two, Wiring(LAYERS, (*FC1, *FC2)))
 
 
@@ -48,7 +48,7 @@ EMBEDDED = ModuleNetwork(
     Embedded,
     Wiring(
         (Neurons("input", line(3)), Neurons("output", line(5))),
-        (Wire("embedding.weight", (7, Axis("input"))), *linear("fc", "input", "output", source_folds=2)),
+        (Wire("embedding.weight", (7, Axis("input"))), *linear_wires("fc", "input", "output", source_folds=2)),
     ),
     takes_tokens=True,
 )
@@ -103,16 +103,16 @@ def test_a_seed_means_what_it_means_to_torch():
 @pytest.mark.parametrize("batch_size", [0, 16])
 def test_it_trains_as_the_built_in_network_does(batch_size):
     mlp = MLP((4, 6, 2))
-    t = task("independence").in_dtype(torch.float64)
-    schedule = Schedule(
+    t = load_task("independence").in_dtype(torch.float64)
+    shared = SharedHyperparameters(
         60, batch_size, relocate_every=20, relocation="assignment", penalty_step="proximal", prune_below=0.3
     )
     trained = []
     for network in (mlp, NETWORK):
         begin = initialise(network, [0, 1])
         begin = start(replace(begin, flat=begin.flat.double()))  # drawn as float32 by both
-        knobs = [Knobs(), Knobs(1e-2)]
-        (end,) = train(begin, replace(t, network=network), knobs, schedule, [60], compiled=False)
+        per_network = [PerNetworkHyperparameters(), PerNetworkHyperparameters(1e-2)]
+        (end,) = train(begin, replace(t, network=network), per_network, shared, [60], compiled=False)
         trained.append(end.population)
     built_in, own = trained
     torch.testing.assert_close(own.flat, built_in.flat, rtol=1e-9, atol=1e-12)
@@ -146,10 +146,14 @@ def test_tied_weights_are_attached_once():
     [
         (LAYERS, FC1, r"parameter 'fc2.bias' is attached to no neurons, attached are fc1.weight, fc1.bias"),
         (LAYERS, (*FC1, FC2[0]), r"parameter 'fc2.bias' is attached to no neurons"),
-        (LAYERS, (*FC1, *FC2, *linear("fc3", "input", "output")), r"the module has no parameter 'fc3.weight', it has"),
         (
             LAYERS,
-            (*FC1, *linear("fc2", "output", "hidden1")),
+            (*FC1, *FC2, *linear_wires("fc3", "input", "output")),
+            r"the module has no parameter 'fc3.weight', it has",
+        ),
+        (
+            LAYERS,
+            (*FC1, *linear_wires("fc2", "output", "hidden1")),
             r"'fc2.weight' has shape \(2, 6\), its .* \(6, 2\)",
         ),
         (LAYERS, (*FC1, FC2[0], Wire("fc2.bias", (Axis("hidden1"),))), r"'fc2.bias' has shape \(2,\), .* \(6,\)"),
@@ -175,10 +179,10 @@ def test_it_has_one_size():
 
 def test_a_file_needs_the_network_to_be_read():
     population = initialise(NETWORK, [0, 1])
-    data = to_bytes(population)
-    assert torch.equal(from_bytes(data, NETWORK).flat, population.flat)
+    data = serialize_population(population)
+    assert torch.equal(deserialize_population(data, NETWORK).flat, population.flat)
     with pytest.raises(ValueError, match="networks of the module 'Two': pass network= to read them"):
-        from_bytes(data)
+        deserialize_population(data)
 
 
 def test_activation_values_grow_with_rows():

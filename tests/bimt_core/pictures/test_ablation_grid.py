@@ -7,12 +7,13 @@ from matplotlib.colors import to_hex
 from bimt_core.metrics import measure
 from bimt_core.modularity import ACTIVE
 from bimt_core.networks import MLP
-from bimt_core.pictures import ablation_grid, to_png
+from bimt_core.pictures import to_png
+from bimt_core.pictures.tasks.variant_grid import plot_variant_grid
 from bimt_core.population import initialise
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 
 NAMES = ("independence", "compositionality", "digits")
-TASKS = {name: task(name) for name in NAMES}
+TASKS = {name: load_task(name) for name in NAMES}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def lines_of(figure):
 
 
 def test_rows_are_tasks_and_columns_methods(networks):
-    figure = ablation_grid(networks, TASKS)
+    figure = plot_variant_grid(networks, TASKS)
     at = {text.get_text(): text.get_position() for text in figure.texts}
     assert at["vanilla"][0] < at["BIMT"][0] and at["vanilla"][1] == at["BIMT"][1]
     heights = [at[name][1] for name in NAMES]
@@ -42,7 +43,7 @@ def test_rows_are_tasks_and_columns_methods(networks):
 
 
 def test_every_active_weight_is_drawn(networks):
-    drawn = lines_of(ablation_grid(networks, TASKS, colours="paper"))
+    drawn = lines_of(plot_variant_grid(networks, TASKS, colours="paper"))
     weight = networks["independence"]["BIMT"].tensors["weight1"][0]
     lines = drawn["independence.BIMT.weight1"]
     assert len(lines.get_segments()) == int((weight.abs() > ACTIVE).sum())
@@ -52,14 +53,14 @@ def test_every_active_weight_is_drawn(networks):
 def test_labels_follow_the_neurons(networks):
     turned = {n: torch.arange(k).flip(0).unsqueeze(0) for n, k in (("input", 4), ("output", 2))}
     one = networks["independence"]["BIMT"]
-    figure = ablation_grid({"independence": {"before": one, "after": one.arranged(turned)}}, TASKS)
+    figure = plot_variant_grid({"independence": {"before": one, "after": one.rearrange(turned)}}, TASKS)
     written = sorted((text.get_position()[0], text.get_text()) for text in figure.texts)
     for names in (["x₁", "x₂", "x₃", "x₄"], ["(x₁ + x₃)³", "x₂² + sin(π x₄)"]):
         assert [text for _, text in written if text in names] == [*names, *names[::-1]]
 
 
 def test_figures_stand_under_each_network(networks, said):
-    told = said(ablation_grid(networks, TASKS))
+    told = said(plot_variant_grid(networks, TASKS))
     for name in NAMES:
         for population in networks[name].values():
             found = {k: v.item() for k, v in measure(population, TASKS[name], transforms=("layer_max",)).items()}
@@ -71,7 +72,7 @@ def test_a_broken_network_says_so_and_stays_as_it_is(networks, said):
     networks["independence"]["BIMT"].flat[0, 0] = torch.nan
     before = networks["independence"]["BIMT"].flat.clone()
     networks["compositionality"]["BIMT"].flat[:] = 0.0
-    figure = ablation_grid(networks, TASKS)
+    figure = plot_variant_grid(networks, TASKS)
     assert {"weights not finite", "no active weight"} <= set(said(figure))
     assert "independence.BIMT.weight0" not in lines_of(figure)
     torch.testing.assert_close(networks["independence"]["BIMT"].flat, before, equal_nan=True)
@@ -81,9 +82,9 @@ def test_a_broken_network_says_so_and_stays_as_it_is(networks, said):
 
 def test_what_cannot_be_drawn_is_refused(networks):
     with pytest.raises(ValueError, match="at least 1 network"):
-        ablation_grid({"independence": {}}, TASKS)
+        plot_variant_grid({"independence": {}}, TASKS)
     with pytest.raises(ValueError, match="tasks must hold 'parity'"):
-        ablation_grid({"parity": networks["independence"]}, TASKS)
+        plot_variant_grid({"parity": networks["independence"]}, TASKS)
     networks["independence"]["other"] = initialise(MLP((4, 7, 2)), [0])
     with pytest.raises(ValueError, match="networks of task 'independence' must have equal shapes, got 2"):
-        ablation_grid(networks, TASKS)
+        plot_variant_grid(networks, TASKS)

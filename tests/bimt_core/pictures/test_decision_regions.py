@@ -7,10 +7,9 @@ from matplotlib.colors import to_rgb
 
 from bimt_core.modularity import Communities
 from bimt_core.networks import MLP
-from bimt_core.pictures import decision_regions
-from bimt_core.pictures.decision_regions import CLASSES, PALE
+from bimt_core.pictures.tasks.decision_regions import CLASSES, PALE, plot_decision_regions
 from bimt_core.population import initialise
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 
 
 def by_sign(of):
@@ -30,11 +29,11 @@ def image_of(figure):
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_point_has_the_colour_of_its_class(swapped):
-    of, population = by_sign(task("two_moons"))
+    of, population = by_sign(load_task("two_moons"))
     if swapped:  # the same function with its neurons the other way round
         order = {name: torch.tensor([[1, 0]]) for name in ("input", "output")}
-        population = population.arranged(order)
-    _, image, (left, right, _, _) = image_of(decision_regions(population, of))
+        population = population.rearrange(order)
+    _, image, (left, right, _, _) = image_of(plot_decision_regions(population, of))
     across = left + (np.arange(image.shape[1]) + 0.5) / image.shape[1] * (right - left)
     for side, colour in ((across < 0.3, CLASSES[0]), (across > 0.7, CLASSES[1])):
         expected = 1 - PALE * (1 - np.array(to_rgb(colour)))
@@ -42,9 +41,9 @@ def test_a_point_has_the_colour_of_its_class(swapped):
 
 
 def test_high_points_are_drawn_high():
-    of, population = by_sign(task("two_moons"))
+    of, population = by_sign(load_task("two_moons"))
     population.tensors["weight0"][0] = torch.tensor([[0.0, 0.0], [0.0, 40.0]])
-    (axes,) = decision_regions(population, of).axes
+    (axes,) = plot_decision_regions(population, of).axes
     (image,) = axes.images
     assert image.origin == "lower" and axes.get_ylim()[0] < axes.get_ylim()[1]
     expected = 1 - PALE * (1 - np.array(to_rgb(CLASSES[1])))
@@ -52,16 +51,16 @@ def test_high_points_are_drawn_high():
 
 
 def test_the_border_is_where_the_classes_are_even():
-    of, population = by_sign(task("two_moons"))
-    (axes,) = decision_regions(population, of).axes
+    of, population = by_sign(load_task("two_moons"))
+    (axes,) = plot_decision_regions(population, of).axes
     border = next(artist for artist in axes.collections if not artist.get_gid())
     vertices = np.concatenate([path.vertices for path in border.get_paths()])
     np.testing.assert_allclose(vertices[:, 0], 0.5, atol=0.02)
 
 
 def test_training_points_lie_in_the_region(sparse):
-    of = task("two_moons")
-    axes, _, extent = image_of(decision_regions(sparse(of), of))
+    of = load_task("two_moons")
+    axes, _, extent = image_of(plot_decision_regions(sparse(of), of))
     for k in range(2):
         (dots,) = (artist for artist in axes.collections if artist.get_gid() == f"points{k}")
         points = np.asarray(dots.get_offsets())
@@ -71,8 +70,8 @@ def test_training_points_lie_in_the_region(sparse):
 
 
 def test_the_diagram_stands_above(sparse, said):
-    of = task("two_moons")
-    figure = decision_regions(sparse(of), of, title="a title", communities=Communities(0.0, ()))
+    of = load_task("two_moons")
+    figure = plot_decision_regions(sparse(of), of, title="a title", communities=Communities(0.0, ()))
     top = figure.axes[0].get_position().y1 * figure.get_figheight() * 72
     assert {"a title", "hidden 1", "training points", "upper moon", "lower moon"} <= set(said(figure))
     heights = [text.get_transform().transform(text.get_position())[1] * 72 / figure.dpi for text in figure.texts]
@@ -80,24 +79,24 @@ def test_the_diagram_stands_above(sparse, said):
 
 
 def test_one_hot_classes_have_the_colour_of_the_largest():
-    of, population = by_sign(task("two_moons"))
+    of, population = by_sign(load_task("two_moons"))
     values = torch.nn.functional.one_hot(of.targets, 2).float()
     of = replace(of, targets=values, test_targets=values, one_hot=True)
-    _, image, _ = image_of(decision_regions(population, of))
+    _, image, _ = image_of(plot_decision_regions(population, of))
     assert len(np.unique(image.reshape(-1, 3), axis=0)) == 2
 
 
 def test_weights_that_are_not_finite_are_told(sparse, said):
-    of = task("two_moons")
+    of = load_task("two_moons")
     broken = sparse(of)
     broken.flat[0, 3] = torch.nan
-    figure = decision_regions(broken, of)
+    figure = plot_decision_regions(broken, of)
     assert said(figure).count("weights not finite") == 2 and not figure.axes[0].images
 
 
 def test_a_network_without_weights_has_one_region(sparse, said):
-    of = task("two_moons")
-    figure = decision_regions(sparse(of, kept=0.0), of)
+    of = load_task("two_moons")
+    figure = plot_decision_regions(sparse(of, kept=0.0), of)
     assert "no active weight" in said(figure)
     _, image, _ = image_of(figure)
     assert len(np.unique(image.reshape(-1, 3).round(6), axis=0)) == 1
@@ -105,10 +104,10 @@ def test_a_network_without_weights_has_one_region(sparse, said):
 
 def test_other_tasks_are_refused(sparse):
     with pytest.raises(ValueError, match="need classes, the targets of task 'independence' are values"):
-        decision_regions(sparse(task("independence")), task("independence"))
+        plot_decision_regions(sparse(load_task("independence")), load_task("independence"))
     with pytest.raises(ValueError, match="need two inputs, task 'digits' has 64"):
-        decision_regions(sparse(task("digits")), task("digits"))
+        plot_decision_regions(sparse(load_task("digits")), load_task("digits"))
     with pytest.raises(ValueError, match="need two inputs"):
-        decision_regions(sparse(task("permutation_s4")), task("permutation_s4"))
+        plot_decision_regions(sparse(load_task("permutation_s4")), load_task("permutation_s4"))
     with pytest.raises(ValueError, match="network must be between 0 and 0, got 1"):
-        decision_regions(sparse(task("two_moons")), task("two_moons"), 1)
+        plot_decision_regions(sparse(load_task("two_moons")), load_task("two_moons"), 1)

@@ -4,9 +4,8 @@ import torch
 from sklearn.decomposition import PCA
 
 from bimt_core.modularity import Communities
-from bimt_core.pictures import embedding_rings
-from bimt_core.pictures.embedding_rings import components, ring_step
-from bimt_core.tasks import task
+from bimt_core.pictures.tasks.embedding_rings import components, plot_embedding_rings, ring_step
+from bimt_core.tasks import load_task
 
 
 def on_a_ring(n, step):
@@ -36,12 +35,12 @@ def test_a_ring_is_walked_round_in_its_own_step(step):
 
 
 def test_each_community_shows_its_own_columns(sparse, said):
-    of = task("modular_addition")
+    of = load_task("modular_addition")
     population = sparse(of)
     given = Communities(
         0.5, (frozenset({("hidden1", 0)}), frozenset({("input", p) for p in (3, 5, 9)}), frozenset({("input", 0)}))
     )
-    figure = embedding_rings(population, of, communities=given)
+    figure = plot_embedding_rings(population, of, communities=given)
     values = population.tensors["embedding"][0].numpy()
     for axes, number, places in zip(figure.axes, (1, 2), ([3, 5, 9], [0]), strict=True):
         (dots,) = (artist for artist in axes.collections if artist.get_gid() == f"community{number}")
@@ -55,10 +54,12 @@ def test_each_community_shows_its_own_columns(sparse, said):
 
 
 def test_tokens_are_labelled_where_they_are(sparse):
-    of = task("modular_addition")
+    of = load_task("modular_addition")
     population = sparse(of)
     population.tensors["embedding"][0, :, :2] = torch.from_numpy(on_a_ring(59, 3))
-    figure = embedding_rings(population, of, communities=Communities(0.0, (frozenset({("input", 0), ("input", 1)}),)))
+    figure = plot_embedding_rings(
+        population, of, communities=Communities(0.0, (frozenset({("input", 0), ("input", 1)}),))
+    )
     (axes,) = figure.axes
     points, _ = components(on_a_ring(59, 3))
     for text in axes.texts:
@@ -67,10 +68,10 @@ def test_tokens_are_labelled_where_they_are(sparse):
 
 
 def test_tokens_at_one_place_share_a_label(sparse, said):
-    of = task("permutation_s4")
+    of = load_task("permutation_s4")
     population = sparse(of)
     population.tensors["embedding"][0, :, 0] = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat_interleave(12)
-    figure = embedding_rings(population, of, communities=Communities(0.0, (frozenset({("input", 0)}),)))
+    figure = plot_embedding_rings(population, of, communities=Communities(0.0, (frozenset({("input", 0)}),)))
     labels = [text.get_text() for text in figure.axes[0].texts]
     assert labels == ["0123\n0132\n+10", "2013\n2031\n+10"] or labels[::-1] == ["0123\n0132\n+10", "2013\n2031\n+10"]
     assert not any("step" in text for text in said(figure))
@@ -78,18 +79,18 @@ def test_tokens_at_one_place_share_a_label(sparse, said):
 
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
 def test_nothing_to_see_is_told(sparse, said, value, message):
-    of = task("modular_addition")
+    of = load_task("modular_addition")
     population = sparse(of)
     population.flat[:] = value
-    assert message in said(embedding_rings(population, of))
+    assert message in said(plot_embedding_rings(population, of))
 
 
 def test_communities_without_inputs_are_told(sparse, said):
-    of = task("modular_addition")
-    figure = embedding_rings(sparse(of), of, communities=Communities(0.0, (frozenset({("hidden1", 0)}),)))
+    of = load_task("modular_addition")
+    figure = plot_embedding_rings(sparse(of), of, communities=Communities(0.0, (frozenset({("hidden1", 0)}),)))
     assert "no community has input neurons" in said(figure)
 
 
 def test_a_task_without_tokens_is_refused(sparse):
     with pytest.raises(ValueError, match="needs tokens with a trainable embedding, task 'independence' has none"):
-        embedding_rings(sparse(task("independence")), task("independence"))
+        plot_embedding_rings(sparse(load_task("independence")), load_task("independence"))

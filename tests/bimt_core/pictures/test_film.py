@@ -9,11 +9,10 @@ import torch
 from PIL import Image
 
 from bimt_core.modularity import Communities
-from bimt_core.pictures import film
-from bimt_core.pictures.film import _frames, _matched
-from bimt_core.tasks import task
+from bimt_core.pictures.network.animation import _frames, _matched, render_animation
+from bimt_core.tasks import load_task
 
-MOONS = task("two_moons")
+MOONS = load_task("two_moons")
 
 
 STEPS = [0, 1000, 2000, 3000]
@@ -24,11 +23,11 @@ def moments(sparse):
     """A training of two networks, as it were: fewer and fewer weights, and in the end the rows turned round."""
     made = [sparse(MOONS, 2, kept) for kept in (1.0, 0.5, 0.2)]
     flipped = {n: torch.arange(k).flip(0).repeat(2, 1) for n, k in (("input", 2), ("output", 2))}
-    return [*made, made[-1].arranged(flipped)]
+    return [*made, made[-1].rearrange(flipped)]
 
 
 def test_a_gif_shows_every_moment(moments):
-    image = Image.open(io.BytesIO(film(moments, MOONS, 1, frame_s=0.2)))
+    image = Image.open(io.BytesIO(render_animation(moments, MOONS, 1, frame_s=0.2)))
     assert image.format == "GIF" and image.n_frames == 4 and image.info["loop"] == 0
     durations = []
     for i in range(4):
@@ -68,14 +67,14 @@ def test_communities_keep_their_colours():
 
 
 def test_20_frames_are_light(sparse):
-    of = task("independence")
+    of = load_task("independence")
     made = [sparse(of, kept=float(kept)) for kept in np.geomspace(1, 0.05, 20)]
-    assert len(film(made, of)) < 1_000_000
+    assert len(render_animation(made, of)) < 1_000_000
 
 
 def test_a_broken_moment_does_not_stop_the_film(moments):
     moments[1].flat[0, 0], moments[2].flat[0] = torch.nan, 0.0
-    assert Image.open(io.BytesIO(film(moments, MOONS))).n_frames == 4
+    assert Image.open(io.BytesIO(render_animation(moments, MOONS))).n_frames == 4
 
 
 @pytest.mark.parametrize(
@@ -89,19 +88,19 @@ def test_a_broken_moment_does_not_stop_the_film(moments):
 )
 def test_what_cannot_be_shown_is_refused(moments, how, message):
     with pytest.raises(ValueError, match=message):
-        film(moments, MOONS, **how)
+        render_animation(moments, MOONS, **how)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_film_of_one_frame_is_refused(moments, n):
     with pytest.raises(ValueError, match=f"at least 2 moments, got {n}; connectivity draws a single one"):
-        film(moments[:n], MOONS)
+        render_animation(moments[:n], MOONS)
 
 
 def test_without_ffmpeg_there_is_no_mp4(moments, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="needs the program ffmpeg, which was not found"):
-        film(moments, MOONS, file_format="mp4")
+        render_animation(moments, MOONS, file_format="mp4")
 
 
 def a_program(folder, code):
@@ -114,7 +113,7 @@ def a_program(folder, code):
 def test_ffmpeg_gets_every_frame(moments, monkeypatch, tmp_path):
     a_program(tmp_path, "open(sys.argv[-1], 'wb').write(' '.join(sys.argv).encode() + sys.stdin.buffer.read())")
     monkeypatch.setenv("PATH", str(tmp_path))
-    made = film(moments, MOONS, file_format="mp4", frame_s=0.5)
+    made = render_animation(moments, MOONS, file_format="mp4", frame_s=0.5)
     frames = _frames(moments, MOONS, 0, None, "safe")
     pixels = b"".join(frame.tobytes() for frame in frames)
     assert pixels in made and made.endswith(frames[-1].tobytes() * 3)
@@ -125,4 +124,4 @@ def test_what_ffmpeg_complains_of_is_told(moments, monkeypatch, tmp_path):
     a_program(tmp_path, "sys.stdin.buffer.read()\nsys.exit('no such codec')")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="ffmpeg made no film: no such codec"):
-        film(moments, MOONS, file_format="mp4")
+        render_animation(moments, MOONS, file_format="mp4")

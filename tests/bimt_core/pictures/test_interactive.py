@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from bimt_core.modularity import ACTIVE, Communities
-from bimt_core.pictures.interactive import MOST_LAST, PER_UNIT, interactive
-from bimt_core.pictures.layout import layout
-from bimt_core.pictures.legend import COMMUNITY, POSITIVE
+from bimt_core.pictures.network.interactive import MOST_LAST, PER_UNIT, render_interactive
+from bimt_core.pictures.network.layout import layout
+from bimt_core.pictures.network.legend import COMMUNITY, POSITIVE
 from bimt_core.population import initialise
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 
 WEIGHTS = {  # of the last moment: (tensor, target, source) to value
     ("weight0", 3, 0): 0.5,
@@ -25,7 +25,7 @@ WEIGHTS = {  # of the last moment: (tensor, target, source) to value
 
 @pytest.fixture(scope="module")
 def moons():
-    return task("two_moons")
+    return load_task("two_moons")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def communities(moons):
 
 @pytest.fixture(scope="module")
 def page(moons, moments, communities):
-    return interactive(moments, moons, steps=[0, 400], communities=communities, title="Two moons\nas a test")
+    return render_interactive(moments, moons, steps=[0, 400], communities=communities, title="Two moons\nas a test")
 
 
 def data_of(page):
@@ -98,9 +98,9 @@ def test_communities_colour_the_places_of_their_members(page):
 
 
 def test_of_very_many_weights_the_strongest_are_in_the_page():
-    t = task("in_context")
+    t = load_task("in_context")
     moment = initialise(t.network, [0], dtype=t.dtype)
-    data = data_of(interactive([moment], t))
+    data = data_of(render_interactive([moment], t))
     strengths = []
     for wire in t.network.wiring.weights:
         size = moment.tensors[wire.tensor][0].abs().flatten()
@@ -116,14 +116,14 @@ def test_of_very_many_weights_the_strongest_are_in_the_page():
 def test_weights_that_are_not_finite_or_huge_make_a_page_too(moons, moments, value):
     bad = replace(moments[1], flat=moments[1].flat.clone())
     bad.flat[0, 0] = value
-    (moment,) = data_of(interactive([bad], moons))["moments"]
+    (moment,) = data_of(render_interactive([bad], moons))["moments"]
     assert moment["finite"] == (value == 1e30)
     assert any(gaps for gaps, _ in moment["weights"]) == moment["finite"]
 
 
 def test_text_cannot_leave_the_script_that_holds_it(moons, moments):
     nasty = "</script><script>alert(1)</script>&__DATA__"
-    page = interactive(moments[:1], replace(moons, input_names=(nasty, "b")), title=nasty)
+    page = render_interactive(moments[:1], replace(moons, input_names=(nasty, "b")), title=nasty)
     assert "alert(1)</script>" not in page
     assert page.count("</script>") == 2
     assert data_of(page)["title"] == nasty
@@ -131,12 +131,12 @@ def test_text_cannot_leave_the_script_that_holds_it(moons, moments):
 
 def test_the_callers_mistakes_are_told(moons, moments):
     with pytest.raises(ValueError, match="moments must be at least one, got none"):
-        interactive([], moons)
+        render_interactive([], moons)
     with pytest.raises(ValueError, match="steps must be one a moment: 2 moments, got 1"):
-        interactive(moments, moons, steps=[1])
+        render_interactive(moments, moons, steps=[1])
     other = initialise(moons.network.resized(6, None), [0])
     with pytest.raises(ValueError, match="moments must be of one architecture"):
-        interactive([moments[0], other], moons)
+        render_interactive([moments[0], other], moons)
 
 
 def test_a_page_is_small(page):
@@ -312,10 +312,10 @@ def test_playing_ends_at_the_last_moment(chromium):
 
 @pytest.mark.parametrize("name", ["in_context", "delayed_response", "digits", "permutation_s4", "compositionality"])
 def test_every_wiring_is_drawn(browser, name, tmp_path):
-    t = task(name)
+    t = load_task(name)
     moment = initialise(t.network, [0], dtype=t.dtype)
     sparse = replace(moment, flat=moment.flat * (torch.rand(moment.flat.shape) < 0.03))
-    (tmp_path / "page.html").write_text(interactive([moment, sparse], t), encoding="utf-8")
+    (tmp_path / "page.html").write_text(render_interactive([moment, sparse], t), encoding="utf-8")
     driver = browser.open(tmp_path / "page.html")
     active = sum(int((sparse.tensors[w.tensor].abs() > ACTIVE).sum()) for w in t.network.wiring.weights)
     assert stage(driver, "shown") == min(active, MOST_LAST)

@@ -4,19 +4,19 @@ import torch
 from matplotlib.colors import to_hex
 
 from bimt_core.modularity import Communities
-from bimt_core.pictures import knock_out_table
-from bimt_core.pictures.legend import COMMUNITY
-from bimt_core.surgery import knock_out_subsets
-from bimt_core.tasks import task
+from bimt_core.pictures.network.legend import COMMUNITY
+from bimt_core.pictures.tasks.ablation_table import plot_ablation_table
+from bimt_core.surgery import score_subset_ablations
+from bimt_core.tasks import load_task
 
 GIVEN = Communities(0.3, (frozenset({("hidden1", 0), ("hidden1", 1)}), frozenset({("hidden2", 4)})))
 
 
 def test_every_subset_has_its_dots_and_its_score(sparse):
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = sparse(of, kept=0.8)
-    (axes,) = knock_out_table(population, of, communities=GIVEN).axes
-    expected = knock_out_subsets(population, of, 0, GIVEN)
+    (axes,) = plot_ablation_table(population, of, communities=GIVEN).axes
+    expected = score_subset_ablations(population, of, 0, GIVEN)
     (dots,) = axes.collections
     colours = np.array([to_hex(colour) for colour in dots.get_facecolor()]).reshape(4, 2)
     places = np.asarray(dots.get_offsets()).reshape(4, 2, 2)
@@ -32,24 +32,24 @@ def test_every_subset_has_its_dots_and_its_score(sparse):
 
 
 def test_only_the_largest_communities_are_knocked_out(sparse, said):
-    of = task("permutation_s4")
-    figure = knock_out_table(sparse(of), of, most=1)
+    of = load_task("permutation_s4")
+    figure = plot_ablation_table(sparse(of), of, most=1)
     assert len(figure.axes[0].patches) == 2
     with pytest.raises(ValueError, match="most must be between"):
-        knock_out_table(sparse(of), of, most=0)
+        plot_ablation_table(sparse(of), of, most=0)
 
 
 def test_a_bad_r_squared_does_not_stretch_the_axis(sparse):
-    of = task("independence")
+    of = load_task("independence")
     population = sparse(of, kept=1.0)
     population.tensors["bias2"][0] = 1e3
-    (axes,) = knock_out_table(population, of, communities=GIVEN).axes
+    (axes,) = plot_ablation_table(population, of, communities=GIVEN).axes
     assert axes.get_xlim()[0] > -2 and all(np.isfinite(bar.get_width()) for bar in axes.patches)
 
 
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
 def test_nothing_to_see_is_told(sparse, said, value, message):
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = sparse(of)
     population.flat[:] = value
-    assert message in said(knock_out_table(population, of))
+    assert message in said(plot_ablation_table(population, of))

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from bimt_core.geometry import ring
-from bimt_core.pictures.labels import MOST_AROUND, SMALLEST_TEXT, Labels, Spot, beside, box, readable, width_ems
-from bimt_core.tasks import task
+from bimt_core.pictures.network.labels import MOST_AROUND, SMALLEST_TEXT, Labels, Spot, beside, box, readable, width_ems
+from bimt_core.tasks import load_task
 
 ROOM = (400.0, 80.0)
 RING = ring(8).numpy()[:, ::-1] * ROOM  # (across, up)
 
 
 def test_formulas_are_printed_readably() -> None:
-    names = [name for of in ("independence", "compositionality") for name in task(of).output_names]
+    names = [name for of in ("independence", "compositionality") for name in load_task(of).output_names]
     assert list(map(readable, names)) == [
         "(x₁ + x₃)³",
         "x₂² + sin(π x₄)",

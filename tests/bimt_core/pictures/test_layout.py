@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from bimt_core.geometry import grid, line
 from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.pictures.layout import CORNERS, Layout, layout, on_plate
-from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear
+from bimt_core.pictures.network.layout import CORNERS, Layout, layout, on_plate
+from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires
 
 LETTERS = "abcde"
 
@@ -74,10 +74,10 @@ def test_inputs_that_are_written_first_are_still_the_inputs() -> None:
 def test_recurrent_neurons_have_two_times_whatever_number_of_tensors_connects_them() -> None:
     neurons = tuple(Neurons(name, line(2)) for name in ("input", "hidden", "output"))
     wires = (
-        *linear("in", "input", "hidden"),
+        *linear_wires("in", "input", "hidden"),
         Wire("one", (Axis("hidden"), Axis("hidden"))),
         Wire("two", (Axis("hidden"), Axis("hidden"))),
-        *linear("out", "hidden", "output"),
+        *linear_wires("out", "hidden", "output"),
     )
     found = layout(Wiring(neurons, wires))
     assert [row.name for row in found.rows] == ["inputs", "hidden, t", "hidden, t+1", "outputs"]
@@ -95,13 +95,16 @@ def test_what_leaves_heads_comes_from_the_values() -> None:
 
 def test_folds_without_a_name_are_counted() -> None:
     sets = tuple(Neurons(name, line(2)) for name in ("input", "gate_b2", "output"))
-    wires = (*linear("in", "input", "gate_b2", target_folds=3), *linear("out", "gate_b2", "output", source_folds=3))
+    wires = (
+        *linear_wires("in", "input", "gate_b2", target_folds=3),
+        *linear_wires("out", "gate_b2", "output", source_folds=3),
+    )
     found = [row.name for row in layout(Wiring(sets, wires)).rows]
     assert found == ["inputs", "gate_b 2 1/3", "gate_b 2 2/3", "gate_b 2 3/3", "outputs"]
 
 
 def test_folded_inputs_are_tokens_only_with_an_embedding() -> None:
-    wires = linear("in", "input", "output", source_folds=2)
+    wires = linear_wires("in", "input", "output", source_folds=2)
     sets = (Neurons("input", line(2)), Neurons("output", line(2)))
     embedding = Wire("tokens", (5, Axis("input")))
     assert [row.name for row in layout(Wiring(sets, wires)).rows] == ["inputs 1/2", "inputs 2/2", "outputs"]

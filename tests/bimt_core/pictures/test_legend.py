@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 from bimt_core.pictures.canvas import WIDTH, Canvas
-from bimt_core.pictures.legend import COMMUNITY, NEGATIVE, OTHER, POSITIVE, draw_legend, signs
+from bimt_core.pictures.network.legend import COMMUNITY, NEGATIVE, OTHER, POSITIVE, draw_legend, signs
 
 
 @pytest.mark.parametrize(

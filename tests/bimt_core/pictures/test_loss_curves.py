@@ -1,6 +1,7 @@
 import pytest
 
-from bimt_core.pictures import loss_curves, to_png
+from bimt_core.pictures import to_png
+from bimt_core.pictures.tasks.loss_curves import plot_loss_curves
 
 ROWS = [(0, {"train_loss": 1.0, "test_loss": 2.0, "connection_cost": 40.0, "score": 0.1})] + [
     (step, {"train_loss": 0.1, "test_loss": 0.2, "connection_cost": 8.0, "score": 0.9}) for step in (100, 200)
@@ -12,7 +13,7 @@ def lines_of(figure):
 
 
 def test_each_term_is_a_line_in_its_panel():
-    figure = loss_curves(ROWS, title="a title")
+    figure = plot_loss_curves(ROWS, title="a title")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["prediction loss", "connection cost"]
     lines = lines_of(figure)
     assert list(lines) == ["train loss", "test loss", "connection cost"]
@@ -24,7 +25,7 @@ def test_each_term_is_a_line_in_its_panel():
 
 def test_missing_figures_and_gaps_are_fine():
     rows = [(1, {"test_loss": 0.0}), (2, {"test_loss": float("nan")}), (3, {})]
-    figure = loss_curves(rows)
+    figure = plot_loss_curves(rows)
     (line,) = figure.axes[0].lines
     assert len(figure.axes) == 1 and len(line.get_xdata()) == 2 and figure.axes[0].get_yscale() == "linear"
     to_png(figure)
@@ -36,4 +37,4 @@ def test_missing_figures_and_gaps_are_fine():
 )
 def test_nothing_to_draw_is_refused(rows, message):
     with pytest.raises(ValueError, match=message):
-        loss_curves(rows)
+        plot_loss_curves(rows)

@@ -5,14 +5,13 @@ import pytest
 import torch
 
 from bimt_core.networks import Transformer
-from bimt_core.pictures import neuron_values
-from bimt_core.pictures.neuron_values import correlation, quantities_of, residual_stream
+from bimt_core.pictures.tasks.neuron_values import correlation, plot_neuron_values, quantities_of, residual_stream
 from bimt_core.population import initialise
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 
 
 def small(n_rows=40):
-    of = task("in_context")
+    of = load_task("in_context")
     network = Transformer(2, 2, width=8, hidden_width=12)
     rows = {"test_inputs": of.test_inputs[:n_rows], "test_targets": of.test_targets[:n_rows]}
     return replace(of, network=network, **rows), initialise(network, [0, 1], dtype=of.dtype)
@@ -21,7 +20,7 @@ def small(n_rows=40):
 def test_the_residual_stream_is_what_is_read():
     of, population = small()
     order = torch.tensor([[1, 0], [0, 1]])
-    population = population.arranged({"input": order, "output": order.flip(0)})
+    population = population.rearrange({"input": order, "output": order.flip(0)})
     stream = residual_stream(population, of.test_inputs)
     read = torch.einsum("nrpw,now->nrpo", stream, population.tensors["read.weight"])
     said = read + population.tensors["read.bias"][:, None, None]
@@ -47,7 +46,7 @@ def test_correlation_is_numpys():
 def test_values_stand_against_quantities_strongest_first(said):
     of, population = small()
     population.tensors["read.weight"][1, :, 5] *= 1000.0
-    figure = neuron_values(population, of, 1, most=3)
+    figure = plot_neuron_values(population, of, 1, most=3)
     assert len(figure.axes) == 9
     stream = residual_stream(population, of.test_inputs)[1, :, -1]
     dots = {artist.get_gid(): artist.get_offsets() for axes in figure.axes for artist in axes.collections}
@@ -61,20 +60,20 @@ def test_values_stand_against_quantities_strongest_first(said):
 
 def test_quantities_can_be_given():
     of, population = small()
-    figure = neuron_values(population, of, quantities={"mine": torch.arange(40.0)}, most=1)
+    figure = plot_neuron_values(population, of, quantities={"mine": torch.arange(40.0)}, most=1)
     (axes,) = figure.axes
     assert axes.get_xlabel() == "mine"
     with pytest.raises(ValueError, match=r"'mine' must have one value a test row: \(40,\), got \(3,\)"):
-        neuron_values(population, of, quantities={"mine": torch.arange(3.0)})
+        plot_neuron_values(population, of, quantities={"mine": torch.arange(3.0)})
 
 
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no neuron of the residual")])
 def test_nothing_to_see_is_told(said, value, message):
     of, population = small()
     population.flat[:] = value
-    assert any(message in text for text in said(neuron_values(population, of)))
+    assert any(message in text for text in said(plot_neuron_values(population, of)))
 
 
 def test_other_networks_are_refused(sparse):
     with pytest.raises(ValueError, match="need a transformer, task 'delayed_response' has RNN"):
-        neuron_values(sparse(task("delayed_response")), task("delayed_response"))
+        plot_neuron_values(sparse(load_task("delayed_response")), load_task("delayed_response"))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from bimt_core.pictures import cayley_graph, strip_plots
-from bimt_core.pictures.permutations import EVEN, ODD, moves_between, permutations, sign
-from bimt_core.tasks import task
+from bimt_core.pictures import plot_cayley_graph, plot_strips
+from bimt_core.pictures.tasks.permutations import EVEN, ODD, moves_between, permutations, sign
+from bimt_core.tasks import load_task
 
 S4 = list(every(range(4)))
 
@@ -23,7 +23,7 @@ def test_names_are_read():
     assert permutations(["10 odd", "01 even"]) == [(1, 0), (0, 1)]
     for names in (["01", "01"], ["01", "x"], ["0", "1"], ["01", "012"], ["02", "20"], [str(i) for i in range(59)]):
         assert permutations(names) == []
-    assert permutations(task("permutation_s4").output_names) == S4
+    assert permutations(load_task("permutation_s4").output_names) == S4
 
 
 def test_the_graph_is_the_truncated_octahedron():
@@ -39,7 +39,7 @@ def test_the_graph_is_the_truncated_octahedron():
 
 def only_neuron(sparse, place, column):
     """A network that listens to one embedding neuron."""
-    of = task("permutation_s4")
+    of = load_task("permutation_s4")
     population = sparse(of)
     population.tensors["weight0"][0, :, [p for p in range(64) if p % 32 != place]] = 0.0
     population.tensors["weight0"][0, 0, place] = 1.0
@@ -50,7 +50,7 @@ def only_neuron(sparse, place, column):
 def test_a_strip_holds_the_values_of_even_and_then_of_odd_tokens(sparse, said):
     column = torch.arange(24.0, dtype=torch.float64)
     of, population = only_neuron(sparse, 6, column)
-    figure = strip_plots(population, of)
+    figure = plot_strips(population, of)
     (axes,) = figure.axes
     (dots,) = (artist for artist in axes.collections if artist.get_gid() == "neuron6")
     colours, values = [to_hex(c) for c in dots.get_facecolors()], np.asarray(dots.get_offsets())[:, 1]
@@ -62,8 +62,8 @@ def test_a_strip_holds_the_values_of_even_and_then_of_odd_tokens(sparse, said):
 
 
 def test_strips_of_tokens_that_are_no_permutations_stand_in_their_order(sparse):
-    of = task("modular_addition")
-    figure = strip_plots(sparse(of), of, most=3)
+    of = load_task("modular_addition")
+    figure = plot_strips(sparse(of), of, most=3)
     assert len(figure.axes) == 3 and len(figure.axes[0].collections[-1].get_offsets()) == 59
 
 
@@ -71,14 +71,14 @@ def test_strongest_neurons_come_first(sparse):
     of, population = only_neuron(sparse, 6, torch.arange(24.0, dtype=torch.float64))
     population.tensors["weight0"][0, 1, 32 + 9] = 1.0
     population.tensors["embedding"][0, :, 9] = 3 * torch.arange(24.0)
-    gids = [axes.collections[-1].get_gid() for axes in strip_plots(population, of).axes]
+    gids = [axes.collections[-1].get_gid() for axes in plot_strips(population, of).axes]
     assert gids == ["neuron9", "neuron6"]
 
 
 def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
     parity = torch.tensor([float(sign(element)) for element in S4], dtype=torch.float64)
     of, population = only_neuron(sparse, 2, parity)
-    figure = cayley_graph(population, of)
+    figure = plot_cayley_graph(population, of)
     by_name = {artist.get_gid(): artist for axes in figure.axes for artist in axes.collections}
     moves = [artist for artist in figure.axes[0].collections if artist.get_gid() == "moves"]
     del by_name["moves"]
@@ -93,10 +93,10 @@ def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
     assert [text.get_text() for text in figure.axes[0].texts] == ["".join(map(str, p)) for p in S4]
 
 
-@pytest.mark.parametrize("draw", [strip_plots, cayley_graph])
+@pytest.mark.parametrize("draw", [plot_strips, plot_cayley_graph])
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
 def test_nothing_to_see_is_told(sparse, said, draw, value, message):
-    of = task("permutation_s4")
+    of = load_task("permutation_s4")
     population = sparse(of)
     population.flat[:] = value
     assert any(message in text for text in said(draw(population, of)))
@@ -104,12 +104,12 @@ def test_nothing_to_see_is_told(sparse, said, draw, value, message):
 
 def test_no_active_embedding_is_told(sparse, said):
     of, population = only_neuron(sparse, 6, torch.zeros(24, dtype=torch.float64))
-    assert "no embedding neuron is active" in said(strip_plots(population, of))
+    assert "no embedding neuron is active" in said(plot_strips(population, of))
 
 
 def test_other_tasks_are_refused(sparse):
     with pytest.raises(ValueError, match="tokens that are permutations, those of task 'modular_addition' are not"):
-        cayley_graph(sparse(task("modular_addition")), task("modular_addition"))
-    for draw in (strip_plots, cayley_graph):
+        plot_cayley_graph(sparse(load_task("modular_addition")), load_task("modular_addition"))
+    for draw in (plot_strips, plot_cayley_graph):
         with pytest.raises(ValueError, match="needs tokens with a trainable embedding"):
-            draw(sparse(task("independence")), task("independence"))
+            draw(sparse(load_task("independence")), load_task("independence"))

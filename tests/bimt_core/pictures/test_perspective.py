@@ -8,10 +8,10 @@ from matplotlib.colors import to_hex
 
 from bimt_core.modularity import ACTIVE
 from bimt_core.networks import MLP
-from bimt_core.pictures import network_3d, to_png
-from bimt_core.pictures.perspective import MOST_LINES, seen
+from bimt_core.pictures import plot_network_3d, to_png
+from bimt_core.pictures.network.perspective import MOST_LINES, seen
 from bimt_core.population import initialise
-from bimt_core.tasks import task
+from bimt_core.tasks import load_task
 
 
 def artists(figure, kind):
@@ -30,9 +30,9 @@ def test_nearer_is_larger_and_higher_is_higher():
 
 @pytest.mark.parametrize("name", ["digits", "delayed_response"])
 def test_every_active_weight_is_a_line_between_its_neurons(sparse, name):
-    of = task(name)
+    of = load_task(name)
     population = sparse(of, kept=0.1)
-    figure = network_3d(population, of)
+    figure = plot_network_3d(population, of)
     lines, rows = artists(figure, LineCollection), artists(figure, CircleCollection)
     plates = [np.asarray(rows[f"row{i}"].get_offsets()) for i in range(len(rows))]
     heights = [plate[:, 1].mean() for plate in plates]
@@ -51,11 +51,11 @@ def test_every_active_weight_is_a_line_between_its_neurons(sparse, name):
 
 
 def test_outputs_are_named_where_they_are(sparse):
-    of = task("digits")
+    of = load_task("digits")
     before = sparse(of)
-    after = before.arranged({"output": torch.arange(10).flip(0).unsqueeze(0)})
+    after = before.rearrange({"output": torch.arange(10).flip(0).unsqueeze(0)})
     for population in (before, after):
-        figure = network_3d(population, of)
+        figure = plot_network_3d(population, of)
         where = np.asarray(artists(figure, CircleCollection)["row3"].get_offsets())
         for place, label in enumerate(population.output_labels[0].tolist()):
             at = next(text.get_position() for text in figure.texts if text.get_text() == str(label))
@@ -63,10 +63,12 @@ def test_outputs_are_named_where_they_are(sparse):
 
 
 def test_only_the_strongest_lines_are_drawn_in_the_colours_of_choice():
-    of = task("digits")
+    of = load_task("digits")
     network = MLP(((8, 8), (7, 7), 10), ring_outputs=True)
     population = initialise(network, [0])
-    lines = artists(network_3d(population, replace(of, network=network), colours="paper"), LineCollection)["weight0"]
+    lines = artists(plot_network_3d(population, replace(of, network=network), colours="paper"), LineCollection)[
+        "weight0"
+    ]
     assert len(lines.get_segments()) == MOST_LINES
     assert {to_hex(colour) for colour in lines.get_colors()} == {"#0000ff", "#ff0000"}
     widths = lines.get_linewidths()
@@ -75,14 +77,14 @@ def test_only_the_strongest_lines_are_drawn_in_the_colours_of_choice():
 
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
 def test_nothing_to_see_is_told(sparse, said, value, message):
-    of = task("digits")
+    of = load_task("digits")
     population = sparse(of)
     population.flat[:] = value
-    figure = network_3d(population, of)
+    figure = plot_network_3d(population, of)
     assert message in said(figure) and not artists(figure, LineCollection)
     to_png(figure)
 
 
 def test_neurons_on_lines_are_refused(sparse):
     with pytest.raises(ValueError, match=r"needs neurons on grids, those of 'input' \(task 'independence'\) have"):
-        network_3d(sparse(task("independence")), task("independence"))
+        plot_network_3d(sparse(load_task("independence")), load_task("independence"))

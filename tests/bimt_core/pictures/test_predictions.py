@@ -6,9 +6,9 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from bimt_core.pictures import predicted_against_true
-from bimt_core.pictures.predictions import r_squared
-from bimt_core.tasks import task
+from bimt_core.pictures import plot_predictions
+from bimt_core.pictures.tasks.predictions import r_squared
+from bimt_core.tasks import load_task
 
 
 def test_r_squared_is_that_of_scikit_learn():
@@ -18,9 +18,9 @@ def test_r_squared_is_that_of_scikit_learn():
 
 
 def test_each_output_has_its_panel_also_when_neurons_moved(sparse):
-    of = task("independence")
-    population = sparse(of).arranged({"output": torch.tensor([[1, 0]])})
-    figure = predicted_against_true(population, of)
+    of = load_task("independence")
+    population = sparse(of).rearrange({"output": torch.tensor([[1, 0]])})
+    figure = plot_predictions(population, of)
     predicted = population.predict(of.test_inputs)[0]
     assert len(figure.axes) == 2
     for i, axes in enumerate(figure.axes):
@@ -33,8 +33,8 @@ def test_each_output_has_its_panel_also_when_neurons_moved(sparse):
 
 
 def test_of_sequences_the_last_place_and_scored_outputs_are_shown(sparse):
-    of = task("in_context")
-    figure = predicted_against_true(sparse(of), of)
+    of = load_task("in_context")
+    figure = plot_predictions(sparse(of), of)
     (axes,) = figure.axes
     (dots,) = axes.collections
     np.testing.assert_allclose(dots.get_offsets()[:, 0], of.test_targets[:1000, -1, 0])
@@ -42,22 +42,22 @@ def test_of_sequences_the_last_place_and_scored_outputs_are_shown(sparse):
 
 
 def test_outputs_that_are_not_scored_are_left_out(sparse):
-    of = task("in_context")
+    of = load_task("in_context")
     of = replace(of, scored=of.scored.flip(1))
-    (axes,) = predicted_against_true(sparse(of), of).axes
+    (axes,) = plot_predictions(sparse(of), of).axes
     predicted = sparse(of).predict(of.test_inputs)[0, :1000, -1, 1]
     np.testing.assert_allclose(axes.collections[0].get_offsets()[:, 1], predicted)
     assert axes.get_title(loc="left").startswith("unused")
 
 
 def test_weights_that_are_not_finite_are_told(sparse, said):
-    of = task("independence")
+    of = load_task("independence")
     population = sparse(of)
     population.flat[0, 0] = torch.inf
-    assert "weights not finite" in said(predicted_against_true(population, of))
+    assert "weights not finite" in said(plot_predictions(population, of))
 
 
 @pytest.mark.parametrize("name", ["two_moons", "digits"])
 def test_classes_are_refused(sparse, name):
     with pytest.raises(ValueError, match=f"needs values, the targets of task '{name}' are classes"):
-        predicted_against_true(sparse(task(name)), task(name))
+        plot_predictions(sparse(load_task(name)), load_task(name))

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from bimt_core.modularity import ACTIVE, Communities
-from bimt_core.pictures.legend import COMMUNITY, INACTIVE, NEGATIVE, POSITIVE
-from bimt_core.pictures.sketch import MOST_LINES, sketch, sketches
+from bimt_core.pictures.network.legend import COMMUNITY, INACTIVE, NEGATIVE, POSITIVE
+from bimt_core.pictures.network.sketch import MOST_LINES, render_sketch, render_sketches
 from bimt_core.population import Population, initialise
-from bimt_core.tasks import TASKS, task
+from bimt_core.tasks import TASKS, load_task
 
 AVAILABLE = [name for name in TASKS if name != "mnist"]  # whose files a user must have
 
 
 def sparse(name, part, seed=0):
-    t = task(name)
+    t = load_task(name)
     one = initialise(t.network, [seed], dtype=t.dtype)
     return t, replace(one, flat=one.flat * (torch.rand(one.flat.shape) < part))
 
@@ -36,7 +36,7 @@ def texts(svg):
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_every_weight_is_a_line_of_its_sign(name):
     t, one = sparse(name, 0.02)
-    svg = sketch(one, t, communities=Communities(0.0, ()))
+    svg = render_sketch(one, t, communities=Communities(0.0, ()))
     for colour, sign in ((POSITIVE, 1), (NEGATIVE, -1)):
         active = [int((sign * one.tensors[w.tensor] > ACTIVE).sum()) for w in t.network.wiring.weights]
         drawn = strokes(svg, colour)
@@ -44,8 +44,8 @@ def test_every_weight_is_a_line_of_its_sign(name):
 
 
 def test_a_dense_network_has_its_strongest_lines_only():
-    t = task("in_context")
-    svg = sketch(initialise(t.network, [0], dtype=t.dtype), t, communities=Communities(0.0, ()))
+    t = load_task("in_context")
+    svg = render_sketch(initialise(t.network, [0], dtype=t.dtype), t, communities=Communities(0.0, ()))
     drawn = strokes(svg, POSITIVE) + strokes(svg, NEGATIVE)
     assert drawn <= MOST_LINES * len(t.network.wiring.weights)
     assert len(svg) < 100_000
@@ -54,7 +54,7 @@ def test_a_dense_network_has_its_strongest_lines_only():
 def test_neurons_have_the_colours_of_their_communities():
     t, one = sparse("two_moons", 1.0)
     names = [neurons.name for neurons in t.network.wiring.neurons]
-    svg = sketch(
+    svg = render_sketch(
         one, t, communities=Communities(0.1, (frozenset({(names[0], 0), (names[1], 4)}), frozenset({(names[3], 1)})))
     )
     assert strokes(svg, COMMUNITY[0]) == 2
@@ -66,14 +66,14 @@ def test_labels_follow_the_neurons_and_are_escaped():
     t, one = sparse("two_moons", 0.1)
     turned = replace(one, output_labels=one.output_labels.flip(1))
     named = replace(t, output_names=("<a> & b", "c"))
-    assert texts(sketch(one, named))[-2:] == ["<a> & b", "c"]
-    assert texts(sketch(turned, named))[-2:] == ["c", "<a> & b"]
+    assert texts(render_sketch(one, named))[-2:] == ["<a> & b", "c"]
+    assert texts(render_sketch(turned, named))[-2:] == ["c", "<a> & b"]
 
 
 def test_weights_that_are_not_finite_are_not_drawn():
     t, one = sparse("two_moons", 0.5)
     one.flat[0, 0] = torch.nan
-    svg = sketch(one, t)
+    svg = render_sketch(one, t)
     assert strokes(svg, POSITIVE) == strokes(svg, NEGATIVE) == 0
     assert strokes(svg, INACTIVE) == sum(map(len, t.network.wiring.neurons))
 
@@ -83,22 +83,22 @@ def test_a_network_of_a_population_is_drawn_as_it_is_alone():
     _, other = sparse("parity", 0.1, seed=1)
     labels = [torch.cat([p.input_labels, p.input_labels]) for p in (one,)]
     both = Population(one.network, torch.cat([other.flat, one.flat]), labels[0], torch.cat([one.output_labels] * 2))
-    assert sketch(both, t, 1) == sketch(one, t)
+    assert render_sketch(both, t, 1) == render_sketch(one, t)
 
 
 def test_a_sparse_sketch_is_a_few_kilobytes():
     t, one = sparse("two_moons", 0.1)
-    svg = sketch(one, t)
+    svg = render_sketch(one, t)
     assert len(svg) < 5000
     assert not re.search(r"https?://(?!www.w3.org/2000/svg)", svg)
 
 
 def test_sketches_stand_side_by_side_under_their_titles():
-    t = task("two_moons")
+    t = load_task("two_moons")
     population = initialise(t.network, [0, 1, 2])
     found = [Communities(0.0, ())] * 3
-    svg = sketches(population, t, [f"seed {seed}\nscore 1" for seed in range(3)], communities=found)
-    alone = [sketch(population, t, i, communities=found[i]) for i in range(3)]
+    svg = render_sketches(population, t, [f"seed {seed}\nscore 1" for seed in range(3)], communities=found)
+    alone = [render_sketch(population, t, i, communities=found[i]) for i in range(3)]
     for colour in (POSITIVE, NEGATIVE, INACTIVE):
         assert strokes(svg, colour) == sum(strokes(one, colour) for one in alone) > 0 or colour == INACTIVE
     assert [text for text in texts(svg) if text.startswith("seed")] == ["seed 0", "seed 1", "seed 2"]
@@ -109,22 +109,22 @@ def test_sketches_stand_side_by_side_under_their_titles():
 
 
 def test_sketches_say_what_colours_mean():
-    t = task("two_moons")
-    written = texts(sketches(initialise(t.network, [0]), t, ["one"]))
+    t = load_task("two_moons")
+    written = texts(render_sketches(initialise(t.network, [0]), t, ["one"]))
     assert {"positive weight", "negative weight", "neurons have the colours of their communities"} <= {*written}
 
 
 def test_sketches_side_by_side_have_a_size_and_one_alone_fits_into_a_page():
-    t = task("two_moons")
+    t = load_task("two_moons")
     one = initialise(t.network, [0])
-    root = ElementTree.fromstring(sketches(one, t, ["one"]))
+    root = ElementTree.fromstring(render_sketches(one, t, ["one"]))
     *_, width, height = map(float, root.get("viewBox").split())
     assert float(root.get("width")) / float(root.get("height")) == pytest.approx(width / height, rel=0.01)
-    assert ElementTree.fromstring(sketch(one, t)).get("width") is None
+    assert ElementTree.fromstring(render_sketch(one, t)).get("width") is None
 
 
 @pytest.mark.parametrize(("titles", "communities"), [(["one"], ()), (["one", "two"], [None])])
 def test_sketches_need_a_title_and_communities_of_each(titles, communities):
-    t = task("two_moons")
+    t = load_task("two_moons")
     with pytest.raises(ValueError, match="2 networks, got 1"):
-        sketches(initialise(t.network, [0, 1]), t, titles, communities=communities)
+        render_sketches(initialise(t.network, [0, 1]), t, titles, communities=communities)

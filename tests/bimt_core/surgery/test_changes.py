@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimt_core import MLP, RNN, Change, Network, Population, Surgery, Transformer, initialise, intervene
-from bimt_core.surgery import knock_out, prune
+from bimt_core.surgery import ablate, prune
 
 NETWORKS: dict[str, Network] = {
     "lines": MLP((3, 5, 4, 2)),
@@ -73,7 +73,7 @@ def test_changes_come_one_after_the_other() -> None:
 def test_places_are_those_where_neurons_stand_now() -> None:
     population = some_networks()
     order = torch.tensor([[3, 0, 1, 4, 2]]).repeat(2, 1)
-    moved = intervene(population.arranged({"hidden1": order}), [Change("weight1", (2, 0), to=1.0)])
+    moved = intervene(population.rearrange({"hidden1": order}), [Change("weight1", (2, 0), to=1.0)])
     there = intervene(population, [Change("weight1", (2, 3), to=1.0)])
     inputs = torch.randn(5, 3, dtype=torch.float64)
     torch.testing.assert_close(moved.predict(inputs), there.predict(inputs))
@@ -137,7 +137,7 @@ def test_every_step_can_be_undone() -> None:
     own = silenced.then(replace(population, flat=0 * population.flat))
     assert same(pruned.population, prune(population, 0.1))
     assert same(changed.population, intervene(prune(population, 0.1), [change]))
-    assert same(silenced.population, knock_out(changed.population, {"hidden1": [0]}))
+    assert same(silenced.population, ablate(changed.population, {"hidden1": [0]}))
     assert not own.population.flat.any()
     undone = own.revert()
     for expected in (silenced, changed, pruned):

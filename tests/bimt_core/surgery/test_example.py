@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import bimt_core
-from bimt_core import MLP, initialise, task
+from bimt_core import MLP, initialise, load_task
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE, EXAMPLE = DOCS / "surgery.md", DOCS / "examples" / "surgery.py"
@@ -30,7 +30,7 @@ def test_the_example_finds_a_small_network_and_its_formula(tmp_path: Path) -> No
 
 
 def test_every_line_of_the_page_runs() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     known = vars(bimt_core) | {"moons": of, "population": initialise(MLP((2, 8, 8, 2)), range(2))}
     for code in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S):
         exec(code, known)

@@ -11,16 +11,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bimt_core import MLP, Population, Task, formula, formula_text, initialise, prune, task
+from bimt_core import MLP, Population, Task, formula, formula_text, initialise, load_task, prune
 from bimt_core.surgery.formulas import identifiers
 from bimt_core.surgery.silu import silu
 
 
 def task_of(network: MLP, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> Task:
     n_in, n_out = network.widths[0], network.widths[-1]
-    x, y, base = torch.randn(9, n_in, dtype=torch.float64), torch.zeros(9, n_out).double(), task("independence")
+    x, y, base = torch.randn(9, n_in, dtype=torch.float64), torch.zeros(9, n_out).double(), load_task("independence")
     names = inputs or tuple(f"x{i + 1}" for i in range(n_in)), outputs or tuple(f"y{i + 1}" for i in range(n_out))
-    return Task("some", "Some.", x, y, x, y, network, base.knobs, base.schedule, 0, *names)
+    return Task("some", "Some.", x, y, x, y, network, base.per_network, base.shared, 0, *names)
 
 
 def disordered(network: MLP, seed: int, kept: float) -> Population:
@@ -31,7 +31,7 @@ def disordered(network: MLP, seed: int, kept: float) -> Population:
     population = replace(population, flat=3 * population.flat * keep)
     sets = [neurons for neurons in network.wiring.neurons if neurons.movable]
     orders = {n.name: torch.stack([torch.randperm(len(n), generator=random) for _ in range(2)]) for n in sets}
-    return population.arranged(orders)
+    return population.rearrange(orders)
 
 
 def evaluated(expressions: dict[str, sympy.Expr], of: Task, inputs: torch.Tensor) -> np.ndarray:
@@ -152,7 +152,7 @@ def test_outputs_of_one_name_stay_apart() -> None:
 
 
 def test_networks_of_single_precision() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     of = replace(of, network=MLP((2, 4, 4, 2)))
     population = initialise(of.network, [0])
     found = evaluated(formula(population, of), of, of.test_inputs.double())
@@ -198,7 +198,7 @@ def test_silu_has_its_definition_and_derivative() -> None:
 
 
 def test_long_formulas_are_refused() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = initialise(of.network, [0])
     for write in (formula, formula_text):
         with pytest.raises(
@@ -224,7 +224,7 @@ def test_only_parameters_that_reach_an_output_count() -> None:
 
 @pytest.mark.parametrize("name", ["permutation_s4", "in_context", "delayed_response"])
 def test_other_networks_are_refused(name: str) -> None:
-    of = task(name)
+    of = load_task(name)
     with pytest.raises(ValueError, match="a formula needs an MLP") as caught:
         formula(initialise(of.network, [0], dtype=of.dtype), of)
     assert str(caught.value).endswith(

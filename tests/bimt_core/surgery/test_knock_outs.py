@@ -13,9 +13,15 @@ from bimt_core.geometry import line
 from bimt_core.modularity import Communities, Node, louvain, weight_graph
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
 from bimt_core.population import Population, initialise
-from bimt_core.surgery import evaluation, knock_out, knock_out_neurons, knock_out_scores, knock_out_subsets
-from bimt_core.tasks import Task, task
-from bimt_core.wiring import Neurons, Wiring, linear
+from bimt_core.surgery import (
+    ablate,
+    evaluation,
+    score_community_ablations,
+    score_neuron_ablations,
+    score_subset_ablations,
+)
+from bimt_core.tasks import Task, load_task
+from bimt_core.wiring import Neurons, Wiring, linear_wires
 
 Silent = Mapping[str, Collection[int]]
 
@@ -41,7 +47,11 @@ NETWORKS: dict[str, Network] = {
         Skipping,
         Wiring(
             tuple(Neurons(name, line(n)) for name, n in (("input", 3), ("hidden", 5), ("output", 2))),
-            (*linear("up", "input", "hidden"), *linear("down", "hidden", "output"), *linear("skip", "input", "output")),
+            (
+                *linear_wires("up", "input", "hidden"),
+                *linear_wires("down", "hidden", "output"),
+                *linear_wires("skip", "input", "output"),
+            ),
         ),
     ),
 }
@@ -120,7 +130,7 @@ def test_networks_are_written_out_right(name: str) -> None:
 def test_neurons_that_are_knocked_out_are_held_at_0(name: str, neurons: str) -> None:
     population, inputs = some_networks(name)
     for places in ([0], [len(population.network.wiring[neurons]) - 1], [0, 2]):
-        found = knock_out(population, {neurons: places}).predict(inputs)
+        found = ablate(population, {neurons: places}).predict(inputs)
         torch.testing.assert_close(found, expected(population, inputs, {neurons: places}))
         assert not torch.allclose(found, population.predict(inputs))
 
@@ -130,22 +140,22 @@ def test_neurons_of_several_sets_can_be_told_in_pairs(name: str) -> None:
     population, inputs = some_networks(name)
     names = [neurons.name for neurons in population.network.wiring.neurons[:-1]]
     silent = {name: [1] for name in names}
-    found = knock_out(population, frozenset((name, 1) for name in names))
+    found = ablate(population, frozenset((name, 1) for name in names))
     torch.testing.assert_close(found.predict(inputs), expected(population, inputs, silent))
-    assert torch.equal(found.flat, knock_out(population, silent).flat)
+    assert torch.equal(found.flat, ablate(population, silent).flat)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_have_no_effect_to_lose(name: str) -> None:
     population, inputs = some_networks(name)
     outputs = {population.network.wiring.outputs.name: [0, 1]}
-    torch.testing.assert_close(knock_out(population, outputs).predict(inputs), population.predict(inputs))
+    torch.testing.assert_close(ablate(population, outputs).predict(inputs), population.predict(inputs))
 
 
 def test_outputs_that_are_read_again_are_read_no_more() -> None:
     wiring = Wiring(
         (Neurons("input", line(2)), Neurons("output", line(2))),
-        (*linear("in", "input", "output"), *linear("back", "output", "input")),
+        (*linear_wires("in", "input", "output"), *linear_wires("back", "output", "input")),
     )
 
     class Feedback(nn.Module):
@@ -158,7 +168,7 @@ def test_outputs_that_are_read_again_are_read_no_more() -> None:
             return x
 
     population = initialise(ModuleNetwork(Feedback, wiring), [0])
-    before, after = population.tensors, knock_out(population, {"output": [1]}).tensors
+    before, after = population.tensors, ablate(population, {"output": [1]}).tensors
     assert torch.equal(after["in.weight"], before["in.weight"]) and torch.equal(after["in.bias"], before["in.bias"])
     assert torch.equal(after["back.weight"][..., 0], before["back.weight"][..., 0])
     assert not after["back.weight"][..., 1].any()
@@ -167,20 +177,20 @@ def test_outputs_that_are_read_again_are_read_no_more() -> None:
 def test_the_networks_given_stay_as_they_are() -> None:
     population, _ = some_networks("lines")
     before = population.flat.clone()
-    silent = knock_out(population, {"hidden1": [0]})
+    silent = ablate(population, {"hidden1": [0]})
     assert torch.equal(population.flat, before)
-    assert torch.equal(silent.flat, knock_out(silent, {}).flat)
+    assert torch.equal(silent.flat, ablate(silent, {}).flat)
     assert torch.equal(silent.input_labels, population.input_labels)
 
 
 def test_neurons_are_known_by_where_they_now_stand() -> None:
     population, inputs = some_networks("lines")
     order = torch.tensor([[2, 0, 1], [0, 2, 1]])
-    moved = population.arranged({"input": order})
+    moved = population.rearrange({"input": order})
     for network in range(2):
-        found = knock_out(moved, {"input": [1]}).select([network]).predict(inputs)
+        found = ablate(moved, {"input": [1]}).select([network]).predict(inputs)
         there = int(order[network, 1])
-        torch.testing.assert_close(found, knock_out(population, {"input": [there]}).select([network]).predict(inputs))
+        torch.testing.assert_close(found, ablate(population, {"input": [there]}).select([network]).predict(inputs))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +205,7 @@ def test_neurons_are_known_by_where_they_now_stand() -> None:
 def test_neurons_that_there_are_not_are_refused(neurons: Silent, message: str) -> None:
     population, _ = some_networks("lines")
     with pytest.raises(ValueError, match=message) as caught:
-        knock_out(population, neurons)
+        ablate(population, neurons)
     assert "\n" not in str(caught.value)
 
 
@@ -212,10 +222,10 @@ def communities_of(population: Population, network: int) -> Communities:
 
 @pytest.mark.parametrize("name", ["independence", "two_moons", "permutation_s4", "delayed_response", "digits"])
 def test_scores_are_those_after_zeroing_by_hand(name: str) -> None:
-    of = task(name)
+    of = load_task(name)
     population = pruned(of, 0.1)
     communities = communities_of(population, 1)
-    whole, found = knock_out_scores(population, of, 1, communities)
+    whole, found = score_community_ablations(population, of, 1, communities)
     assert whole == pytest.approx(of.score(population.predict(of.test_inputs), of.test_targets)[1].item())
     assert [record.members for record in found] == list(communities.members)
     for record in found:
@@ -231,7 +241,7 @@ def test_scores_are_those_after_zeroing_by_hand(name: str) -> None:
 
 
 def test_a_module_that_does_everything_is_told_from_one_that_does_nothing() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = initialise(of.network, [0])
     population.flat.zero_()
     tensors = population.tensors
@@ -239,35 +249,35 @@ def test_a_module_that_does_everything_is_told_from_one_that_does_nothing() -> N
     tensors["weight2"][0, 0, 0], tensors["bias2"][0, 1] = 2.0, 0.25
     useful = frozenset({("input", 1), ("hidden1", 0), ("hidden2", 0), ("output", 0)})
     idle = frozenset({("input", 0), ("hidden1", 1)})
-    whole, (one, other) = knock_out_scores(population, of, 0, Communities(0.5, (useful, idle)))
+    whole, (one, other) = score_community_ablations(population, of, 0, Communities(0.5, (useful, idle)))
     assert whole > 0.7
     assert (one.score_without, one.score_alone) == (0.5, whole)
     assert (other.score_without, other.score_alone) == (whole, 0.5)
 
 
 def test_no_community_leaves_the_whole_score() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = pruned(of, 0.3)
-    whole, found = knock_out_scores(population, of, 2, Communities(0.0, ()))
+    whole, found = score_community_ablations(population, of, 2, Communities(0.0, ()))
     assert found == []
     assert whole == pytest.approx(of.score(population.predict(of.test_inputs), of.test_targets)[2].item())
 
 
 def test_communities_of_another_network_are_refused() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     with pytest.raises(ValueError, match="places of neurons 'hidden1' must be between 0 and 19, got 20"):
-        knock_out_scores(pruned(of, 0.3), of, 0, Communities(0.0, (frozenset({("hidden1", 20)}),)))
+        score_community_ablations(pruned(of, 0.3), of, 0, Communities(0.0, (frozenset({("hidden1", 20)}),)))
 
 
 @pytest.mark.parametrize("name", ["independence", "feature_sharing", "delayed_response"])
 def test_every_neuron_is_knocked_out_in_turn(name: str) -> None:
-    of = task(name)
+    of = load_task(name)
     population = pruned(of, 0.1)
-    found = knock_out_neurons(population, of, 2)
+    found = score_neuron_ablations(population, of, 2)
     sets = of.network.wiring.neurons[:-1]
     assert list(found) == [(neurons.name, place) for neurons in sets for place in range(len(neurons))]
     for node in list(found)[::7]:
-        outputs = knock_out(population, [node]).predict(of.test_inputs)
+        outputs = ablate(population, [node]).predict(of.test_inputs)
         assert found[node] == pytest.approx(of.score(outputs, of.test_targets)[2].item(), abs=1e-6)
     assert len(set(found.values())) > 1
 
@@ -276,26 +286,26 @@ def test_every_neuron_is_knocked_out_in_turn(name: str) -> None:
 @pytest.mark.parametrize("name", ["independence", "delayed_response", "feature_sharing"])
 def test_subsets_are_those_of_knocking_out_what_is_not_kept(name: str, at_once: int, monkeypatch) -> None:
     monkeypatch.setattr(evaluation, "AT_ONCE", at_once)
-    of = task(name)
+    of = load_task(name)
     population = pruned(of, 0.5)
     nodes = [(neurons.name, place) for neurons in of.network.wiring.neurons for place in range(len(neurons))]
     communities = Communities(0.0, tuple(frozenset(nodes[first::9]) for first in range(4)))
-    found = knock_out_subsets(population, of, 1, communities, most=3)
+    found = score_subset_ablations(population, of, 1, communities, most=3)
     assert list(found) == list(product((True, False), repeat=3))
     for kept, score in found.items():
         out = [some for is_kept, some in zip(kept, communities.members, strict=False) if not is_kept]
-        one = knock_out(population, frozenset[Node]().union(*out)).select([1])
+        one = ablate(population, frozenset[Node]().union(*out)).select([1])
         assert score == pytest.approx(of.score(one.predict(of.test_inputs), of.test_targets).item(), abs=1e-6)
     assert len(set(found.values())) == 8
 
 
 def test_subsets_with_one_community_less_or_alone_are_those_of_the_knock_outs() -> None:
-    of = task("independence")
+    of = load_task("independence")
     population = pruned(of, 0.02)
     communities = communities_of(population, 0)
     communities = Communities(communities.modularity, communities.members[:3])
-    whole, records = knock_out_scores(population, of, 0, communities)
-    found = knock_out_subsets(population, of, 0, communities)
+    whole, records = score_community_ablations(population, of, 0, communities)
+    found = score_subset_ablations(population, of, 0, communities)
     assert len(found) == 8
     assert found[True, True, True] == pytest.approx(whole, abs=1e-6)
     for number, record in enumerate(records):
@@ -305,21 +315,21 @@ def test_subsets_with_one_community_less_or_alone_are_those_of_the_knock_outs() 
 
 
 def test_no_communities_have_one_subset() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = pruned(of, 0.3)
-    ((kept, score),) = knock_out_subsets(population, of, 0, Communities(0.0, ())).items()
-    assert (kept, score) == ((), knock_out_scores(population, of, 0, Communities(0.0, ()))[0])
+    ((kept, score),) = score_subset_ablations(population, of, 0, Communities(0.0, ())).items()
+    assert (kept, score) == ((), score_community_ablations(population, of, 0, Communities(0.0, ()))[0])
 
 
 @pytest.mark.parametrize("most", [0, 11])
 def test_too_many_communities_for_every_subset_are_refused(most: int) -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     with pytest.raises(ValueError, match=f"most must be between 1 and 10, got {most}"):
-        knock_out_subsets(pruned(of, 0.3), of, 0, Communities(0.0, ()), most)
+        score_subset_ablations(pruned(of, 0.3), of, 0, Communities(0.0, ()), most)
 
 
 def test_networks_without_a_score_are_refused() -> None:
-    of, nothing = task("two_moons"), Communities(0.0, ())
+    of, nothing = load_task("two_moons"), Communities(0.0, ())
     population = pruned(of, 0.3)
     population.flat[1, 0] = torch.nan
     for network, message in (
@@ -327,10 +337,10 @@ def test_networks_without_a_score_are_refused() -> None:
         (3, "network must be between 0 and 2"),
     ):
         for evaluate in (
-            lambda n: knock_out_scores(population, of, n, nothing),
-            lambda n: knock_out_subsets(population, of, n, nothing),
-            lambda n: knock_out_neurons(population, of, n),
+            lambda n: score_community_ablations(population, of, n, nothing),
+            lambda n: score_subset_ablations(population, of, n, nothing),
+            lambda n: score_neuron_ablations(population, of, n),
         ):
             with pytest.raises(ValueError, match=message):
                 evaluate(network)
-    assert knock_out_neurons(population, of, 0)
+    assert score_neuron_ablations(population, of, 0)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bimt_core import METRICS, MLP, RNN, Population, Task, Transformer, initialise, measure, task
+from bimt_core import METRICS, MLP, RNN, Population, Task, Transformer, initialise, load_task, measure
 from bimt_core.surgery import evaluation, prune, prune_curve, smallest_network
 
 NETWORKS = {
@@ -67,7 +67,7 @@ def test_what_is_not_a_number_is_not_small() -> None:
 
 @pytest.mark.parametrize("threshold", [-1e-9, float("nan"), float("inf")])
 def test_thresholds_that_mean_nothing_are_refused(threshold: float) -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     message = f"a threshold must be finite and at least 0, got {threshold}"
     with pytest.raises(ValueError, match=message):
         prune(sparse(of), threshold)
@@ -82,7 +82,7 @@ def test_thresholds_that_mean_nothing_are_refused(threshold: float) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_a_curve_is_what_measuring_pruned_networks_gives(name: str, at_once: int, monkeypatch) -> None:
     monkeypatch.setattr(evaluation, "AT_ONCE", at_once)
-    of = task(name)
+    of = load_task(name)
     population, thresholds = sparse(of, networks=2), [0.1, 0.0, 0.2]
     rows = prune_curve(population, of, thresholds)
     assert [(row.network, row.threshold) for row in rows] == [(n, t) for n in range(2) for t in thresholds]
@@ -97,7 +97,7 @@ def test_a_curve_is_what_measuring_pruned_networks_gives(name: str, at_once: int
 
 
 def test_every_network_has_thresholds_of_its_own_from_all_to_nothing() -> None:
-    of = task("independence")
+    of = load_task("independence")
     population = sparse(of)
     population = replace(population, flat=population.flat * torch.tensor([[1.0], [100.0], [0.0]]))
     rows = prune_curve(population, of)
@@ -116,14 +116,14 @@ def test_every_network_has_thresholds_of_its_own_from_all_to_nothing() -> None:
 
 
 def test_one_size_of_parameters_has_two_outcomes() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = initialise(of.network, [0])
     rows = prune_curve(replace(population, flat=torch.full_like(population.flat, -0.5)), of)
     assert [(row.threshold, row.parameters) for row in rows] == [(0.0, of.network.wiring.n_parameters), (0.5, 0)]
 
 
 def test_no_thresholds_no_rows() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     assert prune_curve(sparse(of), of, []) == []
 
 
@@ -139,7 +139,7 @@ def every_outcome(one: Population, of: Task) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("keep", [0.5, 0.9, 0.99, 1.0])
 @pytest.mark.parametrize("name", TASKS)
 def test_no_pruned_network_is_smaller_and_good_enough(name: str, keep: float) -> None:
-    of = task(name)
+    of = load_task(name)
     population = sparse(of, 0.02)
     found = smallest_network(population, of, 1, keep)
     whole = score(population.select([1]), of)
@@ -156,10 +156,10 @@ def slope_task(weights: list[float], bias: float = 0.0, target_bias: float = 0.0
     """y = 3 x + target_bias, and a network without hidden neurons whose weights add up to the slope."""
     x = torch.linspace(-1, 1, 9, dtype=torch.float64).unsqueeze(1).repeat(1, len(weights))
     y = 3 * x[:, :1] + target_bias
-    base = task("independence")
+    base = load_task("independence")
     network = MLP((len(weights), 1))
     names = tuple(f"x{i}" for i in range(len(weights)))
-    of = Task("slope", "a line", x, y, x, y, network, base.knobs, base.schedule, 0, names, ("y",))
+    of = Task("slope", "a line", x, y, x, y, network, base.per_network, base.shared, 0, names, ("y",))
     return Population(network, torch.tensor([[*weights, bias]], dtype=torch.float64), *labels(network)), of
 
 
@@ -202,13 +202,13 @@ def test_parts_to_keep_that_mean_nothing_are_refused(keep: float) -> None:
 
 @pytest.mark.parametrize("network", [-1, 3])
 def test_a_network_that_there_is_not_is_refused(network: int) -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     with pytest.raises(ValueError, match=f"network must be between 0 and 2, got {network}"):
         smallest_network(sparse(of), of, network)
 
 
 def test_networks_without_a_score_are_refused() -> None:
-    of = task("two_moons")
+    of = load_task("two_moons")
     population = sparse(of)
     population.flat[2, 5] = torch.inf
     for evaluate in (lambda: prune_curve(population, of), lambda: smallest_network(population, of, 2)):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bimt_core import initialise, measure, start, task, train
+from bimt_core import initialise, load_task, measure, start, train
 from bimt_core.tasks.boolean import majority_of_majorities, parity
 
 
@@ -18,10 +18,10 @@ def rows_of(t):
 
 
 def trained(name, steps=None):
-    t = task(name)
+    t = load_task(name)
     begin = start(initialise(t.network, [t.model_seed]))
-    end = steps or t.schedule.steps
-    return t, next(train(begin, t, [t.knobs], t.schedule, {end}, compiled=False)).population
+    end = steps or t.shared.steps
+    return t, next(train(begin, t, [t.per_network], t.shared, {end}, compiled=False)).population
 
 
 def test_majority_of_majorities_is_what_it_says():

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
 from torch.nn.functional import mse_loss
 
-from bimt_core import initialise, measure, start, task, train
+from bimt_core import initialise, load_task, measure, start, train
 from bimt_core.geometry import ring
 from bimt_core.tasks import images
 from bimt_core.tasks.images import MNIST, digits, load_images, mnist, read_idx
@@ -208,8 +208,8 @@ def test_mnist_is_set_up_as_published(folder, monkeypatch):
     assert torch.equal(wiring.outputs.positions, ring(10))
     assert [neurons.movable for neurons in wiring.neurons] == [False, True, True, True]
     assert wiring.reduction == "mean"
-    assert (t.schedule.steps, t.schedule.batch_size, t.schedule.local_last) == (40_000, 100, False)
-    assert [t.schedule.cost_factor(step) for step in (0, 9_999, 10_000, 19_999, 20_000, 39_999)] == [
+    assert (t.shared.steps, t.shared.batch_size, t.shared.local_last) == (40_000, 100, False)
+    assert [t.shared.cost_factor(step) for step in (0, 9_999, 10_000, 19_999, 20_000, 39_999)] == [
         1,
         1,
         10,
@@ -217,19 +217,24 @@ def test_mnist_is_set_up_as_published(folder, monkeypatch):
         100,
         100,
     ]
-    assert t.schedule.is_published_relocation
-    assert (t.schedule.relocate_every, t.schedule.relocate_top_k) == (500, 30)
-    assert vars(t.knobs) == {"cost_weight": 0.01, "weight_factor": 2, "layer_distance": 0.5, "learning_rate": 1e-3}
+    assert t.shared.is_published_relocation
+    assert (t.shared.relocate_every, t.shared.relocate_top_k) == (500, 30)
+    assert vars(t.per_network) == {
+        "cost_weight": 0.01,
+        "weight_factor": 2,
+        "layer_distance": 0.5,
+        "learning_rate": 1e-3,
+    }
 
 
 def test_mnist_without_its_files_says_where_they_belong(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BIMT_MNIST", raising=False)
     with pytest.raises(ValueError, match=rf"must be in {tmp_path}/data/mnist, .*; missing: all$"):
-        task("mnist")
+        load_task("mnist")
     monkeypatch.setenv("BIMT_MNIST", "elsewhere")
     with pytest.raises(ValueError, match=rf"must be in {tmp_path}/elsewhere, "):
-        task("mnist")
+        load_task("mnist")
 
 
 def test_mnist_is_not_made_of_other_files(folder, monkeypatch):
@@ -289,7 +294,7 @@ def test_the_same_values_not_called_one_hot_are_scored_as_values():
 
 
 def test_one_hot_classes_of_a_sequence_are_scored_at_its_last_place():
-    t = task("delayed_response")
+    t = load_task("delayed_response")
     targets = torch.eye(8)[torch.arange(5)].unsqueeze(1).repeat(1, t.points, 1)
     t = replace(t, inputs=t.inputs[:5], targets=targets, one_hot=True)
     outputs = targets.roll(1, 2)  # wrong everywhere
@@ -300,13 +305,13 @@ def test_one_hot_classes_of_a_sequence_are_scored_at_its_last_place():
 
 def test_class_numbers_are_not_one_hot():
     with pytest.raises(ValueError, match="targets of task 'two_moons' must be values where one_hot is true"):
-        replace(task("two_moons"), one_hot=True)
+        replace(load_task("two_moons"), one_hot=True)
 
 
 def test_the_measured_score_of_a_relocated_network_is_its_accuracy():
-    t = task("digits")
-    schedule = replace(t.schedule, steps=200, relocate_every=50, relocation="assignment")
-    (snapshot,) = train(start(initialise(t.network, [0])), t, [t.knobs], schedule, {200})
+    t = load_task("digits")
+    shared = replace(t.shared, steps=200, relocate_every=50, relocation="assignment")
+    (snapshot,) = train(start(initialise(t.network, [0])), t, [t.per_network], shared, {200})
     population = snapshot.population
     assert not torch.equal(population.output_labels[0], torch.arange(10))
     assert torch.equal(population.input_labels[0], torch.arange(64))
@@ -318,9 +323,9 @@ def test_the_measured_score_of_a_relocated_network_is_its_accuracy():
 
 @pytest.mark.slow
 def test_digits_are_learnt():
-    t = task("digits")
+    t = load_task("digits")
     begin = start(initialise(t.network, [t.model_seed]))
-    (snapshot,) = train(begin, t, [t.knobs], t.schedule, {t.schedule.steps})
+    (snapshot,) = train(begin, t, [t.per_network], t.shared, {t.shared.steps})
     metrics = measure(snapshot.population, t)
     assert metrics["score"].item() > 0.93
     assert metrics["active_weights"].item() < 500  # of 3960

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from bimt_core import initialise, measure, start, task, train
+from bimt_core import initialise, load_task, measure, start, train
 from bimt_core.geometry import ring
 from bimt_core.tasks.sequences import delayed_response, in_context
 
@@ -84,9 +84,9 @@ def test_the_best_that_can_be_predicted_has_the_loss_it_says_and_a_score_of_one(
 
 
 def test_in_context_learns_from_batches():
-    t = task("in_context")
-    schedule = replace(t.schedule, steps=300)
-    (snapshot,) = train(start(initialise(t.network, [0], dtype=t.dtype)), t, [t.knobs], schedule, {300})
+    t = load_task("in_context")
+    shared = replace(t.shared, steps=300)
+    (snapshot,) = train(start(initialise(t.network, [0], dtype=t.dtype)), t, [t.per_network], shared, {300})
     assert t.score(snapshot.population.predict(t.test_inputs), t.test_targets).item() > 0.9
 
 
@@ -154,9 +154,9 @@ def test_names_of_the_ring_are_where_its_neurons_stand():
 
 
 def test_delayed_response_learns_to_remember():
-    t = task("delayed_response")
-    schedule = replace(t.schedule, steps=300, relocate_every=100)
-    (snapshot,) = train(start(initialise(t.network, [0])), t, [t.knobs], schedule, {300})
+    t = load_task("delayed_response")
+    shared = replace(t.shared, steps=300, relocate_every=100)
+    (snapshot,) = train(start(initialise(t.network, [0])), t, [t.per_network], shared, {300})
     outputs = snapshot.population.predict(t.test_inputs)
     assert t.score(outputs, t.test_targets).item() > 0.7
     assert apart(decoded(outputs[0, :, -1]), decoded(t.test_targets[:, -1])).median() < 0.3
@@ -164,9 +164,9 @@ def test_delayed_response_learns_to_remember():
 
 @pytest.mark.slow
 def test_a_full_run_remembers_with_few_weights():
-    t = task("delayed_response")
+    t = load_task("delayed_response")
     begin = start(initialise(t.network, [t.model_seed]))
-    (snapshot,) = train(begin, t, [t.knobs], t.schedule, {t.schedule.steps})
+    (snapshot,) = train(begin, t, [t.per_network], t.shared, {t.shared.steps})
     metrics = measure(snapshot.population, t)
     assert metrics["score"].item() > 0.9
     assert metrics["active_weights"].item() < 300  # of 1872

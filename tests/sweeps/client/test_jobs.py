@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.client import jobs
-from sweeps.client.jobs import Jobs
 from sweeps.errors import BadInputError, ClusterError
+from sweeps.service import jobs
+from sweeps.service.jobs import Jobs
 
 RIGHT, WRONG = "the-right-token-93a1", "a-wrong-token-77b2"
 VERSION = json.dumps({"version": "4", "ray_version": "2.60.0"})

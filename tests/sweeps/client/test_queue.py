@@ -3,9 +3,9 @@ from datetime import datetime
 
 import pytest
 
-from sweeps.client import queue as sweep_queue
-from sweeps.client.jobs import Job
 from sweeps.errors import BadInputError
+from sweeps.service import queue as sweep_queue
+from sweeps.service.jobs import Job
 
 NOW = datetime(2026, 1, 1)
 
@@ -25,18 +25,18 @@ def test_states_are_told_in_our_words() -> None:
         "FAILED": "failed",
         "SUCCEEDED": "complete",
     }
-    assert {status: sweep_queue.state(job("x", status)) for status in words} == words
-    assert sweep_queue.state(job("x", "FAILED", killed=True)) == "killed"
-    assert sweep_queue.state(job("x", "FAILED", killed=True, placed=False)) == "stopped"
-    assert sweep_queue.state(replace(job("x", "FAILED"), exit_code=3)) == "incomplete"
-    assert sweep_queue.state(replace(job("x", "FAILED"), exit_code=1)) == "failed"
+    assert {status: sweep_queue.get_state(job("x", status)) for status in words} == words
+    assert sweep_queue.get_state(job("x", "FAILED", killed=True)) == "killed"
+    assert sweep_queue.get_state(job("x", "FAILED", killed=True, placed=False)) == "stopped"
+    assert sweep_queue.get_state(replace(job("x", "FAILED"), exit_code=3)) == "incomplete"
+    assert sweep_queue.get_state(replace(job("x", "FAILED"), exit_code=1)) == "failed"
     assert [job("x", status).over for status in words] == [False, False, True, True, True]
 
 
 def test_places_are_counted_among_waiting_sweeps() -> None:
     first, other, second = job("first", "PENDING"), job("other", "PENDING", sweep=False), job("second", "PENDING")
     jobs = [job("old", "SUCCEEDED"), job("runs", "RUNNING"), first, other, second]
-    assert [sweep_queue.position(one, jobs) for one in (first, second, jobs[0], jobs[1])] == [1, 2, None, None]
+    assert [sweep_queue.get_position(one, jobs) for one in (first, second, jobs[0], jobs[1])] == [1, 2, None, None]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_a_sweep_is_in_the_queue_where_others_hold_all_slots(
 ) -> None:
     ours = job("ours", "PENDING")
     others = [job(f"r{i}", "RUNNING") for i in range(running)] + [job(f"w{i}", "PENDING") for i in range(ahead)]
-    assert sweep_queue.in_queue(ours, [*others, ours], slots) is queued
-    assert not sweep_queue.in_queue(job("ours", "RUNNING"), [*others, job("ours", "RUNNING")], slots)
+    assert sweep_queue.is_queued(ours, [*others, ours], slots) is queued
+    assert not sweep_queue.is_queued(job("ours", "RUNNING"), [*others, job("ours", "RUNNING")], slots)
 
 
 def test_another_jobs_name_is_refused() -> None:

@@ -22,9 +22,10 @@ import pytest
 import requests
 from ray.job_submission import JobSubmissionClient
 
-from sweeps import BadInputError, Launched, Store, SweepService, cli
-from sweeps.client import submission
-from sweeps.ledger.ledger import Ledger
+from sweeps import BadInputError, LaunchResult, Store, SweepService
+from sweeps.cli.main import main
+from sweeps.service import submission
+from sweeps.study.study import SweepStudy
 
 PATIENCE_S = 150.0
 HELD_TASK = """
@@ -192,7 +193,7 @@ def bimt(service: SweepService, monkeypatch: pytest.MonkeyPatch, capsys: Any, tm
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bimt", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
@@ -208,16 +209,16 @@ def test_sweeps_wait_for_each_other_run_and_are_pulled(
     held = small_spec(name="held", task="hold_task:held")
 
     # It runs; launching again is no second run
-    assert service.launch(held, working_dir=folder) == Launched("held", "running", new=True)
-    assert service.launch(held, working_dir=folder) == Launched("held", "running", new=False)
+    assert service.launch(held, working_dir=folder) == LaunchResult("held", "running", new=True)
+    assert service.launch(held, working_dir=folder) == LaunchResult("held", "running", new=False)
     with pytest.raises(BadInputError, match=r"'held' is running with another spec: trials is 3, asked for 5; stop it"):
         service.launch(small_spec(name="held", task="hold_task:held", trials=5), working_dir=folder)
 
     # The next one waits, leaves the queue at once, and comes back by two clients at the same moment: only one launches
     second = small_spec(name="second")
-    assert service.launch(second) == Launched("second", "waiting", new=True, position=1)
+    assert service.launch(second) == LaunchResult("second", "waiting", new=True, position=1)
     assert service.stop("second") == "stopped"
-    launched: list[Launched] = []
+    launched: list[LaunchResult] = []
     clients = [threading.Thread(target=lambda: launched.append(SweepService().launch(second))) for _ in range(2)]
     for client in clients:
         client.start()
@@ -318,7 +319,7 @@ def test_a_sweep_of_a_cluster_that_is_gone_is_known_from_its_study(
     service: SweepService, head: Head, small_spec: Any, tmp_path: Path
 ) -> None:
     spec = small_spec(name="earlier")
-    Ledger.launch(Store.at(tmp_path, storage=head.storage), spec)
+    SweepStudy.launch(Store.resolve(tmp_path, storage=head.storage), spec)
     assert service.status("earlier")["state"] == "stopped"
     assert service.spec("earlier") == spec
 

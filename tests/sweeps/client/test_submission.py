@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.client import submission
 from sweeps.errors import BadInputError
-from sweeps.specs.files import read_spec
+from sweeps.service import submission
+from sweeps.spec.files import read_spec
 
 
 def test_a_spec_travels_whole(small_spec) -> None:
     spec = small_spec(description="costs ${HOME} and $PGPASSWORD", constraints=["score >= 0.5"], seed=7)
-    with submission.packed(spec, None) as folder:
+    with submission.pack_folder(spec, None) as folder:
         assert [path.name for path in folder.iterdir()] == ["sweep.yaml"]
         assert read_spec(folder / "sweep.yaml") == spec
     assert not folder.exists()
@@ -23,7 +23,7 @@ def test_the_users_folder_goes_along_and_stays_as_it_is(small_spec, tmp_path: Pa
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.csv").write_text("1")
     monkeypatch.chdir(tmp_path)
-    with submission.packed(small_spec(), Path()) as folder:
+    with submission.pack_folder(small_spec(), Path()) as folder:
         assert sorted(path.name for path in folder.iterdir()) == ["data", "my.py", "sweep.yaml"]
         assert (folder / "data" / "a.csv").read_text() == "1"
         assert read_spec(folder / "sweep.yaml") == small_spec()
@@ -43,9 +43,9 @@ def test_what_cannot_travel_is_refused(small_spec, tmp_path: Path) -> None:
 
 
 def test_differences_are_named(small_spec) -> None:
-    kept = submission.metadata(small_spec())
-    assert submission.differences(kept, small_spec()) == []
-    assert submission.differences(kept, small_spec(trials=5, seed=1)) == [
+    kept = submission.make_metadata(small_spec())
+    assert submission.find_differences(kept, small_spec()) == []
+    assert submission.find_differences(kept, small_spec(trials=5, seed=1)) == [
         "trials is 3, asked for 5",
         "seed is 0, asked for 1",
     ]
@@ -66,13 +66,13 @@ def test_differences_are_named(small_spec) -> None:
     ],
 )
 def test_a_drivers_refusal_is_its_own_lines_or_its_last(printed: str, told: list[str]) -> None:
-    assert submission.refusal(printed) == told
+    assert submission.extract_refusal(printed) == told
 
 
 def test_only_what_the_latest_launch_printed_counts() -> None:
-    first, second = submission.entrypoint("aaa"), submission.entrypoint("bbb")
+    first, second = submission.make_entrypoint("aaa"), submission.make_entrypoint("bbb")
     log = f"Running: {first}\nSweep x has begun\nRunning: {second}\nbimt: no\n"
-    assert submission.begun("x") in submission.printed_since(log, "aaa")
+    assert submission.started_line("x") in submission.printed_since(log, "aaa")
     assert submission.printed_since(log, "bbb") == submission.printed_last(log) == "bimt: no\n"
     assert submission.printed_since(log, "ccc") == submission.printed_last("") == ""
 

@@ -3,17 +3,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps.clusters.offer import Nodes, Offer, check_offered, offered
+from sweeps.cluster.resources import ClusterResources, NodeGroup, check_fits, read_resources
 from sweeps.errors import BadInputError
 
 OURS = Path(__file__).parents[3] / "cluster.yaml"
-HEAD, GPU = Nodes("head", 1, 0.0, 0.0), Nodes("gpu_worker", 8, 4.0, 1.0)
+HEAD, GPU = NodeGroup("head", 1, 0.0, 0.0), NodeGroup("gpu_worker", 8, 4.0, 1.0)
 
 
 def test_node_types_are_read_from_the_launchers_file() -> None:
-    kinds = {kind.name: kind for kind in offered(OURS).kinds}
+    kinds = {kind.name: kind for kind in read_resources(OURS).kinds}
     assert kinds["head"] == HEAD
-    assert kinds["gpu_l4"] == Nodes("gpu_l4", 8, 4.0, 1.0)
+    assert kinds["gpu_l4"] == NodeGroup("gpu_l4", 8, 4.0, 1.0)
     assert "cpu" not in kinds, "it is switched off"
 
 
@@ -21,23 +21,23 @@ def test_no_more_nodes_are_offered_than_the_whole_cluster_may_have(tmp_path: Pat
     config = yaml.safe_load(OURS.read_text()) | {"max_workers": 3}
     del config["available_node_types"]["gpu_t4"]["max_workers"]
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(config))
-    counts = {kind.name: kind.count for kind in offered(tmp_path / "cluster.yaml").kinds}
+    counts = {kind.name: kind.count for kind in read_resources(tmp_path / "cluster.yaml").kinds}
     assert counts == {"head": 1, "gpu_l4": 3, "gpu_a10g": 3, "gpu_t4": 3}
 
 
 def test_a_cluster_has_room_for_no_more_than_its_machines_together(small_spec) -> None:
     spec = small_spec(resources={"gpus": 0.5})
-    assert offered(OURS).room(spec) == 16, "eight of three kinds, and two halves on each"
-    kinds = Nodes("small", 4, 4.0, 1.0), Nodes("large", 1, 16.0, 4.0)
-    assert [Offer((HEAD,), kinds, most).room(spec) for most in (9, 1, 3)] == [16, 8, 12]
-    assert Offer(kinds).room(spec) == 16
+    assert read_resources(OURS).room(spec) == 16, "eight of three kinds, and two halves on each"
+    kinds = NodeGroup("small", 4, 4.0, 1.0), NodeGroup("large", 1, 16.0, 4.0)
+    assert [ClusterResources((HEAD,), kinds, most).room(spec) for most in (9, 1, 3)] == [16, 8, 12]
+    assert ClusterResources(kinds).room(spec) == 16
 
 
 def test_nothing_is_known_on_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_spec) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    offer = offered(tmp_path / "none.yaml")
-    assert offer == Offer(())
-    check_offered(small_spec(resources={"gpus": 100}), offer)
+    offer = read_resources(tmp_path / "none.yaml")
+    assert offer == ClusterResources(())
+    check_fits(small_spec(resources={"gpus": 100}), offer)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_a_node_holds_what_both_its_cores_and_its_gpus_allow(small_spec, asked: 
     ],
 )
 def test_what_no_node_has_is_told(small_spec, asked: dict[str, float], told: str) -> None:
-    cpu = Nodes("cpu", 1, 16.0, 0.0)
+    cpu = NodeGroup("cpu", 1, 16.0, 0.0)
     nodes = (HEAD, GPU, cpu) if "cpus" in asked else (HEAD, GPU)
     with pytest.raises(BadInputError) as caught:
-        check_offered(small_spec(resources=asked), Offer(nodes))
+        check_fits(small_spec(resources=asked), ClusterResources(nodes))
     assert str(caught.value).startswith(told)
     assert "\n" not in str(caught.value)
-    check_offered(small_spec(resources={"cpus": 4, "gpus": 1}), Offer(nodes))
+    check_fits(small_spec(resources={"cpus": 4, "gpus": 1}), ClusterResources(nodes))

@@ -9,8 +9,8 @@ import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.clusters import share as share_module
-from sweeps.clusters.share import even_parts, shared
+from sweeps.cluster import sharing as share_module
+from sweeps.cluster.sharing import claim_share, divide_evenly
 
 PARTS = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
@@ -26,12 +26,12 @@ PARTS = st.lists(st.floats(0, 1), min_size=1, max_size=8)
     ],
 )
 def test_parts_are_even_but_none_is_larger_than_wanted(wanted, parts):
-    assert even_parts(wanted) == pytest.approx(parts)
+    assert divide_evenly(wanted) == pytest.approx(parts)
 
 
 @given(PARTS)
 def test_parts_are_fair(wanted):
-    parts = even_parts(wanted)
+    parts = divide_evenly(wanted)
     assert sum(parts) <= 1 + 1e-9
     assert all(0 <= part <= want + 1e-9 for part, want in zip(parts, wanted, strict=True))
     short = [part for part, want in zip(parts, wanted, strict=True) if part < want - 1e-9]
@@ -49,16 +49,16 @@ def ray_here():
 
 def test_sweeps_share_while_both_run(ray_here, monkeypatch):
     monkeypatch.setattr(share_module, "FRESH_S", 0.0)
-    with shared("one", room=10, most=10) as one:
+    with claim_share("one", room=10, most=10) as one:
         assert one() == 10
-        with shared("two", room=4, most=1) as two:
+        with claim_share("two", room=4, most=1) as two:
             assert (one(), two()) == (7, 1), "a quarter is all that the other can use"
         assert one() == 10
 
 
 OTHER = """
 import sys, time, ray
-from sweeps.clusters.share import shared
+from sweeps.cluster.sharing import shared
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
 with shared("other", room=10, most=10) as share:
     print(share(), flush=True)
@@ -69,7 +69,7 @@ with shared("other", room=10, most=10) as share:
 def test_a_driver_that_is_killed_takes_its_sign_down(ray_here, monkeypatch):
     monkeypatch.setattr(share_module, "FRESH_S", 0.0)
     address = ray.get_runtime_context().gcs_address
-    with shared("one", room=10, most=10) as one:
+    with claim_share("one", room=10, most=10) as one:
         other = subprocess.Popen([sys.executable, "-c", OTHER, address], stdout=subprocess.PIPE, text=True)
         assert other.stdout.readline().strip() == "5"
         assert one() == 5

@@ -1,14 +1,14 @@
 """Cohorts that are quick to train."""
 
-from sweeps.cohorts.cohort import CohortSpec, Member, run_cohort
+from sweeps.worker.cohort import CohortSpec, Member, run_cohort
 
 QUICK = {"steps": 40, "relocate_every": 15, "hidden_width": 6}
 
 
-def cohort(*changes, seeds=(3, 4), reports=4, **common):
+def cohort(*changes, seeds=(3, 4), evaluations=4, **common):
     """A cohort of quick trials; the first is number 10."""
     members = tuple(Member(10 + i, QUICK | common | change) for i, change in enumerate(changes))
-    return CohortSpec("two_moons", None, members, seeds, reports)
+    return CohortSpec("two_moons", None, members, seeds, evaluations)
 
 
 def trained(spec, snapshot=None, history=()):

@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 
-from bimt_core import Moments, Snapshot, initialise, task
-from sweeps.cohorts.checkpoint import Left, forget, left_in, read_checkpoint, write_checkpoint
-from sweeps.cohorts.history import Moment
+from bimt_core import Moments, Snapshot, initialise, load_task
+from sweeps.worker.checkpoint import SavedCheckpoint, delete_folder, find_checkpoints, read_checkpoint, write_checkpoint
+from sweeps.worker.history import HistoryEntry
 
-NETWORK = task("two_moons").network
+NETWORK = load_task("two_moons").network
 NUMBERS = [4, 7, 5]
 
 
@@ -28,7 +28,7 @@ def same_bits(a, b):
 
 def written(folder, snapshot, numbers=NUMBERS):
     folder.mkdir(parents=True)
-    write_checkpoint(folder, snapshot, [Moment.of(snapshot)], numbers)
+    write_checkpoint(folder, snapshot, [HistoryEntry.of(snapshot)], numbers)
     return folder
 
 
@@ -58,21 +58,21 @@ def test_the_newest_whole_checkpoint_of_every_cohort_is_found(snapshot, tmp_path
     (torn / "second.safetensors").unlink()
     other = written(root / "2" / "cohort_b" / "checkpoint_000000", snapshot, [9, 8, 1])
     (root / "2" / "tuner.pkl").touch()
-    found = left_in(str(root))
+    found = find_checkpoints(str(root))
     assert sorted(found, key=lambda left: left.members) == [
-        Left(str(old), 12, (4, 7, 5)),
-        Left(str(other), 12, (9, 8, 1)),
+        SavedCheckpoint(str(old), 12, (4, 7, 5)),
+        SavedCheckpoint(str(other), 12, (9, 8, 1)),
     ]
 
 
 def test_nothing_is_left_where_there_was_no_launch(tmp_path):
-    assert left_in(str(tmp_path / "nowhere")) == []
-    forget(str(tmp_path / "nowhere"))
+    assert find_checkpoints(str(tmp_path / "nowhere")) == []
+    delete_folder(str(tmp_path / "nowhere"))
 
 
 def test_forgetting_deletes_the_folder_only(snapshot, tmp_path):
     written(tmp_path / "sweep" / "1" / "cohort_a" / "checkpoint_000001", snapshot)
     shutil.copytree(tmp_path / "sweep", tmp_path / "other")
-    forget(str(tmp_path / "sweep"))
+    delete_folder(str(tmp_path / "sweep"))
     assert not (tmp_path / "sweep").exists()
-    assert len(left_in(str(tmp_path / "other"))) == 1
+    assert len(find_checkpoints(str(tmp_path / "other"))) == 1

@@ -9,13 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bimt_core import METRICS, from_bytes, initialise, measure, start, task, train
+from bimt_core import METRICS, deserialize_population, initialise, load_task, measure, start, train
 from bimt_core.networks import to_dict
-from sweeps.cohorts.checkpoint import read_checkpoint, write_checkpoint
-from sweeps.cohorts.cohort import CohortSpec, Member, failure, report_steps
-from sweeps.cohorts.history import from_safetensors
-from sweeps.cohorts.pictures import best_and_median
-from sweeps.specs.recipe import recipe
+from sweeps.spec.recipe import recipe
+from sweeps.worker.artifacts import pick_best_and_median
+from sweeps.worker.checkpoint import read_checkpoint, write_checkpoint
+from sweeps.worker.cohort import CohortSpec, Member, evaluation_steps, find_failure
+from sweeps.worker.history import deserialize_history
 
 from .samples import THREE, cohort, trained
 
@@ -28,11 +28,11 @@ def same_bits(one, other):
 
 
 @given(st.integers(1, 30_000), st.integers(1, 60))
-def test_reports_are_spread_evenly_and_cover_the_last_step(steps, reports):
-    at = report_steps(steps, reports)
+def test_reports_are_spread_evenly_and_cover_the_last_step(steps, evaluations):
+    at = evaluation_steps(steps, evaluations)
     assert at[-1] == steps
     assert at[0] >= 1
-    assert len(at) == min(steps, reports)
+    assert len(at) == min(steps, evaluations)
     gaps = [b - a for a, b in zip([0, *at], at, strict=False)]
     assert max(gaps) - min(gaps) <= 1
     assert min(gaps) >= 1
@@ -47,7 +47,7 @@ def test_a_cohort_reports_at_its_points(three):
 def test_figures_are_those_of_each_members_own_networks(three):
     last = three[-1]
     population = last.snapshot.population
-    values = measure(population, task("two_moons"), louvain_seeds=10)
+    values = measure(population, load_task("two_moons"), louvain_seeds=10)
     assert len(last.figures) == 3
     for member, figures in enumerate(last.figures):
         assert list(figures) == list(METRICS)
@@ -56,11 +56,11 @@ def test_figures_are_those_of_each_members_own_networks(three):
 
 
 def test_a_cohort_trains_what_its_members_ask_for(three):
-    the_task = task("two_moons")
-    recipes = [recipe(the_task, member.params) for member in THREE.members]
-    snapshot = start(initialise(recipes[0].network, [3, 4] * 3, dtype=the_task.dtype))
-    knobs = [r.knobs for r in recipes for _ in range(2)]
-    (alone,) = train(snapshot, the_task, knobs, recipes[0].schedule, [40])
+    task = load_task("two_moons")
+    recipes = [recipe(task, member.params) for member in THREE.members]
+    snapshot = start(initialise(recipes[0].network, [3, 4] * 3, dtype=task.dtype))
+    per_network = [r.per_network for r in recipes for _ in range(2)]
+    (alone,) = train(snapshot, task, per_network, recipes[0].shared, [40])
     assert same_bits(alone.population.flat, three[-1].snapshot.population.flat)
     first, second, third = (figures["connection_cost"] for figures in three[-1].figures)
     assert max(second) < min(first)
@@ -69,12 +69,12 @@ def test_a_cohort_trains_what_its_members_ask_for(three):
 
 def test_time_is_accounted_for():
     before = time.perf_counter()
-    reports = trained(THREE)
+    evaluations = trained(THREE)
     wall = time.perf_counter() - before
-    assert all(list(report.seconds) == ["training", "measuring", "drawing"] for report in reports)
-    spent = sum(sum(report.seconds.values()) for report in reports)
+    assert all(list(report.seconds) == ["training", "measuring", "drawing"] for report in evaluations)
+    spent = sum(sum(report.seconds.values()) for report in evaluations)
     assert 0.5 * wall < spent <= wall
-    assert all(report.seconds["training"] > 0 for report in reports)
+    assert all(report.seconds["training"] > 0 for report in evaluations)
 
 
 def test_a_cohort_says_of_itself_what_is_needed_to_train_it_elsewhere():
@@ -98,16 +98,16 @@ def test_a_trial_leaves_weights_configuration_and_diagrams(three):
         assert all(of_trial[name].startswith(b"\x89PNG") for name in names if name.endswith("png"))
         assert all(b"<svg" in of_trial[name] for name in names if name.endswith("svg"))
         first = 2 * (number - 10)
-        weights = from_bytes(of_trial["weights.safetensors"])
+        weights = deserialize_population(of_trial["weights.safetensors"])
         assert same_bits(weights.flat, three[-1].snapshot.population.flat[first : first + 2])
 
 
 def test_the_configuration_names_every_setting(three):
     config = yaml.safe_load(three[-1].files[11]["config.yaml"])
-    r = recipe(task("two_moons"), THREE.members[1].params)
+    r = recipe(load_task("two_moons"), THREE.members[1].params)
     assert (config["task"], config["data_seed"], config["seeds"]) == ("two_moons", None, [3, 4])
-    assert config["knobs"] == vars(r.knobs)
-    assert config["schedule"].items() >= {"steps": 40, "relocation": "assignment", "move_moments": True}.items()
+    assert config["per_network"] == vars(r.per_network)
+    assert config["shared"].items() >= {"steps": 40, "relocation": "assignment", "move_moments": True}.items()
     assert config["searched"] == dict(THREE.members[1].params)
     assert config["network"] == json.loads(json.dumps(to_dict(r.network)))
 
@@ -115,8 +115,8 @@ def test_the_configuration_names_every_setting(three):
 def test_a_trial_leaves_the_history_of_its_best_replicate(three):
     last = three[-1]
     for index, (number, files) in enumerate(last.files.items()):
-        best, _ = best_and_median(last.figures[index])
-        moments = from_safetensors(files["history.safetensors"], last.snapshot.population.network)
+        best, _ = pick_best_and_median(last.figures[index])
+        moments = deserialize_history(files["history.safetensors"], last.snapshot.population.network)
         assert [moment.step for moment in moments] == [0, *(report.snapshot.step for report in three)]
         for moment, report in zip(moments[1:], three, strict=True):
             (own,) = report.snapshot.population.flat[[2 * (number - 10) + best]]
@@ -133,7 +133,7 @@ NEIGHBOURS = ({"cost_weight": 1e-3}, {"cost_weight": 2e-3}, {"cost_weight": 3e-3
 
 @pytest.fixture(scope="module")
 def healthy():
-    return trained(cohort(*NEIGHBOURS, reports=2))[-1]
+    return trained(cohort(*NEIGHBOURS, evaluations=2))[-1]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def healthy():
 def test_a_trial_that_diverges_fails_and_leaves_its_neighbours_alone(healthy, place, change):
     params = list(NEIGHBOURS)
     params[place] = change
-    report = trained(cohort(*params, reports=2))[-1]
+    report = trained(cohort(*params, evaluations=2))[-1]
     assert list(report.failures) == [10 + place]
     assert report.failures[10 + place].startswith("replicate 0 diverged: its train_loss is ")
     assert sorted(report.files[10 + place]) == ["config.yaml", "weights.safetensors"]
@@ -164,24 +164,25 @@ def test_a_trial_that_diverges_fails_and_leaves_its_neighbours_alone(healthy, pl
 def test_a_trial_that_loses_all_its_weights_fails_at_the_end():
     doomed = {"cost_weight": 100.0, "learning_rate": 9e-4, "layer_distance": 10.0}
     kept = {"cost_weight": 0.0, "learning_rate": 9e-4, "layer_distance": 10.0}
-    reports = trained(cohort(doomed, kept, seeds=(0,), reports=2, steps=1500))
-    assert reports[-1].failures == {10: "replicate 0 lost all its weights"}
-    assert reports[-1].figures[0]["active_weights"] == [0.0]
-    assert reports[0].failures == {}
-    assert "diagrams/best.png" not in reports[-1].files[10]
-    assert "diagrams/best.png" in reports[-1].files[11]
+    evaluations = trained(cohort(doomed, kept, seeds=(0,), evaluations=2, steps=1500))
+    assert evaluations[-1].failures == {10: "replicate 0 lost all its weights"}
+    assert evaluations[-1].figures[0]["active_weights"] == [0.0]
+    assert evaluations[0].failures == {}
+    assert "diagrams/best.png" not in evaluations[-1].files[10]
+    assert "diagrams/best.png" in evaluations[-1].files[11]
 
 
 def test_why_a_trial_fails_names_the_replicate():
     fine = {name: [1.0, 1.0, 1.0] for name in METRICS}
-    assert failure(fine, last=True) is None
-    assert failure(fine | {"score": [1.0, 1.0, -math.inf]}, last=True) == "replicate 2 diverged: its score is -inf"
+    assert find_failure(fine, last=True) is None
+    assert find_failure(fine | {"score": [1.0, 1.0, -math.inf]}, last=True) == "replicate 2 diverged: its score is -inf"
     assert (
-        failure(fine | {"test_loss": [1.0, math.nan, 1.0]}, last=False) == "replicate 1 diverged: its test_loss is nan"
+        find_failure(fine | {"test_loss": [1.0, math.nan, 1.0]}, last=False)
+        == "replicate 1 diverged: its test_loss is nan"
     )
     empty = fine | {"active_weights": [1.0, 0.0, 1.0]}
-    assert failure(empty, last=True) == "replicate 1 lost all its weights"
-    assert failure(empty, last=False) is None
+    assert find_failure(empty, last=True) == "replicate 1 lost all its weights"
+    assert find_failure(empty, last=False) is None
 
 
 # Going on
@@ -216,7 +217,7 @@ def test_a_cohort_that_was_trained_already_is_only_measured(three, tmp_path):
 def test_a_cohort_trains_in_the_numbers_asked_for(dtype, expected):
     *_, last = trained(replace(THREE, dtype=dtype))
     assert last.snapshot.population.flat.dtype == expected
-    assert from_bytes(last.files[10]["weights.safetensors"]).flat.dtype == expected
+    assert deserialize_population(last.files[10]["weights.safetensors"]).flat.dtype == expected
     assert yaml.safe_load(last.files[10]["config.yaml"])["dtype"] == dtype
 
 

@@ -5,15 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bimt_core import from_bytes, initialise, start, task, to_bytes
-from sweeps.cohorts.history import (
+from bimt_core import deserialize_population, initialise, load_task, serialize_population, start
+from sweeps.worker.history import (
     MOST_BYTES,
     MOST_BYTES_EACH,
-    Moment,
-    from_safetensors,
-    kept,
+    HistoryEntry,
+    choose_history_steps,
+    deserialize_history,
     read_history,
-    to_safetensors,
+    serialize_history,
     write_history,
 )
 
@@ -21,10 +21,11 @@ from sweeps.cohorts.history import (
 @pytest.fixture(scope="module")
 def history():
     """Two moments of three networks in double precision; inputs of the second have changed places."""
-    first = initialise(task("two_moons").network, [1, 2, 3], dtype=torch.float64)
+    first = initialise(load_task("two_moons").network, [1, 2, 3], dtype=torch.float64)
     second = dataclasses.replace(first, flat=2 * first.flat, input_labels=first.input_labels.flip(1))
     return tuple(
-        Moment.of(dataclasses.replace(start(p), step=step)) for p, step in ((first, 0), (second, 1_000_000_000_000))
+        HistoryEntry.of(dataclasses.replace(start(p), step=step))
+        for p, step in ((first, 0), (second, 1_000_000_000_000))
     )
 
 
@@ -33,7 +34,7 @@ def test_a_moment_is_light(history):
 
 
 def test_one_networks_history_comes_back(history):
-    moments = from_safetensors(to_safetensors(history, 1), history[0].population.network)
+    moments = deserialize_history(serialize_history(history, 1), history[0].population.network)
     for moment, before in zip(moments, history, strict=True):
         assert moment.step == before.step
         assert torch.equal(moment.population.flat, before.population.flat[1:2])
@@ -42,16 +43,16 @@ def test_one_networks_history_comes_back(history):
 
 
 def test_a_history_is_a_population_with_a_row_a_moment(history):
-    rows = from_bytes(to_safetensors(history, 2))
+    rows = deserialize_population(serialize_history(history, 2))
     assert torch.equal(rows.flat[1], 2 * rows.flat[0])
 
 
 def test_what_holds_no_history_is_told():
-    population = initialise(task("two_moons").network, [1])
+    population = initialise(load_task("two_moons").network, [1])
     with pytest.raises(ValueError, match="that file holds no history: 'steps'"):
-        from_safetensors(to_bytes(population), population.network, source="that file")
+        deserialize_history(serialize_population(population), population.network, source="that file")
     with pytest.raises(ValueError, match="that file holds no population"):
-        from_safetensors(b"nothing", population.network, source="that file")
+        deserialize_history(b"nothing", population.network, source="that file")
 
 
 def test_a_cohorts_history_survives_on_disk(history, tmp_path):
@@ -64,13 +65,13 @@ def test_a_cohorts_history_survives_on_disk(history, tmp_path):
 
 
 def test_no_folder_is_no_history(tmp_path):
-    assert read_history(tmp_path / "history", task("two_moons").network) == ()
+    assert read_history(tmp_path / "history", load_task("two_moons").network) == ()
 
 
 @given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 3_000_000))
 def test_what_is_kept_fits_and_has_the_last(n_points, networks, n_parameters):
     points = [7 * i for i in range(n_points + 1)]
-    chosen = kept(points, networks, n_parameters)
+    chosen = choose_history_steps(points, networks, n_parameters)
     assert chosen <= set(points)
     assert points[-1] in chosen
     assert len(chosen) == 1 or 4 * networks * n_parameters * len(chosen) <= MOST_BYTES
@@ -78,4 +79,4 @@ def test_what_is_kept_fits_and_has_the_last(n_points, networks, n_parameters):
 
 
 def test_a_small_cohort_keeps_all():
-    assert kept(range(0, 2100, 100), 64, 522) == frozenset(range(0, 2100, 100))
+    assert choose_history_steps(range(0, 2100, 100), 64, 522) == frozenset(range(0, 2100, 100))

@@ -7,24 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bimt_core import initialise, start, task
-from sweeps.cohorts.history import Moment, to_safetensors
-from sweeps.cohorts.pictures import best_and_median, front_pictures, spread
-from sweeps.specs.recipe import recipe
+from bimt_core import initialise, load_task, start
+from sweeps.spec.recipe import recipe
+from sweeps.worker.artifacts import draw_front_trial, pick_best_and_median, spread_evenly
+from sweeps.worker.history import HistoryEntry, serialize_history
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=9))
 def test_best_and_median_replicate(losses):
-    best, median = best_and_median({"test_loss": losses})
+    best, median = pick_best_and_median({"test_loss": losses})
     assert losses[best] == min(losses)
     assert losses[median] == statistics.median_low(losses)
 
 
 def history(name, params, steps):
     """A trial's best replicate, that has not changed along training."""
-    the_task = task(name)
-    first = start(initialise(recipe(the_task, params).network, [0, 1], dtype=the_task.dtype))
-    return to_safetensors([Moment.of(replace(first, step=step)) for step in steps], 1)
+    task = load_task(name)
+    first = start(initialise(recipe(task, params).network, [0, 1], dtype=task.dtype))
+    return serialize_history([HistoryEntry.of(replace(first, step=step)) for step in steps], 1)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def history(name, params, steps):
 )
 def test_a_trial_on_the_front_has_its_tasks_own_figures_and_a_film(name, figures):
     params = {"hidden_width": 6}
-    files = front_pictures(task(name), params, history(name, params, [0, 20, 40]))
+    files = draw_front_trial(load_task(name), params, history(name, params, [0, 20, 40]))
     assert files.pop("diagrams/best.svg").count(b"</svg>") == 1
     assert set(files) == {"figures/training.gif", *(f"figures/{figure}.png" for figure in figures)}
     assert all(Image.open(io.BytesIO(content)).size > (100, 100) for content in files.values())
@@ -45,7 +45,7 @@ def test_a_trial_on_the_front_has_its_tasks_own_figures_and_a_film(name, figures
 
 
 def test_there_is_no_film_of_one_moment():
-    files = front_pictures(task("two_moons"), {}, history("two_moons", {}, [40]))
+    files = draw_front_trial(load_task("two_moons"), {}, history("two_moons", {}, [40]))
     assert "figures/training.gif" not in files
     assert "figures/decision_regions.png" in files
 
@@ -55,4 +55,4 @@ def test_there_is_no_film_of_one_moment():
     [([], []), ([4], [4]), (list(range(8)), list(range(8))), (list(range(15)), [0, 2, 4, 6, 8, 10, 12, 14])],
 )
 def test_of_a_long_front_some_are_drawn_spread_along_it(front, drawn):
-    assert spread(front, 8) == drawn
+    assert spread_evenly(front, 8) == drawn

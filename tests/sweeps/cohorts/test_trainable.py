@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import pytest
 from ray import tune
 
-from sweeps.cohorts.checkpoint import Left
-from sweeps.cohorts.cohort import Member
-from sweeps.cohorts.trainable import CohortTrainable, KeepLast, result_of
+from sweeps.run.trainable import CohortTrainable, KeepLast, evaluation_to_dict
+from sweeps.worker.checkpoint import SavedCheckpoint
+from sweeps.worker.cohort import Member
 
 from .samples import THREE, cohort
 
 
 def test_a_result_is_plain_data(three):
-    results = [result_of(report) for report in three]
+    results = [evaluation_to_dict(report) for report in three]
     assert [r["done"] for r in results] == [False, False, False, True]
     last = results[-1]
     json.dumps({key: value for key, value in last.items() if key != "files"}, allow_nan=False)
@@ -109,7 +109,7 @@ def test_some_trials_go_on_from_what_another_launch_left(three, tmp_path):
     first.step()
     first.save_checkpoint(str(tmp_path))
     old = [member.number for member in THREE.members]
-    left = Left(str(tmp_path), 10, (old[2], old[0]))
+    left = SavedCheckpoint(str(tmp_path), 10, (old[2], old[0]))
     members = tuple(Member(90 + i, THREE.members[i].params) for i in (2, 0))
     second = CohortTrainable(of(replace(THREE, members=members, left=left)))
     for report in three[1:]:

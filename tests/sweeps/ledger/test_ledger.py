@@ -17,11 +17,11 @@ import ray
 from sqlalchemy import make_url
 
 from bimt_core import METRICS
-from sweeps import driver
 from sweeps.errors import BadInputError, StoreError
-from sweeps.ledger.ledger import MAX_ATTEMPTS, Ledger
-from sweeps.ledger.storage import sweep_names
+from sweeps.run import driver
 from sweeps.store import Store
+from sweeps.study.storage import list_sweep_names
+from sweeps.study.study import MAX_ATTEMPTS, SweepStudy
 
 SEARCH = {
     "cost_weight": {"low": 1e-4, "high": 1e-2, "log": True},
@@ -94,30 +94,30 @@ def spec(small_spec):
 
 
 @pytest.fixture
-def ledger(store, spec):
-    return Ledger.launch(store, spec)
+def study(store, spec):
+    return SweepStudy.launch(store, spec)
 
 
 def figures(score=0.9, cost=1.0):
     return dict.fromkeys(METRICS, 0.0) | {"score": score, "connection_cost": cost}
 
 
-def complete(ledger, number, score=0.9, cost=1.0):
-    ledger.complete(number, figures(score, cost), dict.fromkeys(METRICS, 0.1))
+def complete(study, number, score=0.9, cost=1.0):
+    study.complete(number, figures(score, cost), dict.fromkeys(METRICS, 0.1))
 
 
-def states(ledger):
-    return [record.state for record in ledger.records()]
+def states(study):
+    return [record.state for record in study.trials()]
 
 
 # Asking and telling
 
 
-def test_a_trial_is_asked_with_all_its_hyperparameters(ledger, spec):
-    attempt = ledger.ask()
+def test_a_trial_is_asked_with_all_its_hyperparameters(study, spec):
+    attempt = study.ask()
     assert (attempt.number, attempt.attempt) == (0, 1)
     assert list(attempt.params) == list(SEARCH)
-    (record,) = ledger.records()
+    (record,) = study.trials()
     assert record.params == attempt.params
     assert (record.state, record.attempt, record.retry_of, record.mean) == ("RUNNING", 1, None, {})
     assert record.started is not None
@@ -127,13 +127,13 @@ def test_a_trial_is_asked_with_all_its_hyperparameters(ledger, spec):
 def test_variants_are_asked_once_each_and_again_when_they_were_cut_off(store, small_spec):
     variants = {"vanilla": {"cost_weight": 0.0, "steps": 30}, "BIMT": {"relocation": "greedy"}}
     spec = small_spec(search={"steps": 40}, variants=variants, trials=None)
-    ledger = Ledger.launch(store, spec)
-    first, second = ledger.ask(), ledger.ask()
+    study = SweepStudy.launch(store, spec)
+    first, second = study.ask(), study.ask()
     assert first.params == {"variant": "vanilla", "steps": 30, "cost_weight": 0.0}
     assert second.params == {"variant": "BIMT", "steps": 40, "relocation": "greedy"}
-    assert ledger.ask() is None
-    ledger.interrupt(first.number, "its driver died")
-    again = Ledger.launch(store, spec)
+    assert study.ask() is None
+    study.interrupt(first.number, "its driver died")
+    again = SweepStudy.launch(store, spec)
     assert [r.params["variant"] for r in again.records()] == ["vanilla", "BIMT", "vanilla"]
     third = again.ask()
     assert (third.params, third.attempt) == (first.params, 2)
@@ -142,8 +142,8 @@ def test_variants_are_asked_once_each_and_again_when_they_were_cut_off(store, sm
 
 
 def test_values_keep_their_kind_and_range(on_file, spec):
-    ledger = Ledger.launch(on_file, spec)
-    params = [ledger.ask().params for _ in range(30)]
+    study = SweepStudy.launch(on_file, spec)
+    params = [study.ask().params for _ in range(30)]
     for name in ("cost_weight", "weight_factor", "layer_distance"):
         assert all(type(p[name]) is float and SEARCH[name]["low"] <= p[name] <= SEARCH[name]["high"] for p in params)
     assert {round(p["layer_distance"] * 10, 9) for p in params} <= {1, 2, 3, 4, 5}
@@ -155,10 +155,10 @@ def test_values_keep_their_kind_and_range(on_file, spec):
     assert all(p["steps"] == 40 and p["cost_phases"] == ((0.0, 1.0), (0.5, 2.0)) for p in params)
 
 
-def test_a_completed_trial_keeps_its_figures(ledger):
-    number = ledger.ask().number
-    complete(ledger, number, score=0.75, cost=3.0)
-    (record,) = ledger.records()
+def test_a_completed_trial_keeps_its_figures(study):
+    number = study.ask().number
+    complete(study, number, score=0.75, cost=3.0)
+    (record,) = study.trials()
     assert record.state == "COMPLETE"
     assert record.mean == figures(0.75, 3.0)
     assert record.stderr == dict.fromkeys(METRICS, 0.1)
@@ -167,86 +167,86 @@ def test_a_completed_trial_keeps_its_figures(ledger):
     assert record.ended >= record.started
 
 
-def test_a_single_replicate_leaves_standard_errors_nan(ledger):
-    ledger.complete(ledger.ask().number, figures(), dict.fromkeys(METRICS, math.nan))
-    assert all(math.isnan(error) for error in ledger.records()[0].stderr.values())
+def test_a_single_replicate_leaves_standard_errors_nan(study):
+    study.complete(study.ask().number, figures(), dict.fromkeys(METRICS, math.nan))
+    assert all(math.isnan(error) for error in study.trials()[0].stderr.values())
 
 
-def test_a_failed_trial_keeps_its_reason_and_is_not_tried_again(ledger):
-    ledger.fail(ledger.ask().number, "replicate 1 diverged")
-    (record,) = ledger.records()
+def test_a_failed_trial_keeps_its_reason_and_is_not_tried_again(study):
+    study.fail(study.ask().number, "replicate 1 diverged")
+    (record,) = study.trials()
     assert (record.state, record.reason, record.feasible) == ("FAIL", "replicate 1 diverged", None)
-    assert (ledger.count("FAIL"), ledger.count("WAITING"), ledger.count("COMPLETE")) == (1, 0, 0)
+    assert (study.count("FAIL"), study.count("WAITING"), study.count("COMPLETE")) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("how", ["complete", "fail", "interrupt"])
 @pytest.mark.parametrize("before", ["complete", "fail"])
-def test_no_trial_is_told_twice(ledger, before, how):
+def test_no_trial_is_told_twice(study, before, how):
     tell = {
-        "complete": lambda number: complete(ledger, number, score=0.1),
-        "fail": lambda number: ledger.fail(number, "again"),
-        "interrupt": lambda number: ledger.interrupt(number, "again"),
+        "complete": lambda number: complete(study, number, score=0.1),
+        "fail": lambda number: study.fail(number, "again"),
+        "interrupt": lambda number: study.interrupt(number, "again"),
     }
-    number = ledger.ask().number
+    number = study.ask().number
     tell[before](number)
-    told = ledger.records()
+    told = study.trials()
     with pytest.raises(ValueError, match="trial 0 must be running to be ended, it is"):
         tell[how](number)
-    assert ledger.records() == told
+    assert study.trials() == told
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("metric", ["score", "connection_cost"])
-def test_a_value_that_is_not_finite_is_never_told(ledger, metric, value):
-    number = ledger.ask().number
+def test_a_value_that_is_not_finite_is_never_told(study, metric, value):
+    number = study.ask().number
     with pytest.raises(ValueError, match=f"{metric} of a complete trial must be finite, got {value}"):
-        ledger.complete(number, figures() | {metric: value}, {})
-    assert states(ledger) == ["RUNNING"]
-    complete(ledger, number)
-    assert states(ledger) == ["COMPLETE"]
+        study.complete(number, figures() | {metric: value}, {})
+    assert states(study) == ["RUNNING"]
+    complete(study, number)
+    assert states(study) == ["COMPLETE"]
 
 
 # Attempts
 
 
-def test_a_trial_that_was_cut_off_is_asked_again_before_any_new_one(ledger):
-    first, second = ledger.ask(), ledger.ask()
-    ledger.interrupt(second.number, "its worker died")
-    assert states(ledger) == ["RUNNING", "FAIL", "WAITING"]
-    waiting = ledger.records()[2]
+def test_a_trial_that_was_cut_off_is_asked_again_before_any_new_one(study):
+    first, second = study.ask(), study.ask()
+    study.interrupt(second.number, "its worker died")
+    assert states(study) == ["RUNNING", "FAIL", "WAITING"]
+    waiting = study.trials()[2]
     assert (waiting.params, waiting.attempt, waiting.retry_of) == (second.params, 2, second.number)
-    retry = ledger.ask()
+    retry = study.ask()
     assert (retry.number, retry.params, retry.attempt) == (2, second.params, 2)
-    assert ledger.records()[1].reason == "its worker died"
-    assert ledger.ask().attempt == 1
+    assert study.trials()[1].reason == "its worker died"
+    assert study.ask().attempt == 1
     assert first.params != second.params
 
 
-def test_a_trial_has_so_many_attempts(ledger):
+def test_a_trial_has_so_many_attempts(study):
     params = []
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        asked = ledger.ask()
+        asked = study.ask()
         assert asked.attempt == attempt
         params.append(asked.params)
-        ledger.interrupt(asked.number, "again")
-    assert states(ledger) == ["FAIL"] * MAX_ATTEMPTS
+        study.interrupt(asked.number, "again")
+    assert states(study) == ["FAIL"] * MAX_ATTEMPTS
     assert all(p == params[0] for p in params)
-    assert [record.retry_of for record in ledger.records()] == [None, 0, 1]
+    assert [record.retry_of for record in study.trials()] == [None, 0, 1]
 
 
-def test_a_trial_is_put_up_again_only_once(ledger):
-    number = ledger.ask().number
-    ledger.interrupt(number, "first")
+def test_a_trial_is_put_up_again_only_once(study):
+    number = study.ask().number
+    study.interrupt(number, "first")
     with pytest.raises(ValueError, match="trial 0 must be running to be ended, it is FAIL"):
-        ledger.interrupt(number, "second")
-    assert states(ledger) == ["FAIL", "WAITING"]
+        study.interrupt(number, "second")
+    assert states(study) == ["FAIL", "WAITING"]
 
 
-def test_a_driver_that_died_between_the_retry_and_the_end_leaves_one_retry(ledger, store):
-    attempt = ledger.ask()
-    study = optuna.load_study(study_name="small", storage=storage_of(store))
-    study.enqueue_trial(study.trials[0].params, user_attrs={"attempt": 2, "retry_of": attempt.number})
-    again = Ledger.open(store, "small")
+def test_a_driver_that_died_between_the_retry_and_the_end_leaves_one_retry(study, store):
+    attempt = study.ask()
+    optuna_study = optuna.load_study(study_name="small", storage=storage_of(store))
+    optuna_study.enqueue_trial(optuna_study.trials[0].params, user_attrs={"attempt": 2, "retry_of": attempt.number})
+    again = SweepStudy.open(store, "small")
     assert states(again) == ["RUNNING", "WAITING"]
     again.interrupt(attempt.number, "its driver died")
     assert states(again) == ["FAIL", "WAITING"]
@@ -254,73 +254,73 @@ def test_a_driver_that_died_between_the_retry_and_the_end_leaves_one_retry(ledge
 
 
 def test_a_search_without_free_hyperparameters_can_be_tried_again(store, small_spec):
-    ledger = Ledger.launch(store, small_spec(search={"steps": 40}))
-    attempt = ledger.ask()
-    ledger.interrupt(attempt.number, "again")
-    assert ledger.records()[1].params == attempt.params == {"steps": 40}
-    assert ledger.ask().attempt == 2
+    study = SweepStudy.launch(store, small_spec(search={"steps": 40}))
+    attempt = study.ask()
+    study.interrupt(attempt.number, "again")
+    assert study.trials()[1].params == attempt.params == {"steps": 40}
+    assert study.ask().attempt == 2
 
 
-def test_figures_of_earlier_versions_are_read(ledger, store):
+def test_figures_of_earlier_versions_are_read(study, store):
     """They were two attributes."""
-    number = ledger.ask().number
+    number = study.ask().number
     study = optuna.load_study(study_name="small", storage=storage_of(store))
     trial = optuna.Trial(study, study.trials[number]._trial_id)
     trial.set_user_attr("mean", figures())
     trial.set_user_attr("stderr", {"score": 0.5})
     study.tell(number, [0.9, 1.0])
-    (record,) = Ledger.open(store, "small").records()
+    (record,) = SweepStudy.open(store, "small").records()
     assert (record.mean, record.stderr) == (figures(), {"score": 0.5})
-    assert Ledger.open(store, "small").front() == [0]
+    assert SweepStudy.open(store, "small").front() == [0]
 
 
-def test_two_drivers_of_one_database_do_not_mix(ledger, store, spec):
-    other = Ledger.launch(store, spec)
-    assert (ledger.ask().number, ledger.ask().number) == (0, 1)
+def test_two_drivers_of_one_database_do_not_mix(study, store, spec):
+    other = SweepStudy.launch(store, spec)
+    assert (study.ask().number, study.ask().number) == (0, 1)
     assert other.ask().number == 2
     with pytest.raises(StoreError, match="another driver runs sweep 'small' from the same study storage"):
-        ledger.ask()
+        study.ask()
 
 
 # Launching again
 
 
-def test_launching_again_goes_on_with_the_same_trials(ledger, store, spec):
-    complete(ledger, ledger.ask().number)
-    attempt = ledger.ask()
-    again = Ledger.launch(store, spec)
-    assert again.sweep_id == ledger.sweep_id
-    assert again.records() == ledger.records()
+def test_launching_again_goes_on_with_the_same_trials(study, store, spec):
+    complete(study, study.ask().number)
+    attempt = study.ask()
+    again = SweepStudy.launch(store, spec)
+    assert again.sweep_id == study.sweep_id
+    assert again.records() == study.trials()
     assert states(again) == ["COMPLETE", "RUNNING"]
     complete(again, attempt.number)
-    assert ledger.count("COMPLETE") == 2
+    assert study.count("COMPLETE") == 2
 
 
-def test_a_launch_that_goes_on_does_not_repeat_the_samples(ledger, store, spec):
-    first = [ledger.ask().params for _ in range(3)]
-    again = [Ledger.launch(store, spec).ask().params for _ in range(3)]
+def test_a_launch_that_goes_on_does_not_repeat_the_samples(study, store, spec):
+    first = [study.ask().params for _ in range(3)]
+    again = [SweepStudy.launch(store, spec).ask().params for _ in range(3)]
     assert all(p not in first for p in again)
 
 
 def test_a_seed_means_the_same_samples(on_file, small_spec):
     def asked(name, seed):
-        ledger = Ledger.launch(on_file, small_spec(name=name, seed=seed))
-        return [ledger.ask().params for _ in range(3)]
+        study = SweepStudy.launch(on_file, small_spec(name=name, seed=seed))
+        return [study.ask().params for _ in range(3)]
 
     assert asked("a", 1) == asked("b", 1) != asked("c", 2)
 
 
-def test_trials_may_rise(ledger, store, small):
-    more = ledger.spec.model_copy(update={"trials": 5})
-    assert Ledger.launch(store, more).spec.trials == 5
-    assert Ledger.open(store, "small").spec == more
+def test_trials_may_rise(study, store, small):
+    more = study.spec.model_copy(update={"trials": 5})
+    assert SweepStudy.launch(store, more).spec.trials == 5
+    assert SweepStudy.open(store, "small").spec == more
 
 
-def test_trials_may_not_fall(ledger, store):
-    fewer = ledger.spec.model_copy(update={"trials": 2})
+def test_trials_may_not_fall(study, store):
+    fewer = study.spec.model_copy(update={"trials": 2})
     with pytest.raises(BadInputError, match=r"^sweep 'small' exists: trials may only rise, from 3, got 2$"):
-        Ledger.launch(store, fewer)
-    assert Ledger.open(store, "small").spec == ledger.spec
+        SweepStudy.launch(store, fewer)
+    assert SweepStudy.open(store, "small").spec == study.spec
 
 
 @pytest.mark.parametrize(
@@ -333,23 +333,23 @@ def test_trials_may_not_fall(ledger, store):
         ({"constraints": []}, "constraints was [{'metric': 'score', 'relation': '>=', 'bound': 0.5}], is []"),
     ],
 )
-def test_any_other_change_is_refused_with_the_difference(ledger, store, small_spec, changes, told):
+def test_any_other_change_is_refused_with_the_difference(study, store, small_spec, changes, told):
     given = {"search": SEARCH, "constraints": ["score >= 0.5"], "sampler": "random", "trials": 9}
     with pytest.raises(BadInputError) as caught:
-        Ledger.launch(store, small_spec(**given | changes))
+        SweepStudy.launch(store, small_spec(**given | changes))
     assert str(caught.value) == f"sweep 'small' exists with another spec: {told}; use another name"
-    assert Ledger.open(store, "small").spec == ledger.spec
+    assert SweepStudy.open(store, "small").spec == study.spec
 
 
-def test_a_change_of_the_search_space_is_refused(ledger, store, small_spec):
+def test_a_change_of_the_search_space_is_refused(study, store, small_spec):
     other = SEARCH | {"weight_factor": {"low": 0.0, "high": 5.0}}
     with pytest.raises(BadInputError, match=r"search was .*'high': 4.0.* is .*'high': 5.0"):
-        Ledger.launch(store, small_spec(search=other, constraints=["score >= 0.5"], sampler="random"))
+        SweepStudy.launch(store, small_spec(search=other, constraints=["score >= 0.5"], sampler="random"))
 
 
-def test_the_order_of_the_search_space_is_no_change(ledger, store, small_spec):
+def test_the_order_of_the_search_space_is_no_change(study, store, small_spec):
     turned = dict(reversed(SEARCH.items()))
-    Ledger.launch(store, small_spec(search=turned, constraints=["score >= 0.5"], sampler="random"))
+    SweepStudy.launch(store, small_spec(search=turned, constraints=["score >= 0.5"], sampler="random"))
 
 
 def storage_of(store):
@@ -361,19 +361,19 @@ def storage_of(store):
 
 def test_a_study_that_a_dead_launch_left_half_made_is_made_again(store, spec):
     optuna.create_study(study_name="small", storage=storage_of(store))
-    assert sweep_names(store) == []
+    assert list_sweep_names(store) == []
     with pytest.raises(BadInputError, match=r"no sweep 'small' in .*; there are: none"):
-        Ledger.open(store, "small")
-    ledger = Ledger.launch(store, spec)
-    complete(ledger, ledger.ask().number)
-    assert sweep_names(store) == ["small"]
+        SweepStudy.open(store, "small")
+    study = SweepStudy.launch(store, spec)
+    complete(study, study.ask().number)
+    assert list_sweep_names(store) == ["small"]
 
 
 def test_a_study_of_somebody_else_is_left_alone(store, spec):
     study = optuna.create_study(study_name="small", storage=storage_of(store))
     study.ask()
     with pytest.raises(BadInputError, match="the storage has a study 'small' that is no sweep; use another name"):
-        Ledger.launch(store, spec)
+        SweepStudy.launch(store, spec)
     assert len(optuna.load_study(study_name="small", storage=storage_of(store)).trials) == 1
 
 
@@ -383,7 +383,7 @@ READER = """
 import json, sys
 from pathlib import Path
 from sweeps.store import Store
-from sweeps.ledger.ledger import Ledger
+from sweeps.study.study import Ledger
 ledger = Ledger.open(Store(Path(sys.argv[1]), sys.argv[2] or None), "small")
 print(json.dumps([[r.number, r.state, r.mean] for r in ledger.records()]))
 """
@@ -392,107 +392,107 @@ print(json.dumps([[r.number, r.state, r.mean] for r in ledger.records()]))
 def test_asking_a_server_again_and_again_keeps_few_connections(postgres, new_postgres, tmp_path):
     store = Store(tmp_path, storage=new_postgres())
     for _ in range(20):
-        assert sweep_names(store) == []
+        assert list_sweep_names(store) == []
     name = make_url(store.storage).database
     told = postgres.psql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")
     assert int(told.split()[2]) <= 2
 
 
-def test_another_process_reads_while_the_driver_writes(ledger, store):
-    complete(ledger, ledger.ask().number)
-    ledger.ask()
+def test_another_process_reads_while_the_driver_writes(study, store):
+    complete(study, study.ask().number)
+    study.ask()
     arguments = [str(store.folder), store.storage or ""]
     done = subprocess.run([sys.executable, "-c", READER, *arguments], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [[0, "COMPLETE", figures()], [1, "RUNNING", {}]]
-    complete(ledger, 1)
-    assert states(ledger) == ["COMPLETE", "COMPLETE"]
+    complete(study, 1)
+    assert states(study) == ["COMPLETE", "COMPLETE"]
 
 
-def test_an_open_ledger_sees_what_another_writes(ledger, store):
-    reader = Ledger.open(store, "small")
-    complete(ledger, ledger.ask().number)
+def test_an_open_ledger_sees_what_another_writes(study, store):
+    reader = SweepStudy.open(store, "small")
+    complete(study, study.ask().number)
     assert states(reader) == ["COMPLETE"]
     assert reader.front() == [0]
 
 
-def test_there_is_no_such_sweep(ledger, store):
+def test_there_is_no_such_sweep(study, store):
     with pytest.raises(BadInputError, match=r"^no sweep 'smal' in .*; there are: small$"):
-        Ledger.open(store, "smal")
+        SweepStudy.open(store, "smal")
 
 
 def test_a_store_without_sweeps(tmp_path):
-    assert sweep_names(Store(tmp_path)) == []
+    assert list_sweep_names(Store(tmp_path)) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_sweeps_are_named_in_order(store, small_spec):
     for name in ("zebra", "ant"):
-        Ledger.launch(store, small_spec(name=name))
-    assert sweep_names(store) == ["ant", "zebra"]
+        SweepStudy.launch(store, small_spec(name=name))
+    assert list_sweep_names(store) == ["ant", "zebra"]
 
 
 # The front
 
 
-def front_of(ledger, *points):
+def front_of(study, *points):
     for score, cost in points:
-        complete(ledger, ledger.ask().number, score, cost)
-    return ledger.front()
+        complete(study, study.ask().number, score, cost)
+    return study.front()
 
 
-def test_the_front_is_what_no_other_trial_beats(ledger):
+def test_the_front_is_what_no_other_trial_beats(study):
     points = [(0.9, 5.0), (0.8, 4.0), (0.8, 6.0), (0.95, 5.0), (0.9, 4.5), (0.9, 4.5), (0.4, 0.1)]
     feasible = [(n, score, cost) for n, (score, cost) in enumerate(points) if score >= 0.5]
     beaten = {
         n for n, score, cost in feasible for _, s, c in feasible if s >= score and c <= cost and (s, c) != (score, cost)
     }
-    assert front_of(ledger, *points) == [n for n, _, _ in feasible if n not in beaten] == [1, 3, 4, 5]
-    assert [record.feasible for record in ledger.records()] == [True] * 6 + [False]
+    assert front_of(study, *points) == [n for n, _, _ in feasible if n not in beaten] == [1, 3, 4, 5]
+    assert [record.feasible for record in study.trials()] == [True] * 6 + [False]
 
 
 def test_the_front_is_that_of_optuna_and_known_while_it_grows(on_file, small_spec):
     spec = small_spec(search=SEARCH, constraints=["score >= 0.5"], sampler="random", trials=99)
-    ledger, random = Ledger.launch(on_file, spec), np.random.default_rng(0)
+    study, random = SweepStudy.launch(on_file, spec), np.random.default_rng(0)
     for _ in range(40):
-        complete(ledger, ledger.ask().number, *random.integers(3, 10, 2) / 10)  # many are equal
-        study = optuna.load_study(study_name="small", storage=storage_of(on_file))
-        assert [trial.number for trial in study.best_trials] == ledger.front()
-        assert [record.number for record in ledger.front_so_far()] == ledger.front()
-    records = ledger.records()
-    assert [r.mean for r in ledger.front_so_far()] == [records[n].mean for n in ledger.front()]
-    assert Ledger.launch(on_file, spec).front_so_far() == tuple(records[n] for n in ledger.front())
+        complete(study, study.ask().number, *random.integers(3, 10, 2) / 10)  # many are equal
+        optuna_study = optuna.load_study(study_name="small", storage=storage_of(on_file))
+        assert [trial.number for trial in optuna_study.best_trials] == study.front()
+        assert [record.number for record in study.front_so_far()] == study.front()
+    records = study.trials()
+    assert [r.mean for r in study.front_so_far()] == [records[n].mean for n in study.front()]
+    assert SweepStudy.launch(on_file, spec).front_so_far() == tuple(records[n] for n in study.front())
 
 
-def test_failed_and_running_trials_are_on_no_front(ledger):
-    ledger.fail(ledger.ask().number, "x")
-    ledger.ask()
-    assert ledger.front() == []
-    assert front_of(ledger, (0.9, 1.0)) == [2]
+def test_failed_and_running_trials_are_on_no_front(study):
+    study.fail(study.ask().number, "x")
+    study.ask()
+    assert study.front() == []
+    assert front_of(study, (0.9, 1.0)) == [2]
 
 
-def test_there_is_no_front_where_no_trial_is_feasible(ledger):
-    assert front_of(ledger, (0.4, 1.0), (0.3, 2.0)) == []
+def test_there_is_no_front_where_no_trial_is_feasible(study):
+    assert front_of(study, (0.4, 1.0), (0.3, 2.0)) == []
 
 
 @pytest.mark.parametrize("relation", [">=", "<="])
 def test_a_bound_that_is_just_met_is_met(store, small_spec, relation):
-    ledger = Ledger.launch(store, small_spec(constraints=[f"score {relation} 0.7"]))
-    assert front_of(ledger, (0.7, 1.0)) == [0]
-    assert ledger.records()[0].feasible is True
+    study = SweepStudy.launch(store, small_spec(constraints=[f"score {relation} 0.7"]))
+    assert front_of(study, (0.7, 1.0)) == [0]
+    assert study.trials()[0].feasible is True
 
 
 @pytest.mark.parametrize(("direction", "best"), [("maximize", [1, 3]), ("minimize", [2])])
 def test_a_single_objective_has_a_front_of_its_best(store, small_spec, direction, best):
-    ledger = Ledger.launch(store, small_spec(objectives=[{"metric": "score", "direction": direction}]))
-    assert front_of(ledger, (0.8, 1.0), (0.9, 2.0), (0.7, 3.0), (0.9, 4.0)) == best
+    study = SweepStudy.launch(store, small_spec(objectives=[{"metric": "score", "direction": direction}]))
+    assert front_of(study, (0.8, 1.0), (0.9, 2.0), (0.7, 3.0), (0.9, 4.0)) == best
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_every_sampler_goes_on_past_its_first_random_trials(on_file, small_spec, sampler):
-    ledger = Ledger.launch(on_file, small_spec(search=SEARCH, sampler=sampler, constraints=["score >= 0.5"]))
+    study = SweepStudy.launch(on_file, small_spec(search=SEARCH, sampler=sampler, constraints=["score >= 0.5"]))
     for n in range(14):
-        complete(ledger, ledger.ask().number, score=n / 14, cost=14.0 - n)
-    assert ledger.ask().number == 14
+        complete(study, study.ask().number, score=n / 14, cost=14.0 - n)
+    assert study.ask().number == 14
 
 
 # Storages that do not open
@@ -523,9 +523,9 @@ def test_every_sampler_goes_on_past_its_first_random_trials(on_file, small_spec,
 def test_a_storage_that_does_not_open_is_told_in_one_line(tmp_path, spec, url, error, told):
     store = Store(tmp_path, storage=url)
     for use in (
-        lambda: Ledger.launch(store, spec),
-        lambda: Ledger.open(store, "small"),
-        lambda: sweep_names(store),
+        lambda: SweepStudy.launch(store, spec),
+        lambda: SweepStudy.open(store, "small"),
+        lambda: list_sweep_names(store),
     ):
         with pytest.raises(error) as caught:
             use()
@@ -536,7 +536,7 @@ def test_a_storage_that_does_not_open_is_told_in_one_line(tmp_path, spec, url, e
 
 def test_a_database_driver_that_is_not_installed_is_told(tmp_path):
     with pytest.raises(BadInputError, match=r"^a study storage at mssql\+pymssql:// needs a database driver that is "):
-        sweep_names(Store(tmp_path, storage="mssql+pymssql://127.0.0.1:1/x"))
+        list_sweep_names(Store(tmp_path, storage="mssql+pymssql://127.0.0.1:1/x"))
 
 
 def _wait_until_refused(url):
@@ -575,20 +575,20 @@ def test_a_wrong_password_is_told_without_it(tmp_path, spec, postgres, new_postg
 def test_a_file_that_is_no_database_is_told(tmp_path):
     (tmp_path / "x.db").write_text("no database " * 100)
     with pytest.raises(StoreError, match=r"^the study storage sqlite://.*/x.db does not open: file is not a database$"):
-        sweep_names(Store(tmp_path, storage=f"sqlite:///{tmp_path}/x.db"))
+        list_sweep_names(Store(tmp_path, storage=f"sqlite:///{tmp_path}/x.db"))
 
 
 @pytest.fixture
 def journal(on_file, spec):
-    ledger = Ledger.launch(on_file, spec)
-    complete(ledger, ledger.ask().number)
+    study = SweepStudy.launch(on_file, spec)
+    complete(study, study.ask().number)
     return on_file
 
 
 def test_a_journal_that_is_damaged_is_told(journal, spec):
     path = journal.study_file("small")
     path.write_text("no journal\n" + path.read_text())
-    for use in (lambda: Ledger.launch(journal, spec), lambda: Ledger.open(journal, "small")):
+    for use in (lambda: SweepStudy.launch(journal, spec), lambda: SweepStudy.open(journal, "small")):
         with pytest.raises(StoreError, match=f"^the study storage does not open in {path}: Expecting value"):
             use()
 
@@ -597,22 +597,22 @@ def test_a_last_line_that_was_not_written_to_its_end_is_dropped(journal, spec):
     path = journal.study_file("small")
     with path.open("a") as file:
         file.write('{"op_code": 4, "worker_')
-    ledger = Ledger.launch(journal, spec)
-    complete(ledger, ledger.ask().number)
-    assert states(Ledger.open(journal, "small")) == ["COMPLETE", "COMPLETE"]
+    study = SweepStudy.launch(journal, spec)
+    complete(study, study.ask().number)
+    assert states(SweepStudy.open(journal, "small")) == ["COMPLETE", "COMPLETE"]
 
 
 # What a study tells of the search
 
 
 def test_the_hyperparameter_that_decides_is_the_most_important(on_file, small_spec):
-    ledger = Ledger.launch(on_file, small_spec(search=SEARCH, sampler="random", trials=60))
-    assert ledger.importances() == {}
+    study = SweepStudy.launch(on_file, small_spec(search=SEARCH, sampler="random", trials=60))
+    assert study.importances() == {}
     for _ in range(60):
-        attempt = ledger.ask()
+        attempt = study.ask()
         score = -abs(math.log10(attempt.params["cost_weight"]) + 3)
-        complete(ledger, attempt.number, score=score, cost=attempt.params["weight_factor"])
-    found = ledger.importances()
+        complete(study, attempt.number, score=score, cost=attempt.params["weight_factor"])
+    found = study.importances()
     assert list(found) == ["score", "connection_cost"]
     assert max(found["score"], key=found["score"].get) == "cost_weight"
     assert max(found["connection_cost"], key=found["connection_cost"].get) == "weight_factor"
@@ -620,10 +620,10 @@ def test_the_hyperparameter_that_decides_is_the_most_important(on_file, small_sp
 
 
 def test_one_hyperparameter_or_few_trials_have_no_importance(on_file, small_spec):
-    ledger = Ledger.launch(on_file, small_spec(sampler="random", trials=20))
+    study = SweepStudy.launch(on_file, small_spec(sampler="random", trials=20))
     for _ in range(12):
-        complete(ledger, ledger.ask().number)
-    assert ledger.importances() == {}
+        complete(study, study.ask().number)
+    assert study.importances() == {}
 
 
 def dominated(points, worst):
@@ -634,12 +634,12 @@ def dominated(points, worst):
     return area
 
 
-def test_the_hypervolume_grows_with_the_front(ledger):
+def test_the_hypervolume_grows_with_the_front(study):
     values = [(0.6, 5.0), (0.4, 1.0), (0.7, 4.0), (0.65, 4.5), (0.9, 9.0)]
-    assert ledger.hypervolumes() == {}
+    assert study.hypervolumes() == {}
     for score, cost in values:
-        complete(ledger, ledger.ask().number, score, cost)
-    found = ledger.hypervolumes()
+        complete(study, study.ask().number, score, cost)
+    found = study.hypervolumes()
     worst = 0.4 - 0.05 * 0.5, 9.0 + 0.05 * 8.0
     kept = [pair if pair[0] >= 0.5 else None for pair in values]  # the second trial breaks a constraint
     expected = [dominated([p for p in kept[: i + 1] if p], worst) for i in range(len(values))]
@@ -648,6 +648,6 @@ def test_the_hypervolume_grows_with_the_front(ledger):
 
 
 def test_one_objective_has_no_hypervolume(on_file, small_spec):
-    ledger = Ledger.launch(on_file, small_spec(objectives=[{"metric": "score", "direction": "maximize"}]))
-    complete(ledger, ledger.ask().number)
-    assert ledger.hypervolumes() == {}
+    study = SweepStudy.launch(on_file, small_spec(objectives=[{"metric": "score", "direction": "maximize"}]))
+    complete(study, study.ask().number)
+    assert study.hypervolumes() == {}

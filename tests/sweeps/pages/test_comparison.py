@@ -6,16 +6,16 @@ import pytest
 from scipy import stats
 
 from sweeps.errors import BadInputError
-from sweeps.pages.comparison import (
-    compared_sweeps,
+from sweeps.results.comparison import (
     definitions_of,
     differences,
-    figures_of,
+    find_compared_sweeps,
     holm,
     is_better_high,
     means,
+    measure_networks,
 )
-from sweeps.results import open_sweep
+from sweeps.results.sweep import open_sweep
 
 # Figures of made-up networks
 
@@ -87,7 +87,7 @@ def test_which_way_is_better():
 def test_networks_are_measured_again_from_their_weights(compared):
     sweep = open_sweep("small", compared)
     with ThreadPoolExecutor(1) as pool:
-        frames = [job.result() for job in figures_of(sweep, pool)]
+        frames = [job.result() for job in measure_networks(sweep, pool)]
     assert [frame["variant"].unique().tolist() for frame in frames] == [["vanilla"], ["BIMT"]]
     trials = sweep.trials().set_index("variant")
     for frame in frames:
@@ -100,11 +100,11 @@ def test_networks_are_measured_again_from_their_weights(compared):
 
 
 def test_what_is_compared_is_a_sweep_or_a_suite(compared):
-    assert [sweep.spec.name for sweep in compared_sweeps("small", compared)] == ["small"]
+    assert [sweep.spec.name for sweep in find_compared_sweeps("small", compared)] == ["small"]
     with pytest.raises(BadInputError, match=r"^no sweep or suite 'smal' in the store; there are: small$"):
-        compared_sweeps("smal", compared)
+        find_compared_sweeps("smal", compared)
 
 
 def test_a_sweep_without_variants_is_not_compared(finished):
     with pytest.raises(BadInputError, match=r"^sweep 'small' has no variants to compare$"):
-        compared_sweeps("small", finished)
+        find_compared_sweeps("small", finished)

@@ -4,15 +4,15 @@ import pandas as pd
 import pytest
 
 from sweeps.errors import BadInputError
-from sweeps.pages.comparison import Comparison, compared
-from sweeps.pages.comparison_page import page, ranks, standing, write
-from sweeps.results import open_sweep
+from sweeps.pages.comparison_page import ranks, render_comparison, standing, write_comparison
+from sweeps.results.comparison import Comparison, compare_sweeps
+from sweeps.results.sweep import open_sweep
 
 
 @pytest.fixture(scope="module")
 def comparisons(compared_store):
     with ThreadPoolExecutor(1) as pool:
-        return list(compared("small", compared_store, pool))
+        return list(compare_sweeps("small", compared_store, pool))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_few_seeds_make_nothing_sure(compared_store):
 
 
 def test_a_page_has_all_that_was_measured_and_what_failed(comparisons):
-    text = page("small", comparisons)
+    text = render_comparison("small", comparisons)
     assert text.startswith("# small\n")
     assert "L1 has failed: replicate 0 diverged." in text
     assert "Not as published: steps 40, hidden_width 6." in text
@@ -77,7 +77,7 @@ def test_a_page_has_all_that_was_measured_and_what_failed(comparisons):
 
 
 def test_page_picture_and_figures_are_written(comparisons, tmp_path):
-    paths = write("small", comparisons, tmp_path / "a" / "b")
+    paths = write_comparison("small", comparisons, tmp_path / "a" / "b")
     assert [path.name for path in paths] == ["comparison.md", "networks.png", "networks.csv"]
     assert "](networks.png)" in paths[0].read_text()
     assert paths[1].read_bytes().startswith(b"\x89PNG")
@@ -89,24 +89,24 @@ def test_page_picture_and_figures_are_written(comparisons, tmp_path):
 
 
 def test_the_network_of_median_loss_is_shown(comparisons):
-    networks, the_task = comparisons[0].networks()
+    networks, task = comparisons[0].networks()
     assert list(networks) == ["vanilla", "BIMT"]
     figures = comparisons[0].figures
     for variant, network in networks.items():
-        loss = the_task.loss(network.predict(the_task.test_inputs), the_task.test_targets)
+        loss = task.loss(network.predict(task.test_inputs), task.test_targets)
         assert loss.item() == pytest.approx(figures[figures["variant"] == variant]["test_loss"].median())
 
 
 def test_a_folder_that_cannot_be_written(comparisons, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(BadInputError, match=r"^folder must be writable, got .*file/x: Not a directory$"):
-        write("small", comparisons, tmp_path / "file" / "x")
+        write_comparison("small", comparisons, tmp_path / "file" / "x")
 
 
 def test_nothing_is_complete_yet(new_store, small_spec, tmp_path):
-    from sweeps.ledger.ledger import Ledger
+    from sweeps.study.study import SweepStudy
 
     store = new_store(tmp_path)
-    Ledger.launch(store, small_spec(search={}, variants={"a": {}, "b": {}}, trials=None))
+    SweepStudy.launch(store, small_spec(search={}, variants={"a": {}, "b": {}}, trials=None))
     with ThreadPoolExecutor(1) as pool, pytest.raises(BadInputError, match=r"^no variant of 'small' is complete yet$"):
-        list(compared("small", store, pool))
+        list(compare_sweeps("small", store, pool))

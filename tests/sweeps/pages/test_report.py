@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import yaml
 
-from bimt_core import METRICS, task
-from sweeps.ledger.ledger import Ledger
+from bimt_core import METRICS, load_task
 from sweeps.pages import report as report_module
 from sweeps.pages.parallel_coordinates import SHADES
-from sweeps.pages.report import report
-from sweeps.results import Sweep, open_sweep
-from sweeps.specs.recipe import recipe
-from sweeps.specs.spec import parse_spec
+from sweeps.pages.report import render_report
+from sweeps.results.sweep import Sweep, open_sweep
+from sweeps.spec.recipe import recipe
+from sweeps.spec.sweep import parse_spec
 from sweeps.store import Store
+from sweeps.study.study import SweepStudy
 
 SCORE, COST, MODULARITY = (
     {"metric": metric, "direction": direction}
@@ -43,19 +43,19 @@ def made_up(tmp_path, small_spec):
 
     def make(values, **changes):
         spec = small_spec(**{"search": SEARCH, "sampler": "random", "trials": 20} | changes)
-        store = Store.at(tmp_path / "store")
+        store = Store.resolve(tmp_path / "store")
         store.prepare(spec.name)
-        ledger = Ledger.launch(store, spec)
+        study = SweepStudy.launch(store, spec)
         for value in values:
-            attempt = ledger.ask()
+            attempt = study.ask()
             if value is None:
-                ledger.fail(attempt.number, "replicate 0 diverged: <b>its</b> score is nan")
+                study.fail(attempt.number, "replicate 0 diverged: <b>its</b> score is nan")
                 continue
             mean = dict.fromkeys(METRICS, 1.0) | dict(
                 zip(("score", "connection_cost", "modularity"), value, strict=False)
             )
-            ledger.complete(attempt.number, mean, dict.fromkeys(METRICS, 0.01))
-        return Sweep(ledger, store)
+            study.complete(attempt.number, mean, dict.fromkeys(METRICS, 0.01))
+        return Sweep(study, store)
 
     return make
 
@@ -74,7 +74,7 @@ def chart(page, place):
 
 
 def test_the_front_comes_first_and_in_order(made_up):
-    data = data_of(report(made_up([*BEATEN, *reversed(FRONT)]), {}))
+    data = data_of(render_report(made_up([*BEATEN, *reversed(FRONT)]), {}))
     assert data["front"] == [13, 12, 11, 10]
     assert list(data["trials"])[:4] == ["13", "12", "11", "10"]
     assert len(data["trials"]) == 14
@@ -89,19 +89,19 @@ def test_the_front_comes_first_and_in_order(made_up):
 
 def test_a_configuration_trains_the_trial_again(made_up):
     sweep = made_up([*FRONT, None])
-    the_task, frame = task("two_moons"), sweep.trials()
-    for number, trial in data_of(report(sweep, {}))["trials"].items():
+    task, frame = load_task("two_moons"), sweep.trials()
+    for number, trial in data_of(render_report(sweep, {}))["trials"].items():
         spec = parse_spec(yaml.safe_load(trial["yaml"]))
         assert (spec.trials, spec.seeds, spec.searched) == (1, sweep.spec.seeds, ())
         params = {name: frame.loc[int(number), name] for name in SEARCH}
-        again = recipe(the_task, {name: p.value for name, p in spec.search.items()})
-        assert again == recipe(the_task, params | {"hidden_width": int(params["hidden_width"])})
+        again = recipe(task, {name: p.value for name, p in spec.search.items()})
+        assert again == recipe(task, params | {"hidden_width": int(params["hidden_width"])})
 
 
 def test_variants_have_configurations_too(made_up):
     variants = {"vanilla": {"cost_weight": 0, "relocation": "none"}, "BIMT": {"relocation": "greedy"}}
     sweep = made_up(FRONT[:2], search={"steps": 40}, variants=variants, trials=None)
-    data = data_of(report(sweep, {}))
+    data = data_of(render_report(sweep, {}))
     assert {dict(trial["params"])["variant"] for trial in data["trials"].values()} == {"vanilla", "BIMT"}
     for trial in data["trials"].values():
         assert parse_spec(yaml.safe_load(trial["yaml"])).variants == {}
@@ -110,14 +110,14 @@ def test_variants_have_configurations_too(made_up):
 
 def test_text_cannot_leave_the_script_that_holds_it(made_up):
     nasty = "</script><script>alert(1)</script> __PLOTLY__ __DATA__"
-    page = report(made_up([*FRONT, None], description=nasty), {0: nasty})
+    page = render_report(made_up([*FRONT, None], description=nasty), {0: nasty})
     assert "<script>alert(1)" not in page
     assert data_of(page)["description"] == nasty
     assert data_of(page)["reasons"] == [[4, "replicate 0 diverged: <b>its</b> score is nan"]]
 
 
 def test_diagrams_come_from_the_store(finished):
-    data = data_of(report(open_sweep("small", finished)))
+    data = data_of(render_report(open_sweep("small", finished)))
     assert sorted(data["diagrams"], key=int) == ["0", "2", "4"]
     assert all(svg.startswith("<svg") for svg in data["diagrams"].values())
     assert data["problem"] is None
@@ -126,9 +126,10 @@ def test_diagrams_come_from_the_store(finished):
 def test_a_store_that_does_not_answer_is_told(made_up, tmp_path):
     sweep = made_up(FRONT)
     away = Sweep(
-        Ledger.open(Store.at(tmp_path / "store"), "small"), Store.at(tmp_path, tracking_uri="http://127.0.0.1:9")
+        SweepStudy.open(Store.resolve(tmp_path / "store"), "small"),
+        Store.resolve(tmp_path, tracking_uri="http://127.0.0.1:9"),
     )
-    data = data_of(report(away))
+    data = data_of(render_report(away))
     assert data["diagrams"] == {}
     assert data["problem"].startswith("cannot read runs from MLflow: ")
     assert len(data["trials"]) == len(sweep.trials())
@@ -137,7 +138,7 @@ def test_a_store_that_does_not_answer_is_told(made_up, tmp_path):
 def test_diagrams_take_no_more_than_their_room_and_the_front_goes_first(made_up, monkeypatch):
     sweep = made_up([*BEATEN, *FRONT])
     monkeypatch.setattr(report_module, "MOST_DIAGRAMS", 6 * len(DIAGRAM))
-    diagrams = data_of(report(sweep, dict.fromkeys(range(14), DIAGRAM)))["diagrams"]
+    diagrams = data_of(render_report(sweep, dict.fromkeys(range(14), DIAGRAM)))["diagrams"]
     assert len(diagrams) == 6
     assert {"10", "11", "12", "13"} < diagrams.keys()
 
@@ -147,7 +148,7 @@ def test_diagrams_take_no_more_than_their_room_and_the_front_goes_first(made_up,
 
 def test_the_front_chart_has_every_trial_with_its_errors(made_up):
     sweep = made_up([*BEATEN, *FRONT], constraints=["score >= 0.45"])
-    traces = {trace["name"]: trace for trace in chart(report(sweep, {}), "pareto")["data"] if "name" in trace}
+    traces = {trace["name"]: trace for trace in chart(render_report(sweep, {}), "pareto")["data"] if "name" in trace}
     assert traces.keys() == {"Pareto front", "other trials", "breaks a constraint"}
     points = dict(
         zip(
@@ -172,7 +173,7 @@ def test_the_front_chart_has_every_trial_with_its_errors(made_up):
 )
 def test_the_staircase_is_the_border_of_what_the_front_beats(made_up, first, second, corners):
     trials = [(0.9, 3.0, 0.2), (0.8, 2.0, 0.4), (0.7, 1.0, 0.6)]
-    stairs = chart(report(made_up(trials, objectives=[first, second]), {}), "pareto")["data"][-1]
+    stairs = chart(render_report(made_up(trials, objectives=[first, second]), {}), "pareto")["data"][-1]
     steps = list(itertools.pairwise(zip(stairs["x"], stairs["y"], strict=True)))
     if stairs["line"]["shape"] == "hv":
         assert [(x1, y0) for (_, y0), (x1, _) in steps] == corners
@@ -182,7 +183,7 @@ def test_the_staircase_is_the_border_of_what_the_front_beats(made_up, first, sec
 
 def test_parallel_coordinates_place_values_between_the_ends(made_up):
     sweep = made_up([*BEATEN, *FRONT])
-    frame, figure = sweep.trials(), chart(report(sweep, {}), "parallel")
+    frame, figure = sweep.trials(), chart(render_report(sweep, {}), "parallel")
     width = frame["hidden_width"].astype(float)
     seen = {}
     for trace in figure["data"]:
@@ -196,7 +197,7 @@ def test_parallel_coordinates_place_values_between_the_ends(made_up):
 
 def test_a_logarithmic_range_has_a_logarithmic_axis(made_up):
     sweep = made_up([*BEATEN, *FRONT])
-    frame, figure = sweep.trials(), chart(report(sweep, {}), "parallel")
+    frame, figure = sweep.trials(), chart(render_report(sweep, {}), "parallel")
     seen = {}
     for trace in figure["data"]:
         seen |= {n: y for n, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True) if x == 0}
@@ -208,7 +209,7 @@ def test_a_logarithmic_range_has_a_logarithmic_axis(made_up):
 def test_history_has_the_best_of_feasible_trials_so_far(made_up):
     values = [(0.2, 9.0), (0.6, 8.0), (0.5, 7.0), (0.99, 50.0), (0.7, 6.0)]
     sweep = made_up(values, constraints=["connection_cost <= 10"])
-    lines = [t for t in chart(report(sweep, {}), "history")["data"] if t.get("name") == "best so far"]
+    lines = [t for t in chart(render_report(sweep, {}), "history")["data"] if t.get("name") == "best so far"]
     assert lines[0]["x"] == [0, 1, 2, 4]
     assert lines[0]["y"] == [0.2, 0.6, 0.6, 0.7]
     assert lines[1]["y"] == [9.0, 8.0, 7.0, 6.0]
@@ -261,7 +262,7 @@ def pinned(driver):
     ids=["no trials", "all failed", "one point", "two objectives", "one objective", "three", "infeasible", "no lambda"],
 )
 def test_every_kind_of_sweep_makes_a_page(opened, made_up, values, changes, told, charts):
-    driver = opened(report(made_up(values, **changes), dict.fromkeys(range(99), DIAGRAM)), whole=True)
+    driver = opened(render_report(made_up(values, **changes), dict.fromkeys(range(99), DIAGRAM)), whole=True)
     assert told in notes(driver) if told else notes(driver) == ""
     drawn = driver.find_elements("css selector", "[data-drawn]")
     assert len(drawn) == charts
@@ -270,7 +271,7 @@ def test_every_kind_of_sweep_makes_a_page(opened, made_up, values, changes, told
 
 
 def test_missing_diagrams_are_told(opened, made_up):
-    driver = opened(report(made_up(FRONT), {0: DIAGRAM}))
+    driver = opened(render_report(made_up(FRONT), {0: DIAGRAM}))
     assert "3 of 4 trials have no diagram here" in notes(driver)
     cards = driver.find_elements("css selector", "#gallery .card")
     assert ["no diagram in the store" in card.text for card in cards] == [False, True, True, True]
@@ -280,7 +281,7 @@ def test_missing_diagrams_are_told(opened, made_up):
 def test_pointing_at_a_trial_shows_it_and_clicking_pins_it(opened, made_up):
     from selenium.webdriver import ActionChains
 
-    driver = opened(report(made_up([*BEATEN, *FRONT]), dict.fromkeys(range(14), DIAGRAM)))
+    driver = opened(render_report(made_up([*BEATEN, *FRONT]), dict.fromkeys(range(14), DIAGRAM)))
     points = driver.find_elements("css selector", "[data-place=pareto] .scatterlayer .trace:nth-child(2) .point")
     assert len(points) == len(FRONT)
     for point in points[1:3]:
@@ -298,7 +299,7 @@ def test_pointing_at_a_trial_shows_it_and_clicking_pins_it(opened, made_up):
 
 
 def test_the_gallery_pins_too_and_grows(opened, made_up):
-    driver = opened(report(made_up([*BEATEN, *FRONT]), {}))
+    driver = opened(render_report(made_up([*BEATEN, *FRONT]), {}))
     assert len(driver.find_elements("css selector", "#gallery .card")) == 4
     more = driver.find_element("id", "more")
     assert more.text == "Show the 10 other trials too"
@@ -316,7 +317,7 @@ def test_a_configuration_is_copied(opened, made_up):
     from selenium.webdriver.support.ui import WebDriverWait
 
     sweep = made_up(FRONT)
-    driver = opened(report(sweep, {}))
+    driver = opened(render_report(sweep, {}))
     button = driver.find_element("css selector", "#configurations details[open] .copy")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
@@ -324,12 +325,12 @@ def test_a_configuration_is_copied(opened, made_up):
     WebDriverWait(driver, 20, poll_frequency=0.05).until(lambda _: texts.append(button.text) or texts[-1] == "Copied")
     area = driver.execute_script("return document.body.appendChild(document.createElement('textarea'))")
     area.send_keys(Keys.CONTROL, "v")
-    assert area.get_property("value") == data_of(report(sweep, {}))["trials"]["0"]["yaml"]
+    assert area.get_property("value") == data_of(render_report(sweep, {}))["trials"]["0"]["yaml"]
 
 
 def test_descriptions_and_reasons_are_text(opened, made_up):
     nasty = "<img src=x onerror=alert(1)> & <b>bold</b>"
-    driver = opened(report(made_up([FRONT[0], None], description=nasty), {}))
+    driver = opened(render_report(made_up([FRONT[0], None], description=nasty), {}))
     assert driver.find_element("id", "description").text == nasty
     assert driver.find_element("id", "failures").text == "Trial 1: replicate 0 diverged: <b>its</b> score is nan"
     assert driver.find_elements("css selector", "#description *") == []

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sweeps.pages.scale import Scale, is_missing
-from sweeps.specs.search_space import Choices, Range
+from sweeps.spec.search_space import Choices, Range
 
 
 @pytest.mark.parametrize(("value", "missing"), [(None, True), (math.nan, True), (0.0, False), ("", False)])

@@ -2,22 +2,22 @@ import dataclasses
 
 import pytest
 
-from bimt_core import TASKS, task
-from sweeps.specs.recipe import HYPERPARAMETERS, INTEGERS, KNOBS, SCHEDULE, SWITCHES, recipe
+from bimt_core import TASKS, load_task
+from sweeps.spec.recipe import HYPERPARAMETERS, INTEGERS, KNOBS, SCHEDULE, SWITCHES, recipe
 
-TWO_MOONS = task("two_moons")
+TWO_MOONS = load_task("two_moons")
 
 
 def settings(r):
-    return {**dataclasses.asdict(r.knobs), **dataclasses.asdict(r.schedule)}
+    return {**dataclasses.asdict(r.per_network), **dataclasses.asdict(r.shared)}
 
 
 @pytest.mark.parametrize("name", sorted(TASKS.keys() - {"mnist"}))  # whose files are not here
 def test_nothing_given_is_the_published_set_up_with_our_relocation(name):
-    published = task(name)
+    published = load_task(name)
     r = recipe(published, {})
-    assert (r.network, r.knobs) == (published.network, published.knobs)
-    assert r.schedule == dataclasses.replace(published.schedule, relocation="assignment", move_moments=True)
+    assert (r.network, r.per_network) == (published.network, published.per_network)
+    assert r.shared == dataclasses.replace(published.shared, relocation="assignment", move_moments=True)
 
 
 @pytest.mark.parametrize(

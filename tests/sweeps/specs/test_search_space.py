@@ -1,7 +1,7 @@
 import pytest
 
-from sweeps.specs.recipe import HYPERPARAMETERS
-from sweeps.specs.search_space import Choices, Fixed, Range, parse_parameter
+from sweeps.spec.recipe import HYPERPARAMETERS
+from sweeps.spec.search_space import Choices, Fixed, Range, parse_parameter
 
 
 @pytest.mark.parametrize(

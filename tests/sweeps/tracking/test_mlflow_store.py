@@ -4,16 +4,16 @@ import shutil
 import pytest
 
 from sweeps.errors import StoreError
-from sweeps.tracking import mlflow_store
-from sweeps.tracking.mlflow_store import (
+from sweeps.tracking import reading
+from sweeps.tracking.reading import (
     KEY_TAG,
-    client,
+    create_client,
     create_database,
-    download,
+    download_artifact,
     find_run,
-    read_all,
-    refused,
-    runs_link,
+    is_refusal,
+    make_runs_link,
+    read_artifacts,
 )
 
 
@@ -25,7 +25,7 @@ def uri(empty_mlflow, tmp_path):
 @pytest.fixture
 def run(uri, tmp_path):
     """A run of key id/1 in the experiment "small", with one artifact."""
-    mlflow = client(uri)
+    mlflow = create_client(uri)
     experiment = mlflow.create_experiment("small", (tmp_path / "artifacts").as_uri())
     for key in ("id/10", "id/1"):
         run = mlflow.create_run(experiment, tags={KEY_TAG: key})
@@ -38,7 +38,7 @@ def test_a_database_is_made_whole_and_only_once(tmp_path):
     (tmp_path / f".mlflow.db.{os.getpid() + 1}").write_text("left by a process that died")
     create_database(f"sqlite:///{path}")
     assert [p.name for p in tmp_path.iterdir() if p.suffix != ".lock"] == ["mlflow.db"]
-    assert client(f"sqlite:///{path}").get_experiment_by_name("none") is None
+    assert create_client(f"sqlite:///{path}").get_experiment_by_name("none") is None
     before = path.stat()
     create_database(f"sqlite:///{path}")
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -52,70 +52,70 @@ def test_a_server_needs_no_database_of_ours(tmp_path, monkeypatch):
 
 def test_a_run_is_found_by_its_whole_key(uri, run):
     experiment = run.info.experiment_id
-    assert find_run(client(uri), experiment, "id/1") == run.info.run_id
-    assert find_run(client(uri), experiment, "id/") is None
-    client(uri).delete_run(run.info.run_id)
-    assert find_run(client(uri), experiment, "id/1") is None
+    assert find_run(create_client(uri), experiment, "id/1") == run.info.run_id
+    assert find_run(create_client(uri), experiment, "id/") is None
+    create_client(uri).delete_run(run.info.run_id)
+    assert find_run(create_client(uri), experiment, "id/1") is None
 
 
 def test_an_artifact_is_found_and_copied(uri, run, tmp_path):
-    assert download(uri, "small", "id/1", "folder/config.yaml").read_text() == "a: 1"
+    assert download_artifact(uri, "small", "id/1", "folder/config.yaml").read_text() == "a: 1"
     (tmp_path / "copy").mkdir()
-    copied = download(uri, "small", "id/1", "folder", tmp_path / "copy")
+    copied = download_artifact(uri, "small", "id/1", "folder", tmp_path / "copy")
     assert (copied / "config.yaml").read_text() == "a: 1"
     assert copied.parent == tmp_path / "copy"
 
 
 def test_there_is_no_such_run_or_artifact(uri, run, tmp_path):
-    assert download(uri, "small", "id/2", "folder") is None
-    assert download(uri, "other", "id/1", "folder") is None
-    assert download(f"sqlite:///{tmp_path}/none.db", "small", "id/1", "folder") is None
+    assert download_artifact(uri, "small", "id/2", "folder") is None
+    assert download_artifact(uri, "other", "id/1", "folder") is None
+    assert download_artifact(f"sqlite:///{tmp_path}/none.db", "small", "id/1", "folder") is None
     assert not (tmp_path / "none.db").exists()
     with pytest.raises(StoreError, match=r"^cannot read weights from MLflow: [^\n]*weights[^\n]*$"):
-        download(uri, "small", "id/1", "weights")
+        download_artifact(uri, "small", "id/1", "weights")
 
 
 def test_a_link_shows_some_runs_in_order(uri, run):
-    link = runs_link(
+    link = make_runs_link(
         "http://127.0.0.1:5000", uri, "small", where="tags.a = 'yes'", order_by="mean/score", ascending=False
     )
     address, query = link.split("?")
     assert address == f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs"
     assert "searchFilter=tags.a%20%3D%20%27yes%27" in query
     assert "orderByKey=metrics.%60mean%2Fscore%60&orderByAsc=false" in query
-    assert runs_link("http://x", uri, "other", where="", order_by="m", ascending=True) is None
+    assert make_runs_link("http://x", uri, "other", where="", order_by="m", ascending=True) is None
 
 
 def test_what_mlflow_refuses_is_not_what_it_cannot_do(uri, run):
-    mlflow = client(uri)
+    mlflow = create_client(uri)
     mlflow.log_param(run.info.run_id, "a", 1)
     with pytest.raises(Exception, match="Changing param values is not allowed") as caught:
         mlflow.log_param(run.info.run_id, "a", 2)
-    assert refused(caught.value)
+    assert is_refusal(caught.value)
     with pytest.raises(Exception, match="refused") as caught:
-        client("http://127.0.0.1:1").get_experiment_by_name("small")
-    assert not refused(caught.value)
-    assert not refused(OSError("disk full"))
+        create_client("http://127.0.0.1:1").get_experiment_by_name("small")
+    assert not is_refusal(caught.value)
+    assert not is_refusal(OSError("disk full"))
 
 
 @pytest.mark.parametrize("page", [1, 1000])
 def test_one_artifact_of_every_run_is_read(uri, run, monkeypatch, page):
-    monkeypatch.setattr(mlflow_store, "MOST_RUNS", page)
-    mlflow = client(uri)
+    monkeypatch.setattr(reading, "MOST_RUNS", page)
+    mlflow = create_client(uri)
     other = mlflow.create_run(run.info.experiment_id, tags={KEY_TAG: "id/2"})
     mlflow.log_text(other.info.run_id, "a: 2", "folder/config.yaml")
     foreign = mlflow.create_run(run.info.experiment_id)
     mlflow.log_text(foreign.info.run_id, "a: 3", "folder/config.yaml")
-    assert read_all(uri, "small", "folder/config.yaml") == {"id/1": b"a: 1", "id/2": b"a: 2"}
-    assert read_all(uri, "small", "folder/config.yaml", "tags.`bimt.key` = 'id/2'") == {"id/2": b"a: 2"}
-    assert read_all(uri, "small", "none.svg") == read_all(uri, "none", "folder/config.yaml") == {}
+    assert read_artifacts(uri, "small", "folder/config.yaml") == {"id/1": b"a: 1", "id/2": b"a: 2"}
+    assert read_artifacts(uri, "small", "folder/config.yaml", "tags.`bimt.key` = 'id/2'") == {"id/2": b"a: 2"}
+    assert read_artifacts(uri, "small", "none.svg") == read_artifacts(uri, "none", "folder/config.yaml") == {}
 
 
 def test_a_store_without_a_database_has_no_artifacts_and_gets_none(tmp_path):
-    assert read_all(f"sqlite:///{tmp_path / 'mlflow.db'}", "small", "x") == {}
+    assert read_artifacts(f"sqlite:///{tmp_path / 'mlflow.db'}", "small", "x") == {}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_mlflow_that_does_not_answer_is_told():
     with pytest.raises(StoreError, match="cannot read runs from MLflow: "):
-        read_all("http://127.0.0.1:9", "small", "x")
+        read_artifacts("http://127.0.0.1:9", "small", "x")

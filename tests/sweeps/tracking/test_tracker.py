@@ -9,8 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from sweeps.tracking import spool_writer
-from sweeps.tracking.mlflow_store import KEY_TAG, client
+from sweeps.tracking import writer
+from sweeps.tracking.reading import KEY_TAG, create_client
 from sweeps.tracking.run_writer import NOTE_TAG, PARENT_TAG, Target
 from sweeps.tracking.spool import Record, Spool
 from sweeps.tracking.tracker import Tracker
@@ -43,8 +43,8 @@ TRIAL = Record(
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     """A writer that hardly rests."""
-    monkeypatch.setattr(spool_writer, "PAUSE_S", 0.2)
-    monkeypatch.setattr(spool_writer, "MAX_PAUSE_S", 0.2)
+    monkeypatch.setattr(writer, "PAUSE_S", 0.2)
+    monkeypatch.setattr(writer, "MAX_PAUSE_S", 0.2)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def spool_of(place):
 
 
 def mlflow_of(place):
-    return client(place.mlflow_uri)
+    return create_client(place.mlflow_uri)
 
 
 def runs_of(place):

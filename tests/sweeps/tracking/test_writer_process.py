@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from sweeps.tracking.mlflow_store import KEY_TAG, client
+from sweeps.tracking.reading import KEY_TAG, create_client
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Record, Spool
 from sweeps.tracking.tracker import Tracker
@@ -31,8 +31,8 @@ def spool_of(place):
 
 
 def keys_in(place):
-    found = client(place.mlflow_uri).get_experiment_by_name("small")
-    runs = client(place.mlflow_uri).search_runs([found.experiment_id]) if found else []
+    found = create_client(place.mlflow_uri).get_experiment_by_name("small")
+    runs = create_client(place.mlflow_uri).search_runs([found.experiment_id]) if found else []
     return sorted(run.data.tags[KEY_TAG] for run in runs)
 
 
@@ -45,7 +45,7 @@ def until(condition, seconds=60.0):
 
 def test_records_become_runs_and_the_process_ends(place):
     tracker = Tracker(target_of(place), spool_of(place), own_process=True)
-    writer = [p for p in psutil.Process().children() if "sweeps.tracking.writer_process" in p.cmdline()]
+    writer = [p for p in psutil.Process().children() if "sweeps.tracking.process" in p.cmdline()]
     assert len(writer) == 1
     behind = min(psutil.Process().nice() + 10, 19)
     until(lambda: writer[0].nice() == behind)  # training has the cores first
@@ -68,7 +68,7 @@ def test_what_is_wrong_is_told_and_the_rest_waits(place):
 
 def test_a_writer_that_is_killed_stops_no_sweep(place):
     tracker = Tracker(target_of(place), spool_of(place), own_process=True)
-    (writer,) = (p for p in psutil.Process().children() if "sweeps.tracking.writer_process" in p.cmdline())
+    (writer,) = (p for p in psutil.Process().children() if "sweeps.tracking.process" in p.cmdline())
     writer.kill()
     until(lambda: tracker.problem)
     assert tracker.problem == "the process that writes to MLflow ended with -9"
@@ -109,7 +109,7 @@ def test_a_writer_ends_with_its_driver_and_the_next_one_goes_on(place, end):
 
 def test_ctrl_c_is_for_the_driver(place):
     tracker = Tracker(target_of(place), spool_of(place), own_process=True)
-    (writer,) = (p for p in psutil.Process().children() if "sweeps.tracking.writer_process" in p.cmdline())
+    (writer,) = (p for p in psutil.Process().children() if "sweeps.tracking.process" in p.cmdline())
     tracker.record(RECORDS[0])
     until(lambda: keys_in(place) == ["id"])
     writer.send_signal(signal.SIGINT)

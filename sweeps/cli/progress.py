@@ -1,0 +1,153 @@
+"""Progress of a running sweep: a live display in a terminal, plain lines elsewhere."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.spec.sweep import SweepSpec
+from sweeps.study.study import Trial
+
+PLAIN_EVERY_S = 10.0
+ROWS = 12
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running sweep at a glance.
+
+    Args:
+        complete: Trials that ended with figures, earlier launches included.
+        wanted: Trials asked for.
+        failed: Trials that failed in this launch.
+        running: Trials in cohorts now.
+        network_steps: Optimiser steps x networks done in this launch.
+        network_steps_left: An estimate of those to go.
+        elapsed_s: Since the launch.
+        front: The Pareto front so far.
+        tracking_problem: Why MLflow cannot be written to at the moment.
+    """
+
+    complete: int
+    wanted: int
+    failed: int
+    running: int
+    network_steps: int
+    network_steps_left: int
+    elapsed_s: float
+    front: tuple[Trial, ...]
+    tracking_problem: str | None
+
+
+Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
+
+
+def make_watcher(console: Console, spec: SweepSpec) -> Watcher:
+    """What `launch` calls to show progress on a console."""
+
+    @contextmanager
+    def live(status: Callable[[], Status]) -> Iterator[None]:
+        with Live(
+            get_renderable=lambda: _display(status(), spec), console=console, refresh_per_second=2, transient=True
+        ):
+            yield
+
+    @contextmanager
+    def plain(status: Callable[[], Status]) -> Iterator[None]:
+        ended = threading.Event()
+        thread = threading.Thread(target=_print_lines, args=(console, status, ended), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    return live if console.is_terminal else plain
+
+
+def front_table(front: Sequence[Trial], spec: SweepSpec, title: str) -> Table:
+    """A Pareto front: mean and standard error of the objectives and of modularity, and the searched hyperparameters."""
+    first = spec.objectives[0]
+    metrics = list(dict.fromkeys([*(objective.metric for objective in spec.objectives), "modularity"]))
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for name in ("trial", *metrics, *spec.searched):
+        table.add_column(
+            format_heading(name), justify="right", style="dim" if name in spec.searched else "", no_wrap=False
+        )
+    ordered = sorted(front, key=lambda r: r.mean[first.metric], reverse=first.direction == "maximize")
+    for record in ordered:
+        figures = [format_mean(record.mean[m], record.stderr[m]) for m in metrics]
+        table.add_row(str(record.number), *figures, *(_short(record.params[name]) for name in spec.searched))
+    return table
+
+
+def format_heading(name: str) -> str:
+    """A column's name, broken where it may be."""
+    return name.replace("_", " ")
+
+
+def format_mean(mean: float, stderr: float) -> str:
+    """A mean and its standard error, as "8.41 ±0.03"; the mean alone for one replicate."""
+    return f"{mean:.4g}" if math.isnan(stderr) else f"{mean:.4g} ±{stderr:.1g}"
+
+
+def format_status(status: Status) -> str:
+    """A status in one line."""
+    parts = [
+        f"{status.complete} of {status.wanted} trials complete",
+        f"{status.failed} failed" if status.failed else "",
+        f"{status.running} running",
+        f"{_speed(status):,.0f} network-steps/s",
+        f"{_time_left(status)} left",
+        f"{len(status.front)} on the front",
+        f"MLflow cannot be written: {status.tracking_problem}" if status.tracking_problem else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as "1:02:03" or "2:03"."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+
+
+def _display(status: Status, spec: SweepSpec) -> RenderableType:
+    total = status.network_steps + status.network_steps_left
+    parts: list[RenderableType] = [
+        Text.assemble((spec.name, "bold"), f"  {format_duration(status.elapsed_s)}  {format_status(status)}"),
+        ProgressBar(total=max(total, 1), completed=status.network_steps),
+    ]
+    if status.front:
+        parts.append(front_table(status.front[:ROWS], spec, "Pareto front so far"))
+    return Group(*parts)
+
+
+def _print_lines(console: Console, status: Callable[[], Status], ended: threading.Event) -> None:
+    while not ended.wait(PLAIN_EVERY_S):
+        now = status()
+        console.print(f"{format_duration(now.elapsed_s)}  {format_status(now)}", highlight=False, soft_wrap=True)
+
+
+def _speed(status: Status) -> float:
+    return status.network_steps / status.elapsed_s if status.elapsed_s else 0.0
+
+
+def _time_left(status: Status) -> str:
+    speed = _speed(status)
+    return format_duration(status.network_steps_left / speed) if speed else "?"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Reads the results of sweeps: frames, trained networks, comparisons."""

@@ -1,0 +1,1 @@
+"""Runs one sweep, from its first trial to its report."""
