@@ -1,6 +1,7 @@
 """What tests of both packages share."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ hypothesis.settings.load_profile("same examples every run")
 CHROMIUM = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1240,1000")
 
 Reference = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+
+@pytest.fixture(autouse=True)
+def _no_store_from_outside(monkeypatch):
+    for name in ("BIMT_ADDRESS", "BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # each takes seconds
 
 
 @pytest.fixture(scope="session")
@@ -106,3 +114,25 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
         yield Browser(chromium)
     finally:
         chromium.quit()
+
+
+JARGON = re.compile(r"function-|Range\.|type=|https?://|Input should|validation error|Value error|union|pydantic")
+
+
+@pytest.fixture(scope="session")
+def problems_of():
+    """The lines that a user reads of a bad sweep file, each without the file's name."""
+
+    from sweeps.errors import BadInputError
+    from sweeps.spec.sweep import parse_spec
+
+    def problems(data):
+        with pytest.raises(BadInputError) as caught:
+            parse_spec(data, source="my.yaml")
+        assert str(caught.value).splitlines() == list(caught.value.problems)
+        for line in caught.value.problems:
+            assert line.startswith("my.yaml: ")
+            assert not JARGON.search(line), line
+        return [line.removeprefix("my.yaml: ") for line in caught.value.problems]
+
+    return problems

@@ -12,18 +12,18 @@ from bimt_core.surgery.formulas import formula, formula_text
 from bimt_core.surgery.pruning import Pruned, prune, prune_curve, smallest_network
 
 __all__ = [
-    "Change",
     "Ablation",
+    "Change",
     "Pruned",
     "Surgery",
+    "ablate",
     "formula",
     "formula_text",
     "intervene",
-    "ablate",
-    "score_neuron_ablations",
-    "score_community_ablations",
-    "score_subset_ablations",
     "prune",
     "prune_curve",
+    "score_community_ablations",
+    "score_neuron_ablations",
+    "score_subset_ablations",
     "smallest_network",
 ]

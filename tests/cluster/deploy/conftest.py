@@ -9,7 +9,7 @@ import yaml
 
 @pytest.fixture(scope="session")
 def project() -> Path:
-    return Path(__file__).parents[2]
+    return Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")

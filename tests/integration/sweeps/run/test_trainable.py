@@ -8,12 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from ray import tune
+from support.cohorts import THREE, cohort
 
 from sweeps.run.trainable import CohortTrainable, KeepLast, evaluation_to_dict
 from sweeps.worker.checkpoint import SavedCheckpoint
 from sweeps.worker.cohort import Member
-
-from .samples import THREE, cohort
 
 
 def test_a_result_is_plain_data(three):

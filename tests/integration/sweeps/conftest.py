@@ -1,45 +1,16 @@
 """What tests of the service share: small sweeps, and stores whose MLflow database is made only once."""
 
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from sweeps.errors import BadInputError
-from sweeps.spec.sweep import parse_spec
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
 from sweeps.tracking import records
 from sweeps.tracking.reading import create_database
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
-
-
-@pytest.fixture(autouse=True)
-def _no_store_from_outside(monkeypatch):
-    for name in ("BIMT_ADDRESS", "BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # each takes seconds
-
-
-JARGON = re.compile(r"function-|Range\.|type=|https?://|Input should|validation error|Value error|union|pydantic")
-
-
-@pytest.fixture(scope="session")
-def problems_of():
-    """The lines that a user reads of a bad sweep file, each without the file's name."""
-
-    def told(data):
-        with pytest.raises(BadInputError) as caught:
-            parse_spec(data, source="my.yaml")
-        assert str(caught.value).splitlines() == list(caught.value.problems)
-        for line in caught.value.problems:
-            assert line.startswith("my.yaml: ")
-            assert not JARGON.search(line), line
-        return [line.removeprefix("my.yaml: ") for line in caught.value.problems]
-
-    return told
 
 
 @pytest.fixture(scope="session")

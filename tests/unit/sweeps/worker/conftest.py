@@ -1,8 +1,7 @@
 """What the tests of this folder share."""
 
 import pytest
-
-from .samples import THREE, trained
+from support.cohorts import THREE, trained
 
 
 @pytest.fixture(scope="package")

@@ -8,6 +8,7 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cohorts import THREE, cohort, trained
 
 from bimt_core import METRICS, deserialize_population, initialise, load_task, measure, start, train
 from bimt_core.networks import to_dict
@@ -16,8 +17,6 @@ from sweeps.worker.artifacts import pick_best_and_median
 from sweeps.worker.checkpoint import read_checkpoint, write_checkpoint
 from sweeps.worker.cohort import CohortSpec, Member, evaluation_steps, find_failure
 from sweeps.worker.history import deserialize_history
-
-from .samples import THREE, cohort, trained
 
 
 def same_bits(one, other):

@@ -6,7 +6,7 @@ import yaml
 from sweeps.cluster.resources import ClusterResources, NodeGroup, check_fits, read_resources
 from sweeps.errors import BadInputError
 
-OURS = Path(__file__).parents[3] / "cluster.yaml"
+OURS = Path(__file__).parents[4] / "cluster.yaml"
 HEAD, GPU = NodeGroup("head", 1, 0.0, 0.0), NodeGroup("gpu_worker", 8, 4.0, 1.0)
 
 

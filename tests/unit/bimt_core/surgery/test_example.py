@@ -9,7 +9,7 @@ from pathlib import Path
 import bimt_core
 from bimt_core import MLP, initialise, load_task
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 PAGE, EXAMPLE = DOCS / "surgery.md", DOCS / "examples" / "surgery.py"
 
 

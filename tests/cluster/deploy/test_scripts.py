@@ -10,7 +10,7 @@ import mlflow
 import pytest
 import ray
 
-SCRIPTS = sorted((Path(__file__).parents[2] / "deploy").glob("*.sh"))
+SCRIPTS = sorted((Path(__file__).parents[3] / "deploy").glob("*.sh"))
 SHELLCHECK = shutil.which("shellcheck", path=str(Path(sys.executable).parent))
 LIBPQ = {"PGPASSFILE", "PGPASSWORD"}  # psycopg's own library reads them
 SERVICE = re.compile(r"\b(?:(?:BIMT|MLFLOW|RAY)_[A-Z_]+|PG[A-Z]+)\b")
