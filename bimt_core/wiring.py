@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,26 @@ from bimt_core.geometry import DISTANCES, Distance
 
 Reduction = Literal["sum", "mean"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+
+ACTIVE = 1e-3  # |weight| above which a weight counts as active, as in the paper's edge counts
+Array = TypeVar("Array", Tensor, npt.NDArray[Any])
+
+
+def is_active(weights: Array) -> Array:
+    """Tests which weights are active.
+
+    Args:
+        weights: A tensor or numpy array of any shape.
+
+    Returns:
+        |weight| > `ACTIVE` for every entry, bool, same shape.
+
+    Examples:
+        >>> is_active(torch.tensor([0.5, -0.0001, -2.0]))
+        tensor([ True, False,  True])
+    """
+    active: Array = abs(weights) > ACTIVE
+    return active
 
 
 @dataclass(frozen=True, eq=False)

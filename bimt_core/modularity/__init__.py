@@ -1,7 +1,7 @@
 """Modularity of a network: its weight graph, communities, Newman's Q, and how far chance goes."""
 
 from bimt_core.modularity.cut import Cut, normalised_cut
-from bimt_core.modularity.graph import ACTIVE, TRANSFORMS, Node, Transform, weight_graph
+from bimt_core.modularity.graph import TRANSFORMS, Node, Transform, weight_graph
 from bimt_core.modularity.methods import METHODS, Communities, Method, communities, louvain
 from bimt_core.modularity.null import AMONG, Among, Null, null_modularity
 from bimt_core.modularity.statistics import (
@@ -11,6 +11,7 @@ from bimt_core.modularity.statistics import (
     tensor_statistics,
 )
 from bimt_core.modularity.table import ModularityRow, modularity_table
+from bimt_core.wiring import ACTIVE
 
 __all__ = [
     "ACTIVE",

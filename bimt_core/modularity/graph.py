@@ -11,11 +11,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from bimt_core.modularity.partition import Edges, Floats, Ints, summed
-from bimt_core.wiring import Wire, Wiring
+from bimt_core.wiring import ACTIVE, Wire, Wiring
 
 Transform = Literal["layer_max", "raw", "squared", "binary"]
 TRANSFORMS: tuple[Transform, ...] = get_args(Transform)
-ACTIVE = 1e-3  # |weight| above which a weight counts as active, as in the paper's edge counts
 
 Node = tuple[str, int]  # (name of the set of neurons, place)
 

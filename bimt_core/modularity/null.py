@@ -8,10 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor
 
-from bimt_core.modularity.graph import ACTIVE, Connections, Transform, connections, edges_at
+from bimt_core.modularity.graph import Connections, Transform, connections, edges_at
 from bimt_core.modularity.methods import Method, best_partition, check_method
 from bimt_core.modularity.partition import Edges, Ints
-from bimt_core.wiring import Wiring
+from bimt_core.wiring import ACTIVE, Wiring
 
 Among = Literal["layer", "used"]
 AMONG: tuple[Among, ...] = get_args(Among)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from bimt_core.modularity.graph import ACTIVE, check_threshold, finite_sizes
+from bimt_core.modularity.graph import check_threshold, finite_sizes
 from bimt_core.modularity.methods import Communities
 from bimt_core.modularity.partition import Floats
-from bimt_core.wiring import Wire, Wiring
+from bimt_core.wiring import ACTIVE, Wire, Wiring
 
 
 @dataclass(frozen=True)

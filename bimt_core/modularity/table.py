@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bimt_core.modularity.graph import ACTIVE, TRANSFORMS, Transform, weight_graph
+from bimt_core.modularity.graph import TRANSFORMS, Transform, weight_graph
 from bimt_core.modularity.methods import METHODS, Method, communities
 from bimt_core.modularity.null import null_modularity
 from bimt_core.population import Population
+from bimt_core.wiring import ACTIVE
 
 
 @dataclass(frozen=True)
