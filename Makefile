@@ -1,30 +1,44 @@
-# The interface of the repository: `make sweep` and `make test` set up everything they need.
+# The interface of the repository. Every target installs what it needs into .venv first.
 PYTHON ?= python3
+# Number of test processes.
+JOBS ?= 2
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --doctest-modules --numprocesses $(JOBS)
 
-.PHONY: sweep test check lint types imports slow benchmarks clean
-sweep: .venv/installed  ## a finished two-moons sweep on embedded defaults
+.DEFAULT_GOAL := help
+.PHONY: help sweep quick test slow check lint types imports docs benchmarks clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+sweep: .venv/installed  ## run a sweep: 56 trials of two moons, kept in the folder bimt-store
 	$(BIN)/bimt launch two_moons
 
-test: .venv/installed  ## all tests but the full published runs
-	$(BIN)/pytest
+quick: .venv/installed  ## unit tests and the examples of the docstrings, in about a minute
+	$(PYTEST) tests/unit bimt_core sweeps
 
-check: lint types imports test  ## what CI runs
+test: .venv/installed  ## all tests except the full published runs
+	$(PYTEST) --dist loadfile tests bimt_core sweeps
 
-lint: .venv/installed
+slow: .venv/installed  ## the full published runs, minutes each
+	$(BIN)/pytest -m slow
+
+check: lint types imports docs test  ## everything that CI runs
+
+lint: .venv/installed  ## style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/installed
+types: .venv/installed  ## static types
 	$(BIN)/mypy
 
-imports: .venv/installed
+imports: .venv/installed  ## direction of the imports between modules
 	$(BIN)/lint-imports
 
-slow: .venv/installed  ## the full published runs
-	$(BIN)/pytest -m slow
+docs: .venv/installed  ## build the documentation site in the folder site; broken links are errors
+	$(BIN)/mkdocs build --strict --quiet
 
-benchmarks: .venv/installed
+benchmarks: .venv/installed  ## speed of training, relocation and modularity against plain loops
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/relocation.py
 	$(BIN)/python benchmarks/modularity.py
@@ -37,5 +51,5 @@ benchmarks: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+clean:  ## remove the environment, caches and the site
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info build dist site
