@@ -11,11 +11,11 @@ from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
+from bimt_core.pictures.palette import GRID, INK, MUTED, NEGATIVE, POSITIVE
 from sweeps.pages.scale import is_missing
 from sweeps.spec.sweep import Objective
 
-INK, MUTED, GRID = "#1c2430", "#5b6470", "#e4e8ec"
-FRONT, OTHER, OUTSIDE = "#1f6fb4", "#9aa5b1", "#dc4a2a"  # on the front; feasible; breaks a constraint
+FRONT, OTHER, OUTSIDE = POSITIVE, "#9aa5b1", NEGATIVE  # on the front; feasible; breaks a constraint
 PANEL = 330  # height of a panel, in pixels
 
 Chart = dict[str, Any]

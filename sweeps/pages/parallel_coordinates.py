@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from plotly import graph_objects as go
 
-from sweeps.pages.charts import INK, Chart, finish_figure
+from bimt_core.pictures.palette import INK
+from sweeps.pages.charts import Chart, finish_figure
 from sweeps.pages.scale import Scale
 from sweeps.spec.search_space import Parameter
 from sweeps.spec.sweep import Objective

@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from bimt_core import METRICS, load_task
+from bimt_core.pictures.page import render_page
 from sweeps.cli.progress import format_mean
 from sweeps.errors import StoreError
 from sweeps.pages import charts
@@ -54,15 +55,8 @@ def render_report(sweep: Sweep, diagrams: Diagrams | None = None) -> str:
         "diagrams": _fitting(diagrams, shown),
         "charts": _charts(sweep, done, front) if len(done) else [],
     }
-    return _page(data)
-
-
-def _page(data: dict[str, Any]) -> str:
-    """The template with plotly.js and the data; no text in the data can end the script element that holds it."""
-    html = files("sweeps.pages").joinpath("report.html").read_text(encoding="utf-8")
-    start, middle, end = (part for half in html.split("__PLOTLY__") for part in half.split("__DATA__"))
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return start + charts.plotly_script() + middle + text + end
+    template = files("sweeps.pages").joinpath("report.html").read_text(encoding="utf-8")
+    return render_page(template, data, {"PLOTLY": charts.plotly_script()})
 
 
 def _header(sweep: Sweep, trials: pd.DataFrame, problem: str | None) -> dict[str, Any]:
