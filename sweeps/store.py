@@ -8,16 +8,10 @@ The embedded default is one folder:
       sweeps/NAME/            lock and process id of the driver, spool of the MLflow writer, Ray Tune's folder
 """
 
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from socket import gethostname
 from urllib.parse import urlsplit
-
-from filelock import FileLock, Timeout
 
 from sweeps.errors import BadInputError
 
@@ -114,43 +108,3 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise BadInputError(f"store folder must be writable, got {self.folder}: {error.strerror}") from error
-
-    @contextmanager
-    def only_driver(self, name: str) -> Iterator[None]:
-        """Holds the sweep's lock; the system frees it when the process ends, however it ends.
-
-        Raises:
-            BadInputError: If another driver runs the sweep.
-        """
-        lock = FileLock(self.work_folder(name) / "driver.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise BadInputError(
-                f"sweep {name!r} is already running from this store; watch it with: bimt status {name}"
-            ) from None
-        running = self.work_folder(name) / "driver.json"
-        running.write_text(json.dumps({"host": gethostname(), "pid": os.getpid()}))
-        try:
-            yield
-        finally:
-            running.unlink(missing_ok=True)
-            lock.release()
-
-    def driver(self, name: str) -> int | None:
-        """Process id of the driver that runs a sweep from this store; None if none does.
-
-        Raises:
-            BadInputError: If it runs on another machine, which shares the folder.
-        """
-        lock, running = self.work_folder(name) / "driver.lock", self.work_folder(name) / "driver.json"
-        if not running.exists():
-            return None
-        try:
-            with FileLock(lock).acquire(timeout=0):
-                return None  # what a driver that was killed left behind is no sign of life
-        except Timeout:
-            at = json.loads(running.read_text())
-        if at["host"] != gethostname():
-            raise BadInputError(f"sweep {name!r} runs on {at['host']}; stop it there")
-        return int(at["pid"])

@@ -1,1 +1,1 @@
-"""What a sweep says: its file, search space and hyperparameters, checked whole before anything starts."""
+"""Sweep files, checked as a whole before anything starts, and everything that is derived from them."""

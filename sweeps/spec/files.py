@@ -1,4 +1,4 @@
-"""Sweep files: one sweep, or a suite of several that have most in common; and those that come with the package."""
+"""Sweep files, suites of several sweeps, and presets."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from sweeps.errors import BadInputError
 from sweeps.spec.sweep import SweepSpec, parse_spec
 
 PRESETS = Path(__file__).parent / "presets"
-SUITE = ("name", "description", "each", "sweeps")
+SUITE_KEYS = ("name", "description", "each", "sweeps")
 
 
 def read_spec(path: Path, **changes: Any) -> SweepSpec:
@@ -17,10 +17,10 @@ def read_spec(path: Path, **changes: Any) -> SweepSpec:
 
     Args:
         path: A YAML file.
-        changes: Top-level entries that replace the file's, where they are not None.
+        changes: Top-level entries that override the file's, unless they are None.
 
     Raises:
-        BadInputError: With all of the file's problems, one line each; also if the file is a suite of several sweeps.
+        BadInputError: With all problems of the file, one line each, or if it holds several sweeps.
     """
     specs = read_specs(path, **changes)
     if len(specs) != 1:
@@ -29,26 +29,26 @@ def read_spec(path: Path, **changes: Any) -> SweepSpec:
 
 
 def read_specs(path: Path, **changes: Any) -> list[SweepSpec]:
-    """Reads and checks a file with one sweep, or with a suite.
+    """Reads and checks a file with one sweep or a suite.
 
-    A suite has a name, `sweeps`, a list of them, and `each`, what all of them have in common unless one says otherwise.
-    Its sweeps are named after the suite and their own name or task: "suite.task".
+    A suite has a name, a list `sweeps`, and a mapping `each` of entries that its sweeps share unless they override them.
+    Its sweeps are named "SUITE.NAME", or "SUITE.TASK" where they have no name of their own.
 
     Args:
         path: A YAML file.
-        changes: Top-level entries that replace the file's, where they are not None; of a suite the name only.
+        changes: Top-level entries that override the file's, unless they are None; of a suite, only the name.
 
     Raises:
-        BadInputError: With all of the file's problems, one line each.
+        BadInputError: With all problems of the file, one line each.
     """
-    data = _mapping(path) | {k: v for k, v in changes.items() if v is not None}
-    return _suite(data, str(path)) if "sweeps" in data else [parse_spec(data, source=str(path))]
+    data = _read_mapping(path) | {k: v for k, v in changes.items() if v is not None}
+    return _parse_suite(data, str(path)) if "sweeps" in data else [parse_spec(data, source=str(path))]
 
 
-def _suite(data: dict[str, Any], source: str) -> list[SweepSpec]:
-    if unknown := [key for key in data if key not in SUITE]:
+def _parse_suite(data: dict[str, Any], source: str) -> list[SweepSpec]:
+    if unknown := [key for key in data if key not in SUITE_KEYS]:
         raise BadInputError(
-            *(f"{source}: unknown key {key!r} of a suite, allowed are {', '.join(SUITE)}" for key in unknown)
+            *(f"{source}: unknown key {key!r} of a suite, allowed are {', '.join(SUITE_KEYS)}" for key in unknown)
         )
     each, sweeps = data.get("each", {}), data["sweeps"]
     mappings = isinstance(sweeps, list) and sweeps and all(isinstance(entry, dict) for entry in [each, *sweeps])
@@ -63,14 +63,14 @@ def _suite(data: dict[str, Any], source: str) -> list[SweepSpec]:
         except BadInputError as error:
             problems += error.problems
     names = [spec.name for spec in specs]
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        problems.append(f"{source}: the sweeps of a suite must have different names, got twice {', '.join(twice)}")
+    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        problems.append(f"{source}: the sweeps of a suite must have different names, got twice {', '.join(repeated)}")
     if problems:
         raise BadInputError(*problems)
     return specs
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def _read_mapping(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -85,7 +85,10 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def preset_path(name: str) -> Path:
-    """The file of a preset.
+    """Returns the file of a preset.
+
+    Args:
+        name: Preset.
 
     Raises:
         BadInputError: If there is no such preset.
@@ -97,5 +100,5 @@ def preset_path(name: str) -> Path:
 
 
 def preset_names() -> list[str]:
-    """Names of the ready sweeps and suites."""
+    """Returns the names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))

@@ -1,6 +1,7 @@
-"""What is wrong with plain data, as lines for its author: where, the rule, the value."""
+"""Problems of a sweep file as lines for its author: the place, the rule and the value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails
@@ -19,42 +20,67 @@ RULES = {
     "tuple_type": "must be a list",
 }
 
-KeysOf = Callable[[list[str]], list[str]]
+AllowedKeys = Callable[[list[str]], list[str]]
 
 
-def lines_of(error: ValidationError, keys_of: KeysOf) -> list[str]:
-    """One line a problem.
+def format_problems(error: ValidationError, allowed_keys: AllowedKeys) -> list[str]:
+    """Formats the problems of a model's data, one line per problem.
 
     Args:
-        error: What a model says about the data.
-        keys_of: The keys that the mapping at a place may have; a place is the names on the way to it.
+        error: Error that the model raised.
+        allowed_keys: Returns the keys that a mapping may have; its argument is the path of names to the mapping.
     """
-    return [_told(problem, keys_of) for problem in error.errors() if not _follows(problem)]
+    return [_format_problem(problem, allowed_keys) for problem in error.errors() if not _is_consequence(problem)]
 
 
-def _told(problem: ErrorDetails, keys_of: KeysOf) -> str:
+def parse_entries(entries: Any, parse: Callable[[str, Any], Any]) -> Any:
+    """Parses every entry of a mapping and collects the problems of all of them.
+
+    Args:
+        entries: Mapping; anything else is returned as it is, for the model to refuse.
+        parse: Parses one entry, from its name and value.
+
+    Raises:
+        ValidationError: With the problems of all entries.
+    """
+    if not isinstance(entries, Mapping):
+        return entries
+    parsed: dict[str, Any] = {}
+    problems: list[InitErrorDetails] = []
+    for name, value in entries.items():
+        try:
+            parsed[name] = parse(name, value)
+        except ValidationError as error:
+            problems += [_nest_problem(problem, name) for problem in error.errors()]
+        except ValueError as error:
+            problems.append({"type": "value_error", "loc": (name,), "input": value, "ctx": {"error": error}})
+    if problems:
+        raise ValidationError.from_exception_data("entries", problems)
+    return parsed
+
+
+def _format_problem(problem: ErrorDetails, allowed_keys: AllowedKeys) -> str:
     if not problem["loc"]:
-        return str(problem["ctx"]["error"])  # a rule about several entries names them itself
-    where = [str(part) for part in problem["loc"]]
-    place, kind, got = ".".join(where), problem["type"], problem["input"]
+        return str(problem["ctx"]["error"])  # a rule about several entries, which names them itself
+    path = [str(part) for part in problem["loc"]]
+    place, kind, value = ".".join(path), problem["type"], problem["input"]
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"unknown key {place!r}, allowed are {', '.join(keys_of(where[:-1]))}"
+        return f"unknown key {place!r}, allowed are {', '.join(allowed_keys(path[:-1]))}"
     if kind == "missing":
         return f"{place} is missing"
     if kind == "value_error":
-        return f"{place}: {str(problem['ctx']['error']).removeprefix(where[-1] + ' ')}"
+        return f"{place}: {str(problem['ctx']['error']).removeprefix(path[-1] + ' ')}"
     if kind in ("model_type", "model_attributes_type"):
-        return f"{place}: must be a mapping with the keys {', '.join(keys_of(where))}, got {got!r}"
+        return f"{place}: must be a mapping with the keys {', '.join(allowed_keys(path))}, got {value!r}"
     rule = RULES[kind].format(**problem.get("ctx", {})) if kind in RULES else problem["msg"]
-    return f"{place}: {rule}, got {got!r}"
+    return f"{place}: {rule}, got {value!r}"
 
 
-def _follows(problem: ErrorDetails) -> bool:
-    """Whether a problem is only another one's consequence: a list counts as empty when none of its entries is right."""
+def _is_consequence(problem: ErrorDetails) -> bool:
+    """Returns whether a problem only follows from another: a list counts as empty when none of its entries is valid."""
     return problem["type"] == "too_short" and len(problem["input"]) > 0
 
 
-def placed(problem: ErrorDetails, place: str) -> InitErrorDetails:
-    """A problem of an entry, for the mapping that holds the entry."""
-    where = (place, *problem["loc"])
-    return {"type": problem["type"], "loc": where, "input": problem["input"], "ctx": problem.get("ctx", {})}
+def _nest_problem(problem: ErrorDetails, name: str) -> InitErrorDetails:
+    path = (name, *problem["loc"])
+    return {"type": problem["type"], "loc": path, "input": problem["input"], "ctx": problem.get("ctx", {})}

@@ -1,28 +1,39 @@
-"""From a trial's hyperparameters to what is trained: the task's published set-up with some of it replaced."""
+"""Recipes: a task's published set-up with the hyperparameters of a trial filled in."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from bimt_core import Network, PerNetworkHyperparameters, SharedHyperparameters, Task
 
-KNOBS = tuple(field.name for field in dataclasses.fields(PerNetworkHyperparameters))
-SCHEDULE = tuple(field.name for field in dataclasses.fields(SharedHyperparameters))
+PER_NETWORK = tuple(field.name for field in dataclasses.fields(PerNetworkHyperparameters))
+SHARED = tuple(field.name for field in dataclasses.fields(SharedHyperparameters))
 ARCHITECTURE = ("hidden_width", "hidden_layers")
-HYPERPARAMETERS = (*KNOBS, *SCHEDULE, *ARCHITECTURE)
-INTEGERS = frozenset({"steps", "batch_size", "relocate_every", "relocate_top_k", "relocate_rounds", *ARCHITECTURE})
-SWITCHES = frozenset({"local_last", "move_moments"})
-WORDS = frozenset({"reduction", "distance", "penalty_step", "relocation"})
+HYPERPARAMETERS: dict[str, Any] = {
+    name: hint
+    for names, hints in (
+        (PER_NETWORK, get_type_hints(PerNetworkHyperparameters)),
+        (SHARED, get_type_hints(SharedHyperparameters)),
+        (ARCHITECTURE, dict.fromkeys(ARCHITECTURE, int)),
+    )
+    for name, hint in hints.items()
+    if name in names
+}
+"""Name of each hyperparameter to its type."""
 
-Value = float | int | bool | str
+DEFAULTS: dict[str, Any] = {"relocation": "assignment", "move_moments": True}  # which differ from the published set-up
+
 Params = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Everything that decides how one network is trained, but its seed and data.
+    """Everything that decides how a network is trained, except its seed and the data.
 
-    Networks with equal `network` and `shared` can be trained as one population.
+    Args:
+        network: Architecture.
+        per_network: Hyperparameters that may differ between the networks of a population.
+        shared: Hyperparameters that all networks of a population have in common.
     """
 
     network: Network
@@ -31,23 +42,25 @@ class Recipe:
 
     @property
     def shape(self) -> tuple[Network, SharedHyperparameters]:
-        """What the networks of one population must have in common."""
+        """The part that is equal for all networks of a population."""
         return self.network, self.shared
 
 
 def recipe(task: Task, params: Params) -> Recipe:
-    """The published set-up of a task, with our relocation, and with some hyperparameters replaced.
+    """Fills hyperparameters into the published set-up of a task.
+
+    Relocation is by assignment with moments moved unless `params` say otherwise.
 
     Args:
-        task: The task. Relocation is by assignment with moments moved unless `params` say otherwise.
-        params: Hyperparameter name, one of `HYPERPARAMETERS`, to value.
+        task: Task.
+        params: Values by name of hyperparameter, one of `HYPERPARAMETERS`; other names are ignored.
 
     Raises:
-        ValueError: If a value breaks the rules of `PerNetworkHyperparameters`, `SharedHyperparameters` or the task.
+        ValueError: If a value breaks a rule of the method or of the task.
     """
-    ours: dict[str, Any] = {"relocation": "assignment", "move_moments": True}
-    per_network = dataclasses.replace(task.per_network, **{k: v for k, v in params.items() if k in KNOBS})
-    shared = dataclasses.replace(task.shared, **ours | {k: v for k, v in params.items() if k in SCHEDULE})
+    given = DEFAULTS | dict(params)
+    per_network = dataclasses.replace(task.per_network, **{k: v for k, v in given.items() if k in PER_NETWORK})
+    shared = dataclasses.replace(task.shared, **{k: v for k, v in given.items() if k in SHARED})
     if shared.batch_size > len(task.inputs):
         raise ValueError(
             f"batch_size must be at most the {len(task.inputs)} training rows of {task.name}, got {shared.batch_size}"

@@ -1,36 +1,19 @@
-"""A search space: for each hyperparameter a range, some choices, or one fixed value."""
+"""Search space: a range, choices or a fixed value per hyperparameter, checked against the hyperparameter's type."""
 
-import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from bimt_core import load_task
-from sweeps.spec.recipe import HYPERPARAMETERS, INTEGERS, SWITCHES, WORDS, Value, recipe
+from sweeps.spec.parts import Float, Number, NumberOrNone, Part, Switch, Whole
+from sweeps.spec.recipe import HYPERPARAMETERS, recipe
 
-
-def _number(given: Any) -> Any:
-    """A finite number; as text too, since YAML takes 1e-4, which has no point, for text."""
-    try:
-        number = float(given) if isinstance(given, str) else given
-        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
-            return number
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f"must be a finite number, got {given!r}")
-
-
-Number = Annotated[int | float, BeforeValidator(_number)]
-NumberOrNone = Annotated[int | float | None, BeforeValidator(lambda given: None if given is None else _number(given))]
-Whole = Annotated[int, Field(strict=True)]
-
-
-class Part(BaseModel):
-    """A part of a sweep file: its keys are all known, and it never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Value = float | int | bool | str
+Setting = Value | tuple[tuple[float, float], ...]
 
 
 class Range(Part):
@@ -39,8 +22,8 @@ class Range(Part):
     Args:
         low: Lower end.
         high: Upper end, above `low`.
-        log: Sample the logarithm; `low` must then be above 0.
-        step: Distance between neighbouring values; `high` is one of them. None for any value, or whole numbers.
+        log: Samples on a logarithmic scale; `low` must then be above 0.
+        step: Distance between neighbouring values; `high` is one of them. None for any value, or any whole number.
     """
 
     low: Number
@@ -49,7 +32,7 @@ class Range(Part):
     step: NumberOrNone = None
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Range":
+    def _check_ends(self) -> "Range":
         if not self.low < self.high:
             raise ValueError(f"low must be below high, got low={self.low:g}, high={self.high:g}")
         if self.log and self.low <= 0:
@@ -64,98 +47,152 @@ class Range(Part):
         return self
 
     def samples(self, name: str) -> tuple[Any, ...]:
-        """Values that stand for all that the hyperparameter of this name may take: the ends, and one beside an end."""
-        ends = typed(name, self.low), typed(name, self.high)
-        return (*ends, self.low + typed(name, self.step or 1)) if name in INTEGERS else ends
+        """Returns values that represent the range in checks: both ends and, of integers, the value next to an end.
+
+        Args:
+            name: Hyperparameter.
+        """
+        ends = parse_value(name, self.low), parse_value(name, self.high)
+        return (*ends, self.low + parse_value(name, self.step or 1)) if is_integer(name) else ends
 
 
 class Choices(Part):
-    """One of several values."""
+    """Several values to choose from.
+
+    Args:
+        choices: At least one value, all different.
+    """
 
     choices: tuple[Value, ...] = Field(min_length=1)
 
-    def samples(self, name: str) -> tuple[Any, ...]:
-        """All values."""
-        return self.choices
-
     @field_validator("choices")
     @classmethod
-    def _differ(cls, choices: tuple[Value, ...]) -> tuple[Value, ...]:
+    def _check_different(cls, choices: tuple[Value, ...]) -> tuple[Value, ...]:
         if len({repr(c) for c in choices}) < len(choices):
             raise ValueError(f"choices must differ, got {list(choices)}")
         return choices
 
+    def samples(self, name: str) -> tuple[Any, ...]:
+        """Returns all choices.
 
-Setting = Value | tuple[tuple[float, float], ...]
+        Args:
+            name: Hyperparameter.
+        """
+        return self.choices
 
 
 class Fixed(Part):
-    """A value that is not searched."""
+    """One value, which is not searched.
+
+    Args:
+        value: Value.
+    """
 
     value: Setting
 
     def samples(self, name: str) -> tuple[Any, ...]:
-        """The value."""
+        """Returns the value.
+
+        Args:
+            name: Hyperparameter.
+        """
         return (self.value,)
 
 
 Parameter = Range | Choices | Fixed
 
 
-def parse_parameter(name: str, given: Any) -> Parameter:
-    """One entry of a search space: a mapping says by its keys what it is, a plain value is a fixed one."""
+def is_integer(name: str) -> bool:
+    """Returns whether a hyperparameter takes whole numbers.
+
+    Args:
+        name: Hyperparameter.
+    """
+    return HYPERPARAMETERS[name] is int
+
+
+def parse_value(name: str, value: Any) -> Any:
+    """Converts a value to the type of its hyperparameter.
+
+    Args:
+        name: Hyperparameter.
+        value: Value from a sweep file.
+
+    Raises:
+        ValueError: If the value has another type.
+    """
+    try:
+        return _adapter(name).validate_python(value)
+    except ValidationError:
+        if name == "cost_phases":
+            raise ValueError(f"must be a list of [fraction, factor], got {value!r}") from None
+        raise
+
+
+def parse_parameter(name: str, entry: Any) -> Parameter:
+    """Reads an entry of a search space: the keys of a mapping decide its kind, any other value is fixed.
+
+    Args:
+        name: Hyperparameter.
+        entry: Entry of a sweep file, or a parameter.
+
+    Raises:
+        ValueError: If the hyperparameter is unknown, or a value breaks one of its rules.
+    """
     if name not in HYPERPARAMETERS:
         raise ValueError(f"unknown hyperparameter, allowed are {', '.join(HYPERPARAMETERS)}")
-    data = given.model_dump() if isinstance(given, Part) else given if isinstance(given, dict) else {"value": given}
-    kind = kind_of(data)
+    data = entry.model_dump() if isinstance(entry, Part) else entry if isinstance(entry, dict) else {"value": entry}
+    kind = parameter_kind(data)
     if kind is not Fixed and name == "cost_phases":
-        raise ValueError(f"takes one value, a list of [fraction, factor], got {given!r}")
-    if kind is Range and (name in SWITCHES | WORDS):
-        raise ValueError(f"takes choices or one value, not a range, got {given!r}")
+        raise ValueError(f"takes one value, a list of [fraction, factor], got {entry!r}")
+    if kind is Range and HYPERPARAMETERS[name] not in (int, float):
+        raise ValueError(f"takes choices or one value, not a range, got {entry!r}")
     if kind is Fixed:
-        data = data | {"value": typed(name, data["value"])}
+        data = data | {"value": parse_value(name, data["value"])}
     if kind is Choices and isinstance(data["choices"], list | tuple):
-        data = data | {"choices": [typed(name, value) for value in data["choices"]]}
+        data = data | {"choices": [parse_value(name, value) for value in data["choices"]]}
     parameter = kind.model_validate(data)
-    for value in parameter.samples(name) if name != "batch_size" else ():
-        recipe(load_task("two_moons"), {name: value})  # the others are checked with the sweep's own task
+    for value in parameter.samples(name) if name != "batch_size" else ():  # which is checked against the sweep's task
+        recipe(load_task("two_moons"), {name: value})
     return parameter
 
 
-def parse_setting(name: str, given: Any) -> Setting:
-    """One value of a hyperparameter, where nothing is searched."""
-    parameter = parse_parameter(name, given)
+def parse_setting(name: str, entry: Any) -> Setting:
+    """Reads a value of a hyperparameter that is not searched.
+
+    Args:
+        name: Hyperparameter.
+        entry: Entry of a sweep file.
+
+    Raises:
+        ValueError: If it is not a single value.
+    """
+    parameter = parse_parameter(name, entry)
     if not isinstance(parameter, Fixed):
-        raise ValueError(f"must be one value, got {given!r}")
+        raise ValueError(f"must be one value, got {entry!r}")
     return parameter.value
 
 
-def kind_of(data: Mapping[str, Any]) -> type[Range | Choices | Fixed]:
-    """What a mapping in a search space describes, by its keys."""
+def parameter_kind(data: Mapping[str, Any]) -> type[Parameter]:
+    """Returns the kind of parameter that a mapping describes, by its keys.
+
+    Args:
+        data: Entry of a search space.
+    """
     return Choices if "choices" in data else Fixed if "value" in data else Range
 
 
-def typed(name: str, value: Any) -> Any:
-    """A hyperparameter's value in its own type.
-
-    Raises:
-        ValueError: If it is of another kind.
-    """
-    if name == "cost_phases":
-        return _phases(value)
-    if name in SWITCHES | WORDS:
-        kind, told = (bool, "true or false") if name in SWITCHES else (str, "a word")
-        if not isinstance(value, kind):
-            raise ValueError(f"must be {told}, got {value!r}")
-        return value
-    number = _number(value)
-    if name in INTEGERS and not isinstance(number, int):
-        raise ValueError(f"must be a whole number, got {value!r}")
-    return number if name in INTEGERS else float(number)
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_strict_type(HYPERPARAMETERS[name]))
 
 
-def _phases(value: Any) -> tuple[tuple[float, float], ...]:
-    try:
-        return tuple((float(_number(fraction)), float(_number(factor))) for fraction, factor in value)
-    except (TypeError, ValueError):
-        raise ValueError(f"must be a list of [fraction, factor], got {value!r}") from None
+def _strict_type(hint: Any) -> Any:
+    """The type that checks a value as strictly as a sweep file needs: no rounding, no 1 for true."""
+    if hint in (float, int, bool):
+        return {float: Float, int: Whole, bool: Switch}[hint]
+    if get_origin(hint) is tuple:
+        return tuple[tuple(_strict_type(part) for part in get_args(hint))]
+    if get_origin(hint) in (Union, UnionType):  # of Literals: one error instead of one per member
+        return Literal[tuple(word for member in get_args(hint) for word in get_args(member))]
+    return hint

@@ -1,1 +1,1 @@
-"""The study of a sweep: which trials were asked, by which attempt, and how they ended. Optuna is here only."""
+"""The Optuna study of a sweep: asking for trials, telling their results, and the storage that keeps them."""

@@ -1,25 +1,32 @@
-"""A Pareto front that grows by one trial at a time."""
+"""The Pareto front of a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 
-Costs = tuple[float, ...]  # what is to be small, one an objective
+from sweeps.spec.parts import Objective
+from sweeps.study.trial import Trial
+
+Costs = tuple[float, ...]  # one per objective, smaller is better
 
 
-def extend_front(front: Mapping[int, Costs], number: int, costs: Costs) -> dict[int, Costs]:
-    """A front with one more trial, if no other beats it, and without those that it beats.
+def select_front(trials: Iterable[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+    """Selects the feasible trials that no other trial dominates, in the order of their numbers.
 
-    A trial beats another if it is as good in every objective and better in one; equal ones stand beside each other. The
-    order of adding does not change which trials are left.
+    A trial dominates another if it is at least as good in every objective and better in one; equal trials both stay.
 
     Args:
-        front: Number of a trial to its costs.
-        number: The new one's number.
-        costs: Its costs.
+        trials: Trials in any state; only feasible ones, which are complete, count.
+        objectives: The sweep's objectives.
     """
-    if any(_beats(other, costs) for other in front.values()):
-        return dict(front)
-    return {n: other for n, other in front.items() if not _beats(costs, other)} | {number: costs}
+    front: list[tuple[Costs, Trial]] = []
+    for trial in trials:
+        if trial.feasible:
+            costs = tuple(
+                trial.mean[o.metric] if o.direction == "minimize" else -trial.mean[o.metric] for o in objectives
+            )
+            if not any(_dominates(other, costs) for other, _ in front):
+                front = [(other, t) for other, t in front if not _dominates(costs, other)] + [(costs, trial)]
+    return sorted((trial for _, trial in front), key=lambda trial: trial.number)
 
 
-def _beats(one: Costs, other: Costs) -> bool:
+def _dominates(one: Costs, other: Costs) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -1,4 +1,4 @@
-"""Where studies are kept: a journal file a sweep, or a database; opened with one clear line when they do not open."""
+"""Optuna storages of studies: a journal file per sweep, or a database."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,62 +13,77 @@ from sqlalchemy.exc import ArgumentError
 from sweeps.errors import BadInputError, StoreError
 from sweeps.store import Store
 
-NO_ANSWER_S = 10  # how long a database server may take to accept a connection
+CONNECT_TIMEOUT_S = 10  # of a database server
 WITH_TIMEOUT = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")  # drivers that take libpq's connect_timeout
 
 
 def open_storage(store: Store, name: str) -> BaseStorage:
-    """The storage of a sweep's study; made where there is none.
+    """Opens the storage of a sweep's study, and creates it if needed.
 
     Args:
-        store: Where it is kept.
-        name: The sweep, which has a journal file of its own where the store has no database.
+        store: Store of the sweep.
+        name: The sweep, which has its own journal file where the store has no database.
 
     Raises:
-        BadInputError: If the storage's URL is none, or its database driver is not installed.
-        StoreError: If it does not open. No message shows a password.
+        BadInputError: If the storage's URL is invalid, or its database driver is not installed.
+        StoreError: If it cannot be opened. No message shows a password.
     """
     if store.storage is None:
         path = store.study_file(name)
         try:
             return JournalStorage(JournalFileBackend(str(path)))
-        except Exception as error:  # whatever a damaged journal makes of Optuna's reader
-            raise StoreError(f"the study storage does not open in {path}: {_one_line(error)}") from error
+        except Exception as error:  # a damaged journal makes Optuna raise errors of any type
+            raise StoreError(f"cannot open the study storage {path}: {_one_line(error)}") from error
     url = _url(store.storage)
     try:
-        opened = _of_server(store.storage) if url.drivername in WITH_TIMEOUT else RDBStorage(store.storage)
+        opened = _connect(store.storage) if url.drivername in WITH_TIMEOUT else RDBStorage(store.storage)
         return get_storage(opened)  # with Optuna's cache
     except ImportError as error:
         kind = url.drivername
         raise BadInputError(f"a study storage at {kind}:// needs a database driver that is not installed") from error
-    except ArgumentError as error:  # no such kind of database
+    except ArgumentError as error:  # an unknown kind of database
         raise BadInputError(f"the study storage must be a URL such as sqlite:///study.db: {error}") from error
-    except Exception as error:  # those of the database's driver among them
-        raise StoreError(f"the study storage {redact_url(store.storage)} does not open: {_one_line(error)}") from error
+    except Exception as error:  # also errors of the database's driver
+        raise StoreError(f"cannot open the study storage {redact_url(store.storage)}: {_one_line(error)}") from error
 
 
 def redact_url(url: str) -> str:
-    """A storage's URL as it may be printed: without its password and options."""
+    """Returns a storage's URL without its password and options, to print.
+
+    Args:
+        url: URL of an Optuna storage.
+    """
     return _url(url).set(query={}).render_as_string(hide_password=True)
 
 
 def drop_torn_line(journal: Path) -> None:
-    """Cuts off a last line that was not written to its end (a full disk); Optuna would append to it."""
+    """Cuts off a last line that was not written completely (on a full disk), to which Optuna would append.
+
+    Args:
+        journal: Journal file.
+    """
     if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
         with journal.open("rb+") as file:
             file.truncate(written.rfind(b"\n") + 1)
 
 
 def is_sweep(study: optuna.Study | optuna.study.StudySummary) -> bool:
-    """Whether a study is a whole one of ours."""
-    return "spec" in study.user_attrs  # what is written last when a study is made
+    """Returns whether a study is a completely created sweep.
+
+    Args:
+        study: Study, or its summary.
+    """
+    return "spec" in study.user_attrs  # written last when a study is created
 
 
 def list_sweep_names(store: Store) -> list[str]:
-    """Names of the sweeps in a store, in order.
+    """Returns the sorted names of all sweeps in a store.
+
+    Args:
+        store: The store.
 
     Raises:
-        BadInputError: If the storage's URL is none.
+        BadInputError: If the storage's URL is invalid.
         StoreError: If the storage cannot be read.
     """
     if store.storage is None:
@@ -82,7 +97,7 @@ def list_sweep_names(store: Store) -> list[str]:
 def _url(text: str) -> URL:
     try:
         return make_url(text)
-    except (ArgumentError, ValueError):  # a ValueError repeats what it took for a port: a part of a password, maybe
+    except (ArgumentError, ValueError):  # the ValueError of a bad port may quote a part of a password
         raise BadInputError(
             "the study storage must be a URL such as sqlite:///study.db or postgresql://USER@HOST/DATABASE,"
             " with special characters of a password written as %XX"
@@ -90,13 +105,13 @@ def _url(text: str) -> URL:
 
 
 @lru_cache(maxsize=4)
-def _of_server(url: str) -> RDBStorage:
-    """One a server and process: each keeps connections, of which a server has a hundred, for as long as it lives."""
-    patience = {"connect_timeout": NO_ANSWER_S}
-    return RDBStorage(url, engine_kwargs={"connect_args": patience, "pool_pre_ping": True})
+def _connect(url: str) -> RDBStorage:
+    """One per server and process: each keeps connections as long as it lives, and a server has about a hundred."""
+    timeout = {"connect_timeout": CONNECT_TIMEOUT_S}
+    return RDBStorage(url, engine_kwargs={"connect_args": timeout, "pool_pre_ping": True})
 
 
 def _one_line(error: Exception) -> str:
-    """What a database's driver said, which Optuna and SQLAlchemy wrap."""
-    said = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    return " ".join(str(getattr(said, "orig", None) or said).split())
+    """The message of the database's driver, which Optuna and SQLAlchemy wrap."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    return " ".join(str(getattr(cause, "orig", None) or cause).split())

@@ -73,8 +73,8 @@ def test_values_have_the_type_of_their_hyperparameter(name, kind):
         ("steps", 0, ": must be at least 1, got 0"),
         ("hidden_width", 0, ": must be at least 1, got 0"),
         ("hidden_layers", {"choices": [1, 0]}, ": must be at least 1, got 0"),
-        ("relocation", "swap", ": must be one of assignment, exchange, greedy, none, got 'swap'"),
-        ("relocation", 3, ": must be a word, got 3"),
+        ("relocation", "swap", ": must be 'assignment', 'exchange', 'greedy' or 'none', got 'swap'"),
+        ("relocation", 3, ": must be 'assignment', 'exchange', 'greedy' or 'none', got 3"),
         (
             "relocation",
             {"low": 1, "high": 2},

@@ -7,11 +7,12 @@ from bimt_core import METRICS, TASKS
 from sweeps.errors import BadInputError
 from sweeps.spec.files import preset_names, preset_path, read_spec, read_specs
 from sweeps.spec.search_space import Choices, Fixed, Range
-from sweeps.spec.sweep import Constraint, SweepSpec, parse_constraint, parse_spec
+from sweeps.spec.parts import Constraint, parse_constraint
+from sweeps.spec.sweep import Cohort, SavedCheckpoint, SweepSpec, parse_spec
 
 TOP = (
     "name, description, task, data_seed, search, variants, reference, objectives, constraints, trials, replicates,"
-    " cohort_size, concurrent_cohorts, resources, dtype, sampler, seed, reports, time_budget_s, max_failed"
+    " cohort_size, concurrent_cohorts, resources, dtype, sampler, seed, evaluations, time_budget_s, max_failed"
 )
 # What is right
 
@@ -290,7 +291,7 @@ SCORE = {"metric": "score", "direction": "maximize"}
         ({"replicates": 0}, "replicates: must be at least 1, got 0"),
         ({"cohort_size": 0}, "cohort_size: must be a whole number of at least 1, or 'auto', got 0"),
         ({"concurrent_cohorts": 0}, "concurrent_cohorts: must be at least 1, got 0"),
-        ({"evaluations": 0}, "reports: must be at least 1, got 0"),
+        ({"evaluations": 0}, "evaluations: must be at least 1, got 0"),
         ({"max_failed": 0}, "max_failed: must be at least 1, got 0"),
         ({"seed": -1}, "seed: must be at least 0, got -1"),
         ({"seed": 2**31}, "seed: must be below 2147483648, got 2147483648"),

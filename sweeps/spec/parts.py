@@ -1,0 +1,115 @@
+"""The parts of a sweep file that are models of their own."""
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from bimt_core import METRICS
+
+
+def _parse_number(value: Any) -> Any:
+    """Accepts finite numbers, also as text: to YAML, 1e-4 without a decimal point is text."""
+    try:
+        number = float(value) if isinstance(value, str) else value
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
+            return number
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"must be a finite number, got {value!r}")
+
+
+Number = Annotated[int | float, BeforeValidator(_parse_number)]
+Float = Annotated[float, BeforeValidator(_parse_number)]
+NumberOrNone = Annotated[
+    int | float | None, BeforeValidator(lambda value: None if value is None else _parse_number(value))
+]
+Whole = Annotated[int, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+
+
+class Part(BaseModel):
+    """Part of a sweep file: immutable, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {name!r}")
+    return name
+
+
+class Objective(Part):
+    """Metric to optimise.
+
+    Args:
+        metric: One of `bimt_core.METRICS`.
+        direction: "minimize" or "maximize".
+    """
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+
+    _known = field_validator("metric")(_check_metric)
+
+
+class Constraint(Part):
+    """Bound on a metric's mean over the replicates, written "score >= 0.9".
+
+    Args:
+        metric: One of `bimt_core.METRICS`.
+        relation: "<=" or ">=".
+        bound: Limit, itself included.
+    """
+
+    metric: str
+    relation: Literal["<=", ">="]
+    bound: Number
+
+    _known = field_validator("metric")(_check_metric)
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.relation} {self.bound:g}"
+
+    def violation(self, value: float) -> float:
+        """Distance of a value beyond the bound; at most 0 where the constraint holds.
+
+        Args:
+            value: Mean of the metric.
+        """
+        return value - self.bound if self.relation == "<=" else self.bound - value
+
+
+def parse_constraint(text: Any) -> Any:
+    """Reads "METRIC >= NUMBER" or "METRIC <= NUMBER"; leaves mappings to the model.
+
+    Args:
+        text: Entry of a sweep file.
+
+    Raises:
+        ValueError: If it is neither a constraint nor a mapping.
+    """
+    if isinstance(text, dict | Constraint):
+        return text
+    match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([-+.\deE]+)\s*", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"must read like 'score >= 0.9', got {text!r}")
+    metric, relation, bound = match.groups()
+    return {"metric": metric, "relation": relation, "bound": bound}
+
+
+class Resources(Part):
+    """Resources of one cohort.
+
+    Args:
+        cpus: CPU cores, which is also the number of torch threads.
+        gpus: GPUs, or a fraction of one; above 0 the cohort trains on CUDA.
+        compile: "always" or "never" compile the training on CPUs, which takes about ten seconds per worker and then
+            makes it about twice as fast; "auto" compiles where the sweep is long enough.
+    """
+
+    cpus: Whole = Field(default=1, ge=1)
+    gpus: Number = Field(default=0.0, ge=0)
+    compile: Literal["auto", "always", "never"] = "auto"
