@@ -1,25 +1,32 @@
-"""What the connections of a network cost."""
+"""Connection cost of networks."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from bimt_core.hyperparameters import PerNetworkHyperparameters
 from bimt_core.wiring import Wiring
 
 
 @dataclass(frozen=True, eq=False)
 class ConnectionCost:
-    """The paper's connection cost as one coefficient a parameter.
+    """The paper's connection cost as one coefficient per parameter.
 
     connection cost = sum over tensors of R(|W| * (A * d + y0)) + R(|b| * y0) [+ R(|E| * y0) for an embedding],
     with A the weight factor, d the in-layer distance, y0 the layer distance and R the wiring's reduction. It is linear
     in |parameters|, so it is a scalar product, and its subgradient is coefficient * sign(parameter).
 
     Args:
-        distance: d of each parameter (0 where there is none), shape (n_parameters,).
+        distance: d of each parameter (0 for biases and embeddings), shape (n_parameters,).
         scale: 1, or 1 / number of entries of the parameter's tensor, shape (n_parameters,).
-        is_bias: Which parameters are biases, shape (n_parameters,).
+        is_bias: True for biases, shape (n_parameters,).
+
+    Examples:
+        >>> from bimt_core import MLP
+        >>> cost = ConnectionCost.from_wiring(MLP((1, 2)).wiring)
+        >>> cost.coefficients(weight_factor=torch.ones(1), layer_distance=torch.full((1,), 0.5))
+        tensor([[0.7500, 0.7500, 0.5000, 0.5000]])
     """
 
     distance: Tensor
@@ -27,12 +34,12 @@ class ConnectionCost:
     is_bias: Tensor
 
     @staticmethod
-    def of(wiring: Wiring, *, local_last: bool = True) -> "ConnectionCost":
-        """Reads the coefficients off a wiring.
+    def from_wiring(wiring: Wiring, *, local_last: bool = True) -> "ConnectionCost":
+        """Computes the parts of the coefficients that depend on the wiring only.
 
         Args:
             wiring: The network's wiring.
-            local_last: Whether distance counts in the last weight tensor (False: the paper's no_penalize_last).
+            local_last: If False, distance does not count in the last weight tensor (the paper's no_penalize_last).
         """
         last = wiring.weights[-1]
         local = {wire.tensor for wire in wiring.weights if local_last or wire is not last}
@@ -49,12 +56,12 @@ class ConnectionCost:
         )
 
     def coefficients(self, weight_factor: Tensor, layer_distance: Tensor, *, penalise_bias: bool = True) -> Tensor:
-        """Cost of one unit of each parameter.
+        """Computes the cost of one unit of each parameter.
 
         Args:
-            weight_factor: A, one a network, shape (networks,).
-            layer_distance: y0, one a network, shape (networks,).
-            penalise_bias: Whether biases cost anything.
+            weight_factor: A of each network, shape (networks,).
+            layer_distance: y0 of each network, shape (networks,).
+            penalise_bias: If False, biases cost nothing.
 
         Returns:
             Coefficients, shape (networks, n_parameters), in the dtype and on the device of `weight_factor`.
@@ -64,12 +71,19 @@ class ConnectionCost:
         return cost if penalise_bias else cost.masked_fill(self.is_bias.to(cost.device), 0.0)
 
     def wiring_length(self, flat: Tensor) -> Tensor:
-        """Sum of |weight| * distance over all weights, whatever the reduction; shape (networks,)."""
+        """Computes the sum of |weight| * distance over all weights, whatever the reduction.
+
+        Args:
+            flat: Parameters, shape (networks, n_parameters).
+
+        Returns:
+            Wiring length, shape (networks,).
+        """
         return flat.abs() @ self.distance.to(flat)
 
 
 def connection_cost(flat: Tensor, coefficients: Tensor) -> Tensor:
-    """Connection cost of each network.
+    """Computes the connection cost of each network.
 
     Args:
         flat: Parameters, shape (networks, n_parameters).
@@ -77,5 +91,26 @@ def connection_cost(flat: Tensor, coefficients: Tensor) -> Tensor:
 
     Returns:
         Cost, shape (networks,).
+
+    Examples:
+        >>> connection_cost(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.25]]))
+        tensor([1.])
     """
     return (flat.abs() * coefficients).sum(1)
+
+
+def published_cost(wiring: Wiring, flat: Tensor, published: PerNetworkHyperparameters) -> Tensor:
+    """Computes the connection cost that is reported: always with a task's published weight factor and layer distance.
+
+    Trials therefore compare whatever weight factor, layer distance, distance or reduction they were trained with.
+
+    Args:
+        wiring: The network's own wiring.
+        flat: Parameters, shape (networks, n_parameters).
+        published: `Task.per_network`.
+
+    Returns:
+        Cost, shape (networks,).
+    """
+    factor, distance = (flat.new_full((1,), value) for value in (published.weight_factor, published.layer_distance))
+    return connection_cost(flat, ConnectionCost.from_wiring(wiring).coefficients(factor, distance))

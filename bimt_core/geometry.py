@@ -1,7 +1,7 @@
 """Positions of neurons and the distances between them.
 
-A layer of neurons lives in the unit interval or the unit square. The layers' own order (depth) enters only as the
-constant layer distance of the connection cost, so positions here are in-layer positions.
+A set of neurons lies in the unit interval or the unit square. Positions are in-layer positions: the order of the
+layers (depth) enters only as the constant layer distance of the connection cost.
 """
 
 import math
@@ -15,7 +15,7 @@ Distance = Literal["manhattan", "euclidean"]
 
 
 def line(n: int) -> Tensor:
-    """Evenly spaced positions x_j = (2j + 1) / (2n) on the unit interval.
+    """Computes evenly spaced positions x_j = (2j + 1) / (2n) on the unit interval.
 
     Args:
         n: Number of neurons, at least 1.
@@ -25,6 +25,10 @@ def line(n: int) -> Tensor:
 
     Raises:
         ValueError: If n is below 1.
+
+    Examples:
+        >>> line(2).flatten().tolist()
+        [0.25, 0.75]
     """
     if n < 1:
         raise ValueError(f"a line needs at least 1 neuron, got {n}")
@@ -32,7 +36,7 @@ def line(n: int) -> Tensor:
 
 
 def grid(rows: int, columns: int) -> Tensor:
-    """Evenly spaced positions on the unit square, row by row, as in the paper's image networks.
+    """Computes evenly spaced positions on the unit square, row by row, as in the paper's image networks.
 
     Args:
         rows: Number of rows.
@@ -45,7 +49,7 @@ def grid(rows: int, columns: int) -> Tensor:
 
 
 def ring(n: int, radius: float = 0.25) -> Tensor:
-    """Evenly spaced positions (row, column) on a circle centred at (0.5, 0.5), at the angles 2 pi (2j + 1) / (2n).
+    """Computes positions (row, column) on a circle centred at (0.5, 0.5), at the angles 2 pi (2j + 1) / (2n).
 
     Args:
         n: Number of neurons, at least 1.
@@ -59,7 +63,7 @@ def ring(n: int, radius: float = 0.25) -> Tensor:
 
 
 def manhattan(a: Tensor, b: Tensor) -> Tensor:
-    """Manhattan distance between every two positions, the paper's in-layer distance.
+    """Computes the Manhattan distance between every two positions, the paper's in-layer distance.
 
     Args:
         a: Positions, shape (n, dimensions).
@@ -72,7 +76,15 @@ def manhattan(a: Tensor, b: Tensor) -> Tensor:
 
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distance between every two positions; arguments and result as for `manhattan`."""
+    """Computes the Euclidean distance between every two positions.
+
+    Args:
+        a: Positions, shape (n, dimensions).
+        b: Positions, shape (m, dimensions).
+
+    Returns:
+        Distances, shape (n, m).
+    """
     return (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1).sqrt()
 
 

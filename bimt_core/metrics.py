@@ -1,4 +1,4 @@
-"""Every figure that is tracked of a network, by name."""
+"""Metrics that are measured for every network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,24 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.modularity import ACTIVE, Transform, communities, louvain, null_modularity, weight_graph
+from bimt_core.cost import ConnectionCost, published_cost
+from bimt_core.modularity import Transform, communities, louvain, null_modularity, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import Wiring
+from bimt_core.wiring import ACTIVE, Wiring, is_active
 
-SHUFFLED = 20  # networks behind modularity_z
+N_SHUFFLED = 20  # shuffled networks behind modularity_z
 Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A tracked figure: what it means and which way is better (for a trade-off, towards the readable network)."""
+    """Meaning of a metric and its better direction.
+
+    Args:
+        description: One line.
+        direction: The better direction; for a trade-off, the direction of the more readable network.
+    """
 
     description: str
     direction: Direction
@@ -42,8 +47,8 @@ METRICS: dict[str, Metric] = {
     "communities_raw": Metric("number of communities behind modularity_raw", "maximize"),
     "modularity_newman": Metric("Newman's Q (leading eigenvectors, fine-tuned) of |w| / layer maximum", "maximize"),
     "modularity_z": Metric(
-        f"how many standard deviations Q (one Louvain run) of |w| / layer maximum is above that of {SHUFFLED} networks "
-        "whose weights are shuffled among the neurons in use; 0 where shuffling changes nothing",
+        f"standard deviations by which Q (one Louvain run) of |w| / layer maximum exceeds that of {N_SHUFFLED} copies "
+        "with weights shuffled among the active neurons; 0 where shuffling changes nothing",
         "maximize",
     ),
 }
@@ -62,63 +67,60 @@ def measure(
     transforms: Sequence[Transform] = tuple(MODULARITY),
     thorough: bool = True,
 ) -> dict[str, Tensor]:
-    """All of `METRICS` for every network.
+    """Measures all of `METRICS` for every network.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        louvain_seeds: Louvain runs a graph; the best partition counts. Graphs of many edges have fewer; see `louvain`.
-        transforms: Graphs whose modularity is measured, which takes most of the time; the metrics of the others are
-            left out.
-        thorough: Whether modularity is also measured by Newman's method and against shuffled weights; otherwise
-            `modularity_newman` and `modularity_z` are left out.
+        louvain_seeds: Louvain runs per graph; the best partition counts. Large graphs get fewer; see `louvain`.
+        transforms: Weight graphs whose modularity is measured, which takes most of the time. The metrics of the other
+            graphs are left out.
+        thorough: If False, `modularity_newman` and `modularity_z` are left out.
 
     Returns:
-        Metric name to values, float64 on the CPU, shape (networks,). A network whose parameters are not all finite has
-        NaN everywhere.
+        Metric name to values, float64 on the CPU, shape (networks,). All values are NaN for a network with parameters
+        that are not finite.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("two_moons")
+        >>> metrics = measure(initialise(task.network, seeds=[0, 1]), task, louvain_seeds=1, thorough=False)
+        >>> metrics["active_neurons"]
+        tensor([44., 44.], dtype=torch.float64)
     """
     n_train = len(task.test_inputs) if task.shared.batch_size else len(task.inputs)
     inputs, targets = task.inputs[:n_train], task.targets[:n_train]
     outputs, test_outputs = population.predict(inputs), population.predict(task.test_inputs)
     finite = population.flat.isfinite().all(1)
-    rows: dict[str, Tensor] = {
+    values: dict[str, Tensor] = {
         "train_loss": task.loss(outputs, targets),
         "test_loss": task.loss(test_outputs, task.test_targets),
         "score": task.score(test_outputs, task.test_targets),
         **_wiring_metrics(population, task),
         **_modularity_metrics(population, finite, louvain_seeds, transforms, thorough),
     }
-    return {name: rows[name].double().cpu().where(finite.cpu(), torch.nan) for name in METRICS if name in rows}
+    return {name: values[name].double().cpu().where(finite.cpu(), torch.nan) for name in METRICS if name in values}
 
 
 def _wiring_metrics(population: Population, task: Task) -> dict[str, Tensor]:
-    wiring, flat = population.network.wiring, population.flat
-    cost = ConnectionCost.of(wiring)
-    factor, distance = (
-        flat.new_full((1,), v) for v in (task.per_network.weight_factor, task.per_network.layer_distance)
-    )
-    active = _active_weights(wiring, flat)
+    wiring, flat, tensors = population.network.wiring, population.flat, population.tensors
+    active = {wire.tensor: is_active(tensors[wire.tensor]) for wire in wiring.weights}
     return {
-        "connection_cost": connection_cost(flat, cost.coefficients(factor, distance)),
-        "wiring_length": cost.wiring_length(flat),
-        "active_weights": torch.stack([a.sum((1, 2)) for a in active.values()]).sum(0),
+        "connection_cost": published_cost(wiring, flat, task.per_network),
+        "wiring_length": ConnectionCost.from_wiring(wiring).wiring_length(flat),
+        "active_weights": torch.stack([mask.sum((1, 2)) for mask in active.values()]).sum(0),
         "active_neurons": _active_neurons(wiring, active),
     }
 
 
-def _active_weights(wiring: Wiring, flat: Tensor) -> dict[str, Tensor]:
-    tensors = wiring.tensors(flat)
-    return {wire.tensor: tensors[wire.tensor].abs() > ACTIVE for wire in wiring.weights}
-
-
 def _active_neurons(wiring: Wiring, active: dict[str, Tensor]) -> Tensor:
     """Number of neurons at either end of an active weight, shape (networks,)."""
-    touched: dict[str, Tensor] = {}
+    neurons: dict[str, Tensor] = {}
     for wire in wiring.weights:
         for axis, end in enumerate(wire.ends):
-            here = active[wire.tensor].any(2 - axis).unflatten(1, (end.folds, -1)).any(1)
-            touched[end.neurons] = touched[end.neurons] | here if end.neurons in touched else here
-    return torch.stack([t.sum(1) for t in touched.values()]).sum(0)
+            mask = active[wire.tensor].any(2 - axis).unflatten(1, (end.folds, -1)).any(1)
+            neurons[end.neurons] = neurons[end.neurons] | mask if end.neurons in neurons else mask
+    return torch.stack([mask.sum(1) for mask in neurons.values()]).sum(0)
 
 
 def _modularity_metrics(
@@ -131,10 +133,10 @@ def _modularity_metrics(
     for network in finite.nonzero().flatten().tolist():
         one, row = {name: tensor[network] for name, tensor in tensors.items()}, []
         for transform in transforms:
-            found = louvain(weight_graph(wiring, one, transform), seeds=seeds)
-            row += [found.modularity, len(found)]
+            partition = louvain(weight_graph(wiring, one, transform), seeds=seeds)
+            row += [partition.modularity, len(partition)]
         if thorough:
             newman = communities(weight_graph(wiring, one), "newman")
-            row += [newman.modularity, null_modularity(wiring, one, among="used", n=SHUFFLED).z]
+            row += [newman.modularity, null_modularity(wiring, one, among="used", n=N_SHUFFLED).z]
         values[:, network] = torch.tensor(row, dtype=torch.float64)
     return dict(zip(names, values, strict=True))

@@ -136,7 +136,7 @@ class _State:
         self.moments = Moments(snapshot.moments.first.clone(), snapshot.moments.second.clone())
         self.shared = shared
         self.wiring = shared.penalty_wiring(self.population.network.wiring)
-        self.penalty = _Penalty(ConnectionCost.of(self.wiring, local_last=shared.local_last), per_network, shared)
+        self.penalty = _Penalty(ConnectionCost.from_wiring(self.wiring, local_last=shared.local_last), per_network, shared)
         self.coefficients = torch.zeros_like(self.population.flat)
         rate = _column([k.learning_rate for k in per_network], self.population.flat)
         self.parts = []

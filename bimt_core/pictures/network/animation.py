@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from bimt_core.cost import published_cost
 from bimt_core.modularity import Communities
 from bimt_core.pictures.canvas import to_image, with_palette
 from bimt_core.pictures.network.diagram import plot_connectivity
 from bimt_core.pictures.network.legend import Colours
-from bimt_core.pictures.subject import communities_of, cost_of, find_fault, select_network, task_title
+from bimt_core.pictures.subject import communities_of, find_fault, select_network, task_title
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
@@ -92,7 +93,8 @@ def _frames(
 def _title(when: str, one: Population, task: Task) -> str:
     outputs = one.predict(task.test_inputs.cpu())
     loss = task.to("cpu").loss(outputs, task.test_targets.cpu()).item()
-    return f"{task_title(task)}, {when}\ntest loss {loss:.2e}   connection cost {cost_of(one, task):.3g}"
+    cost = published_cost(one.network.wiring, one.flat, task.per_network).item()
+    return f"{task_title(task)}, {when}\ntest loss {loss:.2e}   connection cost {cost:.3g}"
 
 
 def _matched(found: Communities, before: Communities) -> Communities:

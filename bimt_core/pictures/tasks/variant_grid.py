@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import torch
 from matplotlib.figure import Figure
 
+from bimt_core.cost import published_cost
 from bimt_core.modularity import Communities
 from bimt_core.pictures.canvas import INK, MARGIN, MUTED, WIDTH, Canvas
 from bimt_core.pictures.network.labels import LINE, PAD, Labels, readable, shortened
 from bimt_core.pictures.network.layout import Layout, Row, layout
 from bimt_core.pictures.network.legend import Colours, draw_legend
 from bimt_core.pictures.network.panel import Panel
-from bimt_core.pictures.subject import BROKEN, communities_of, cost_of, find_fault, task_title, tensors_of
+from bimt_core.pictures.subject import BROKEN, communities_of, find_fault, task_title, tensors_of
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
@@ -133,7 +134,10 @@ def _draw(panel: Panel, one: Population, name: str) -> Communities:
 def _tell(canvas: Canvas, x: float, top: float, one: Population, task: Task, found: Communities, width: float) -> None:
     """Writes a network's figures."""
     score = task.score(one.predict(task.test_inputs.cpu()), task.test_targets.cpu()).item()
-    told = (f"{readable(task.score_name)} {score:.3f}", f"cost {cost_of(one, task):.3g}   Q {found.modularity:.2f}")
+    told = (
+        f"{readable(task.score_name)} {score:.3f}",
+        f"cost {published_cost(one.network.wiring, one.flat, task.per_network).item():.3g}   Q {found.modularity:.2f}",
+    )
     for i, text in enumerate(told if find_fault(one) != BROKEN else ()):
         y = top - (i + 0.5) * LINE * FIGURES
         canvas.text(x, y, *shortened(text, FIGURES, width), INK if i == 0 else MUTED)

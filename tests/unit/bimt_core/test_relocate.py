@@ -131,7 +131,7 @@ def some_network(shape, folds=1, reduction="sum", seed=0, networks=1):
 
 def cost_of(wiring, flat):
     one, zero = torch.ones(len(flat), dtype=flat.dtype), torch.zeros(len(flat), dtype=flat.dtype)
-    return connection_cost(flat, ConnectionCost.of(wiring).coefficients(one, zero))
+    return connection_cost(flat, ConnectionCost.from_wiring(wiring).coefficients(one, zero))
 
 
 # The published code and slow, obvious searches
@@ -151,7 +151,7 @@ def test_greedy_lowers_the_cost_layer_by_layer_as_the_published_code_did(recorde
     wiring, facts = recorded.wiring, recorded.facts
     order = relocate(wiring, recorded.flat, "greedy", top_k=facts["top_k"])
     factor, distance = (torch.tensor([facts[f]], dtype=torch.float64) for f in ("default_weight_factor", "l0"))
-    coefficients = ConnectionCost.of(wiring).coefficients(factor, distance)
+    coefficients = ConnectionCost.from_wiring(wiring).coefficients(factor, distance)
     moved: dict[str, torch.Tensor] = {}
     for neurons, published in zip(wiring.neurons, facts["cost_after_each_layer"], strict=True):
         moved |= {neurons.name: order[neurons.name]} if neurons.movable else {}

@@ -70,7 +70,7 @@ def test_published_mode_follows_the_published_code(name, reference):
         snapshots[snapshot.step] = snapshot
         if snapshot.step > steps[-1]:
             break
-    cost = ConnectionCost.of(t.network.wiring)
+    cost = ConnectionCost.from_wiring(t.network.wiring)
     factor, distance = (
         torch.tensor([v], dtype=t.dtype) for v in (t.per_network.weight_factor, t.per_network.layer_distance)
     )
@@ -356,7 +356,7 @@ def penalty_wiring(shared, weight_factor=1.0):
     t = load_task("two_moons")
     per_network = replace(t.per_network, cost_weight=1e-2, weight_factor=weight_factor)
     population = run(t, [per_network] * 4, shared, {shared.steps})[shared.steps].population
-    length = ConnectionCost.of(t.network.wiring).wiring_length(population.flat).mean().item()
+    length = ConnectionCost.from_wiring(t.network.wiring).wiring_length(population.flat).mean().item()
     return length, (population.flat == 0).float().mean().item()
 
 
@@ -385,7 +385,7 @@ def test_the_penalty_follows_the_schedules_distance_and_reduction(changes):
     population = initialise(t.network, [0], dtype=torch.float64)
     wiring = replace(t.network.wiring, **changes)
     flat = population.flat.clone().requires_grad_()
-    unit = ConnectionCost.of(wiring).coefficients(
+    unit = ConnectionCost.from_wiring(wiring).coefficients(
         *(torch.tensor([v], dtype=torch.float64) for v in (t.per_network.weight_factor, t.per_network.layer_distance))
     )
     outputs = t.network.forward(t.network.wiring.tensors(flat), population.place_inputs(t.inputs))

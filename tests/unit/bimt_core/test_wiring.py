@@ -51,7 +51,7 @@ def test_cost_equals_the_sum_over_single_connections(shape, reduction, folds, bi
     random = torch.Generator().manual_seed(seed)
     flat = torch.randn(2, wiring.n_parameters, dtype=torch.float64, generator=random)
     factors, distances = (0.7, 2.0), (0.1, 0.5)
-    cost = ConnectionCost.of(wiring, local_last=local_last)
+    cost = ConnectionCost.from_wiring(wiring, local_last=local_last)
     found = connection_cost(flat, cost.coefficients(column(*factors), column(*distances), penalise_bias=bias))
     expected = [
         naive_cost(network, wiring.tensors(one), a, y0, bias=bias, local_last=local_last)
@@ -63,7 +63,7 @@ def test_cost_equals_the_sum_over_single_connections(shape, reduction, folds, bi
 def test_cost_is_the_published(recorded):
     for record in recorded.facts["costs"]:
         options = record["kwargs"]
-        cost = ConnectionCost.of(recorded.wiring, local_last=not options.get("no_penalize_last", False))
+        cost = ConnectionCost.from_wiring(recorded.wiring, local_last=not options.get("no_penalize_last", False))
         coefficients = cost.coefficients(
             column(options.get("weight_factor", recorded.facts["default_weight_factor"])),
             column(recorded.facts["l0"]),
@@ -78,7 +78,7 @@ def test_wiring_length_is_the_sum_whatever_the_reduction(reduction):
     flat = torch.randn(1, network.wiring.n_parameters, dtype=torch.float64)
     as_sum = MLP((3, 5, 2), "sum", folds=2, vocabulary=3)
     expected = naive_cost(as_sum, as_sum.wiring.tensors(flat[0]), 1.0, 0.0)
-    assert ConnectionCost.of(network.wiring).wiring_length(flat).item() == pytest.approx(expected, rel=1e-12)
+    assert ConnectionCost.from_wiring(network.wiring).wiring_length(flat).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_tensors_are_views_and_flatten_is_their_inverse():
@@ -216,7 +216,7 @@ def test_parameter_order_is_that_of_single_entries(wiring, embeddings_only):
 def test_cost_is_that_of_single_entries(wiring, distance, power, reduction):
     wiring = replace(wiring, distance=distance, distance_power=power, reduction=reduction)
     flat = torch.randn(1, wiring.n_parameters, dtype=torch.float64)
-    cost = ConnectionCost.of(wiring)
+    cost = ConnectionCost.from_wiring(wiring)
     found = connection_cost(flat, cost.coefficients(column(0.7), column(0.3))).item()
     norm = 1 if distance == "manhattan" else 2
     expected, total_length = 0.0, 0.0
