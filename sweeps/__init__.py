@@ -1,4 +1,4 @@
-"""The sweep service: launch BIMT sweeps, and pull what came out of them."""
+"""Sweeps of Brain-Inspired Modular Training: launching them and reading their results."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sweeps.spec.files import read_spec, read_specs
     from sweeps.spec.sweep import SweepSpec, parse_spec
     from sweeps.store import Store
+
+__version__ = "0.2.0"
 
 _HOME = {
     "METRICS": "bimt_core",
@@ -60,7 +62,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: torch and ray take seconds, most commands need one or none."""
+    """Imports a public name when it is first used: torch and Ray take seconds, and most commands need neither."""
     if name not in _HOME:
         raise AttributeError(f"module 'sweeps' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -1,18 +1,22 @@
-"""Errors that a person, not a programmer, must act on.
+"""Errors that a person must act on, not a programmer.
 
 SweepError
- |- BadInputError something asked for breaks a rule; nothing was started (exit code 2)
+ |- BadInputError a request breaks a rule; nothing was started (exit code 2)
  |- ClusterError  a cluster does not answer, or not as it should
  |- StoreError    a store cannot be read or written
 """
 
 
 class SweepError(Exception):
-    """What went wrong, in one line for the person who runs the sweep."""
+    """A problem in one line per cause, for the person who runs the sweep."""
 
 
 class BadInputError(SweepError, ValueError):
-    """Something asked for breaks a rule. `problems` has one line each."""
+    """A request breaks a rule.
+
+    Args:
+        problems: One line per problem.
+    """
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -20,7 +24,7 @@ class BadInputError(SweepError, ValueError):
 
 
 class ClusterError(SweepError):
-    """A cluster does not answer, or does not do what it is told."""
+    """A cluster does not answer, or not as it should."""
 
 
 class StoreError(SweepError):

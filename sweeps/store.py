@@ -1,11 +1,11 @@
-"""Where a sweep's study, tracking data and working files are.
+"""Locations of a sweep's study, tracking data and working files.
 
-The embedded default is one folder:
+By default they are in one folder:
 
     bimt-store/
-      studies/NAME.journal    the Optuna study of a sweep: its ledger
+      studies/NAME.journal    the Optuna study of a sweep
       mlflow.db, artifacts/   MLflow's store
-      sweeps/NAME/            lock and process id of the driver, spool of the MLflow writer, Ray Tune's folder
+      sweeps/NAME/            the driver's lock, the spool for MLflow, checkpoints
 """
 
 import os
@@ -18,21 +18,26 @@ from sweeps.errors import BadInputError
 DEFAULT_FOLDER = "bimt-store"
 
 
-def join_path(where: str, path: str) -> str:
-    """A path below a folder, or below an address such as s3://bucket/prefix?region=..."""
-    start, _, query = where.partition("?")
+def join_path(folder: str, path: str) -> str:
+    """Appends a path to a folder, or to an address such as s3://bucket/prefix?region=...
+
+    Args:
+        folder: Folder or address.
+        path: Relative path.
+    """
+    start, _, query = folder.partition("?")
     return f"{start.rstrip('/')}/{path}" + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True)
 class Store:
-    """Locations of everything a sweep leaves behind.
+    """Locations of everything that sweeps leave behind.
 
     Args:
-        folder: Working files, and the embedded study and tracking data.
-        storage: URL of an Optuna storage (sqlite:///..., postgresql://...); None for a journal file a sweep.
+        folder: Working files, and by default the studies and tracking data.
+        storage: URL of an Optuna storage (sqlite:///..., postgresql://...); None for one journal file per sweep.
         tracking_uri: URL of an MLflow server or store; None for SQLite and artifacts in the folder.
-        checkpoints: Where cohorts keep what they go on from, a folder that all machines see or what pyarrow reads
+        checkpoints: Location of checkpoints: a folder that all machines share, or an address that pyarrow reads
             (s3://..., gs://...); None for a folder of this machine.
     """
 
@@ -49,14 +54,24 @@ class Store:
         tracking_uri: str | None = None,
         checkpoints: str | None = None,
     ) -> "Store":
-        """The store of these arguments, else of the environment, else the default.
+        """Returns the store of the arguments, else of the environment, else of the defaults.
 
-        The environment is BIMT_STORE, BIMT_STORAGE, MLFLOW_TRACKING_URI and BIMT_CHECKPOINTS.
+        Args:
+            folder: See `Store`; else BIMT_STORE, else ./bimt-store.
+            storage: See `Store`; else BIMT_STORAGE.
+            tracking_uri: See `Store`; else MLFLOW_TRACKING_URI.
+            checkpoints: See `Store`; else BIMT_CHECKPOINTS.
 
         Raises:
-            BadInputError: If the tracking URI, which is shown to people, holds a password.
+            BadInputError: If the tracking URI, which is printed, holds a password.
+
+        Examples:
+            >>> store = Store.resolve("/data", storage="sqlite:////data/study.db")
+            >>> store.storage
+            'sqlite:////data/study.db'
+            >>> str(store.work_folder("moons"))
+            '/data/sweeps/moons'
         """
-        chosen = Path(folder or os.environ.get("BIMT_STORE") or DEFAULT_FOLDER).absolute()
         tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
         if tracking_uri is not None and (parts := urlsplit(tracking_uri)).password is not None:
             raise BadInputError(
@@ -64,7 +79,7 @@ class Store:
                 f" or ~/.mlflow/credentials, got one for {parts.hostname}"
             )
         return Store(
-            chosen,
+            Path(folder or os.environ.get("BIMT_STORE") or DEFAULT_FOLDER).absolute(),
             storage or os.environ.get("BIMT_STORAGE") or None,
             tracking_uri,
             checkpoints or os.environ.get("BIMT_CHECKPOINTS") or None,
@@ -72,30 +87,45 @@ class Store:
 
     @property
     def mlflow_uri(self) -> str:
-        """What MLflow is told."""
+        """URI for MLflow's client."""
         return self.tracking_uri or f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
     def artifacts(self) -> Path:
-        """Root of the embedded MLflow artifacts."""
+        """Root of MLflow's artifacts, if they are in the folder."""
         return self.folder / "artifacts"
 
     def study_file(self, name: str) -> Path:
-        """Journal file of a sweep's study."""
+        """Returns the journal file of a sweep's study.
+
+        Args:
+            name: The sweep.
+        """
         return self.folder / "studies" / f"{name}.journal"
 
     def work_folder(self, name: str) -> Path:
-        """Working folder of a sweep."""
+        """Returns the working folder of a sweep.
+
+        Args:
+            name: The sweep.
+        """
         return self.folder / "sweeps" / name
 
     def checkpoint_folder(self, name: str) -> str:
-        """Where a sweep's cohorts keep what they go on from: a folder or an address."""
+        """Returns the folder or address of a sweep's checkpoints.
+
+        Args:
+            name: The sweep.
+        """
         if self.checkpoints is None:
             return str(self.work_folder(name) / "checkpoints")
         return join_path(self.checkpoints, name)
 
     def prepare(self, name: str) -> None:
-        """Makes the folders a sweep needs.
+        """Creates the folders of a sweep.
+
+        Args:
+            name: The sweep.
 
         Raises:
             BadInputError: If they cannot be written.

@@ -1,1 +1,1 @@
-"""The commands of `bimt`, their options, and how they print."""
+"""The command line, `bimt`: its commands, their options, and their output."""

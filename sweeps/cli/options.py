@@ -1,8 +1,8 @@
-"""Options that many commands have, and the store, the cluster or the sweep that they name."""
+"""Options that several commands share, and the objects that they stand for."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,9 +11,11 @@ from sweeps.errors import BadInputError
 if TYPE_CHECKING:
     from sweeps.results.sweep import Sweep
     from sweeps.service.service import SweepService
+    from sweeps.spec.sweep import SweepSpec
     from sweeps.store import Store
 
 Name = Annotated[str, typer.Argument(help="Name of a sweep.")]
+Spec = Annotated[str, typer.Argument(help="A sweep file, or the name of a preset.")]
 Folder = Annotated[
     Path | None, typer.Option("--store", help="Folder of the store. [env: BIMT_STORE; default: ./bimt-store]")
 ]
@@ -25,66 +27,94 @@ TrackingUri = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="A cluster's dashboard, http://HOST:PORT, instead of this machine. [env: BIMT_ADDRESS]"),
+    typer.Option(help="Dashboard of a cluster, http://HOST:PORT, instead of this machine. [env: BIMT_ADDRESS]"),
 ]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Use a cluster that asks for no token.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Accept a cluster without token authentication.")]
 WorkingDir = Annotated[
-    Path | None, typer.Option(help="Folder with a task of your own, to be uploaded to the cluster, such as '.'.")
+    Path | None, typer.Option(help="Folder of your own task, to upload to the cluster, such as '.'.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def store_at(folder: Path | None, storage: str | None, tracking_uri: str | None) -> "Store":
-    """The store of these options, else of the environment."""
+def load_specs(source: str, **changes: Any) -> "list[SweepSpec]":
+    """Reads the sweeps of a file or preset.
+
+    Args:
+        source: A sweep file, or the name of a preset.
+        **changes: Entries to replace; None leaves an entry as it is.
+    """
+    from sweeps.spec.files import preset_path, read_specs
+
+    path = Path(source)
+    return read_specs(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(source), **changes)
+
+
+def resolve_store(folder: Path | None, storage: str | None = None, tracking_uri: str | None = None) -> "Store":
+    """Returns the store of the options, else of the environment.
+
+    Args:
+        folder: --store.
+        storage: --storage.
+        tracking_uri: --tracking-uri.
+    """
     from sweeps.store import Store
 
     return Store.resolve(folder, storage=storage, tracking_uri=tracking_uri)
 
 
-def cluster(address: str | None, folder: Path | None) -> str | None:
-    """The address of the cluster that is meant; None for this machine, also where a store's folder is named."""
-    if address and folder:
-        raise BadInputError("give either --address, for a cluster, or --store, for a folder of this machine, not both")
-    return None if folder else address or os.environ.get("BIMT_ADDRESS") or None
-
-
-def service(
+def connect_service(
     address: str | None,
     folder: Path | None,
     storage: str | None = None,
     tracking_uri: str | None = None,
     insecure: bool = False,
 ) -> "SweepService | None":
-    """The service of the cluster that is meant; None for this machine."""
-    if not (at := cluster(address, folder)):
+    """Returns the service of a cluster; None for this machine, which --store selects too.
+
+    Args:
+        address: --address.
+        folder: --store.
+        storage: --storage.
+        tracking_uri: --tracking-uri.
+        insecure: --insecure.
+
+    Raises:
+        BadInputError: If both a cluster and a folder are given.
+    """
+    if address and folder:
+        raise BadInputError("give either --address, for a cluster, or --store, for a folder of this machine, not both")
+    if folder or not (address := address or os.environ.get("BIMT_ADDRESS")):
         return None
     from sweeps.service.service import SweepService
 
-    return SweepService(at, tracking_uri, storage, insecure=insecure)
+    return SweepService(address, tracking_uri, storage, insecure=insecure)
 
 
-def results_at(
+def resolve_results(
     folder: Path | None, storage: str | None, tracking_uri: str | None, address: str | None, *, files: bool = False
 ) -> "Store":
-    """Where results are read from, of a cluster or of this machine.
+    """Returns the store with the results of a cluster or of this machine.
 
     Args:
         folder: --store.
         storage: --storage.
         tracking_uri: --tracking-uri.
         address: --address.
-        files: Whether weights or pictures are read too, which MLflow has.
+        files: Whether weights or pictures are read too, which are in MLflow.
+
+    Raises:
+        BadInputError: If a cluster's study storage or MLflow is not known.
     """
-    there = service(address, folder, storage, tracking_uri)
-    found = there.store if there else store_at(folder, storage, tracking_uri)
-    if there and files and not found.tracking_uri:
+    service = connect_service(address, folder, storage, tracking_uri)
+    store = service.store if service else resolve_store(folder, storage, tracking_uri)
+    if service and files and not store.tracking_uri:
         raise BadInputError(
             "weights and pictures are in the cluster's MLflow: set MLFLOW_TRACKING_URI, such as http://127.0.0.1:5000"
         )
-    return found
+    return store
 
 
-def sweep_of(
+def open_results(
     name: str,
     folder: Path | None,
     storage: str | None,
@@ -93,8 +123,17 @@ def sweep_of(
     *,
     files: bool = False,
 ) -> "Sweep":
-    """A sweep to read, from where `results_at` says."""
-    where = results_at(folder, storage, tracking_uri, address, files=files)
+    """Opens the results of a sweep; see `resolve_results`.
+
+    Args:
+        name: The sweep.
+        folder: --store.
+        storage: --storage.
+        tracking_uri: --tracking-uri.
+        address: --address.
+        files: Whether weights or pictures are read too.
+    """
+    store = resolve_results(folder, storage, tracking_uri, address, files=files)
     from sweeps.results.sweep import open_sweep
 
-    return open_sweep(name, where)
+    return open_sweep(name, store)

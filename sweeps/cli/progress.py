@@ -22,18 +22,18 @@ ROWS = 12
 
 @dataclass(frozen=True)
 class Status:
-    """A running sweep at a glance.
+    """State of a running sweep at one time.
 
     Args:
-        complete: Trials that ended with figures, earlier launches included.
+        complete: Completed trials, including earlier launches.
         wanted: Trials asked for.
         failed: Trials that failed in this launch.
         running: Trials in cohorts now.
         network_steps: Optimiser steps x networks done in this launch.
-        network_steps_left: An estimate of those to go.
-        elapsed_s: Since the launch.
+        network_steps_left: Estimate of those to go.
+        elapsed_s: Seconds since the launch.
         front: The Pareto front so far.
-        tracking_problem: Why MLflow cannot be written to at the moment.
+        tracking_problem: Why MLflow cannot be written at the moment; None if it can.
     """
 
     complete: int
@@ -50,8 +50,13 @@ class Status:
 Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
 
 
-def make_watcher(console: Console, spec: SweepSpec) -> Watcher:
-    """What `launch` calls to show progress on a console."""
+def create_watcher(console: Console, spec: SweepSpec) -> Watcher:
+    """Returns a context manager that shows progress on a console while it is open.
+
+    Args:
+        console: A live display if it is a terminal, else a line every ten seconds.
+        spec: The sweep.
+    """
 
     @contextmanager
     def live(status: Callable[[], Status]) -> Iterator[None]:
@@ -74,36 +79,48 @@ def make_watcher(console: Console, spec: SweepSpec) -> Watcher:
     return live if console.is_terminal else plain
 
 
-def front_table(front: Sequence[Trial], spec: SweepSpec, title: str) -> Table:
-    """A Pareto front: mean and standard error of the objectives and of modularity, and the searched hyperparameters."""
+def render_front(front: Sequence[Trial], spec: SweepSpec, title: str) -> Table:
+    """Renders a Pareto front: mean and standard error of objectives and modularity, and searched hyperparameters.
+
+    Args:
+        front: Trials of the front.
+        spec: The sweep.
+        title: Title of the table.
+    """
     first = spec.objectives[0]
     metrics = list(dict.fromkeys([*(objective.metric for objective in spec.objectives), "modularity"]))
     table = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
     for name in ("trial", *metrics, *spec.searched):
-        table.add_column(
-            format_heading(name), justify="right", style="dim" if name in spec.searched else "", no_wrap=False
-        )
-    ordered = sorted(front, key=lambda r: r.mean[first.metric], reverse=first.direction == "maximize")
-    for record in ordered:
-        figures = [format_mean(record.mean[m], record.stderr[m]) for m in metrics]
-        table.add_row(str(record.number), *figures, *(_short(record.params[name]) for name in spec.searched))
+        table.add_column(name.replace("_", " "), justify="right", style="dim" if name in spec.searched else "")
+    ordered = sorted(front, key=lambda trial: trial.mean[first.metric], reverse=first.direction == "maximize")
+    for trial in ordered:
+        values = [format_mean(trial.mean[m], trial.stderr[m]) for m in metrics]
+        table.add_row(str(trial.number), *values, *(_short(trial.params[name]) for name in spec.searched))
     return table
 
 
-def format_heading(name: str) -> str:
-    """A column's name, broken where it may be."""
-    return name.replace("_", " ")
-
-
 def format_mean(mean: float, stderr: float) -> str:
-    """A mean and its standard error, as "8.41 ±0.03"; the mean alone for one replicate."""
+    """Formats a mean and its standard error.
+
+    Args:
+        mean: Mean.
+        stderr: Standard error; NaN for one replicate.
+
+    Examples:
+        >>> format_mean(8.412, 0.031)
+        '8.412 ±0.03'
+    """
     return f"{mean:.4g}" if math.isnan(stderr) else f"{mean:.4g} ±{stderr:.1g}"
 
 
 def format_status(status: Status) -> str:
-    """A status in one line."""
+    """Formats a status as one line.
+
+    Args:
+        status: The status.
+    """
     parts = [
         f"{status.complete} of {status.wanted} trials complete",
         f"{status.failed} failed" if status.failed else "",
@@ -117,7 +134,11 @@ def format_status(status: Status) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as "1:02:03" or "2:03"."""
+    """Formats a duration, such as "1:02:03" or "2:03".
+
+    Args:
+        seconds: The duration.
+    """
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
@@ -130,7 +151,7 @@ def _display(status: Status, spec: SweepSpec) -> RenderableType:
         ProgressBar(total=max(total, 1), completed=status.network_steps),
     ]
     if status.front:
-        parts.append(front_table(status.front[:ROWS], spec, "Pareto front so far"))
+        parts.append(render_front(status.front[:ROWS], spec, "Pareto front so far"))
     return Group(*parts)
 
 

@@ -1,4 +1,4 @@
-"""Commands that read what came out of a sweep."""
+"""Commands that read the results of a sweep."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.options import Address, Folder, Json, Name, Storage, TrackingUri, results_at, sweep_of
+from sweeps.cli.options import Address, Folder, Json, Name, Storage, TrackingUri, open_results, resolve_results
 from sweeps.cli.terminal import print_rows, print_trials
 from sweeps.errors import BadInputError
 
@@ -15,35 +15,35 @@ results = typer.Typer()
 
 @results.command()
 def trials(
-    name: Name, store: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
+    name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
     """List all trials of a sweep."""
-    sweep = sweep_of(name, store, storage, None, address)
+    sweep = open_results(name, folder, storage, None, address)
     print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
 
 
 @results.command()
 def pareto(
-    name: Name, store: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
+    name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
     """List the Pareto front of a sweep."""
-    sweep = sweep_of(name, store, storage, None, address)
+    sweep = open_results(name, folder, storage, None, address)
     print_trials(sweep.pareto(), sweep.spec, as_json)
 
 
 @results.command()
 def best(
     name: Name,
-    where: Annotated[str | None, typer.Option(help="Bounds, such as 'score >= 0.98'.")] = None,
-    by: Annotated[str | None, typer.Option(help="The metric to be best in; default: the first objective.")] = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 1,
-    store: Folder = None,
+    where: Annotated[str | None, typer.Option(help="Bounds on metrics, such as 'score >= 0.98'.")] = None,
+    by: Annotated[str | None, typer.Option(help="Metric to rank by; default: the first objective.")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of trials.")] = 1,
+    folder: Folder = None,
     storage: Storage = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
     """List the best trials of a sweep."""
-    sweep = sweep_of(name, store, storage, None, address)
+    sweep = open_results(name, folder, storage, None, address)
     print_trials(sweep.best(where, by, n), sweep.spec, as_json)
 
 
@@ -51,14 +51,14 @@ def best(
 def compare(
     name: Annotated[str, typer.Argument(help="Name of a sweep with variants, or of a suite of such sweeps.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write comparison.md, networks.csv and networks.png to.")
+        Path | None, typer.Option(help="Folder for comparison.md, networks.csv and networks.png.")
     ] = None,
-    store: Folder = None,
+    folder: Folder = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     address: Address = None,
 ) -> None:
-    """Measure all networks of the variants again and compare them, seed by seed."""
+    """Measure the variants of a sweep again and compare them."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -66,15 +66,15 @@ def compare(
     from sweeps.pages.comparison_page import render_comparison, write_comparison
     from sweeps.results.comparison import compare_sweeps
 
-    comparisons, at = [], results_at(store, storage, tracking_uri, address, files=True)
+    comparisons, store = [], resolve_results(folder, storage, tracking_uri, address, files=True)
     with ProcessPoolExecutor(count_cores(), get_context("spawn")) as pool:
-        for comparison in compare_sweeps(name, at, pool):
+        for comparison in compare_sweeps(name, store, pool):
             print(f"measured {comparison.sweep.spec.name}", file=sys.stderr, flush=True)
             comparisons.append(comparison)
     if output is None:
         print(render_comparison(name, comparisons))
     else:
-        print_rows([{"written": str(path)} for path in write_comparison(name, comparisons, output)], as_json=False)
+        _print_paths(write_comparison(name, comparisons, output))
 
 
 @results.command()
@@ -83,35 +83,39 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: NAME-report.html in the current folder.")
     ] = None,
-    store: Folder = None,
+    folder: Folder = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Write a sweep's picture book: its front, diagrams, charts and best configurations as one HTML page."""
-    from sweeps.pages.report import render_report as made
+    """Write the report of a sweep as one HTML page."""
+    from sweeps.pages.report import render_report
 
     path = output or Path(f"{name}-report.html")
-    page = made(sweep_of(name, store, storage, tracking_uri, address, files=True))
+    page = render_report(open_results(name, folder, storage, tracking_uri, address, files=True))
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise BadInputError(f"output must be a file that can be written, got {path}: {error.strerror}") from error
-    print_rows([{"written": str(path)}], as_json)
+    _print_paths([path], as_json)
 
 
 @results.command()
 def export(
     name: Name,
     trial: Annotated[int, typer.Argument(help="Number of a completed trial.")],
-    folder: Annotated[Path, typer.Argument(help="Where to.")],
-    store: Folder = None,
+    destination: Annotated[Path, typer.Argument(help="Folder to write.", metavar="FOLDER")],
+    folder: Folder = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a trial's configuration, weights, figures and diagrams."""
-    written = sweep_of(name, store, storage, tracking_uri, address, files=True).export(trial, folder)
-    print_rows([{"written": str(path)} for path in written], as_json)
+    """Copy a trial's configuration, weights, metrics and diagrams."""
+    sweep = open_results(name, folder, storage, tracking_uri, address, files=True)
+    _print_paths(sweep.export(trial, destination), as_json)
+
+
+def _print_paths(paths: list[Path], as_json: bool = False) -> None:
+    print_rows([{"written": str(path)} for path in paths], as_json)

@@ -1,4 +1,4 @@
-"""What `bimt` prints: tables for a person, JSON for a program."""
+"""Output of the commands: tables for a person, JSON for a program."""
 
 import json
 import math
@@ -23,20 +23,28 @@ if TYPE_CHECKING:
     from sweeps.spec.sweep import SweepSpec
     from sweeps.store import Store
 
-PIPE_COLUMNS = 140  # where there is no terminal to ask
+PIPE_COLUMNS = 140  # width of tables outside a terminal
 out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
-def print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json: bool) -> None:
-    """How a launch ended, and how to see and pull what came out."""
-    from sweeps.cli.progress import format_duration, front_table
+def print_summary(summary: "Summary", spec: "SweepSpec", store: "Store", as_json: bool) -> None:
+    """Prints how a launch ended, and the commands to browse and pull its results.
+
+    Args:
+        summary: The launch.
+        spec: The sweep.
+        store: Store of the sweep.
+        as_json: Print JSON.
+    """
+    from sweeps.cli.progress import format_duration, render_front
 
     if as_json:
         fields = {k: v for k, v in vars(summary).items() if k != "front"}
-        print(json.dumps(_plain(fields | {"front": [record.number for record in summary.front]})))
+        print(json.dumps(_plain(fields | {"front": [trial.number for trial in summary.front]})))
         return
-    out.print(front_table(summary.front, spec, "Pareto front"))
+    out.print(render_front(summary.front, spec, "Pareto front"))
     failed = f", {summary.failed} failed" if summary.failed else ""
+    bimt = _program_name()
     speed = summary.network_steps / summary.wall_s if summary.wall_s else 0.0
     lines = [
         f"{summary.complete} of {summary.wanted} trials complete{failed}"
@@ -45,11 +53,11 @@ def print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json
     if summary.worker_time:
         lines.append("Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()))
     if summary.gave_up:
-        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {_own_name()} trials {spec.name}")
+        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {bimt} trials {spec.name}")
     elif spec.variants and summary.complete + summary.failed == summary.wanted > summary.complete:
-        lines.append(f"Variants that failed are not tried again; see: {_own_name()} trials {spec.name}")
+        lines.append(f"Failed variants are not repeated; see: {bimt} trials {spec.name}")
     elif summary.complete < summary.wanted:
-        lines.append("Stopped before the end; launching again under the same name goes on")
+        lines.append("Stopped before the end; launching again under the same name continues")
     if summary.unwritten:
         lines.append(
             f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
@@ -60,65 +68,69 @@ def print_summary(summary: "Summary", spec: "SweepSpec", where: "Store", as_json
         lines.append(f"Checkpoints: {summary.checkpoints_problem}")
     if summary.report_problem:
         lines.append(f"No report: {summary.report_problem}")
-    elsewhere = f" --store {where.folder}" if where.folder != Path("bimt-store").absolute() else ""
-    elsewhere += " --storage URL" if where.storage else ""  # the URL itself may hold a password
-    bimt = _own_name()
+    elsewhere = f" --store {store.folder}" if store.folder != Path("bimt-store").absolute() else ""
+    elsewhere += " --storage URL" if store.storage else ""  # the URL itself may hold a password
     lines += [
-        f"Browse:  {where.tracking_uri or f'{bimt} ui{elsewhere}'}",
+        f"Browse:  {store.tracking_uri or f'{bimt} ui{elsewhere}'}",
         f"Report:  {bimt} report {spec.name}{elsewhere}  (took {summary.report_s:.1f} s, {summary.report_mb:.1f} MB)",
         f"Pull:    {bimt} best {spec.name}{elsewhere} --by modularity",
     ]
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)
+    _print_lines(*lines)
 
 
-def _own_name() -> str:
-    """What to type to run this program again: its path where the shell does not find it by name."""
-    called = Path(sys.argv[0])
-    return "bimt" if shutil.which("bimt") or called.suffix == ".py" else os.path.relpath(called)
+def print_launches(results: "Iterable[LaunchResult]", as_json: bool) -> None:
+    """Prints the state of each launch on a cluster as soon as it is known, and the commands to watch it.
 
-
-def print_launched(launched: "Iterable[LaunchResult]", as_json: bool) -> None:
-    """Where each sweep of a cluster is, as soon as it is known, and how to watch it."""
+    Args:
+        results: The launches.
+        as_json: Print JSON.
+    """
     if as_json:
-        print_rows([vars(one) for one in launched], as_json)
+        print_rows([vars(result) for result in results], as_json)
         return
-    bimt = _own_name()
-    for one in launched:
-        place = f": place {one.position} in the queue" if one.position else ""
-        already = "" if one.new else " already"
-        lines = [
-            f"Sweep {one.name} is {one.state}{already} on the cluster{place}",
-            f"Watch:   {bimt} logs {one.name} --follow",
-            f"Pull:    {bimt} best {one.name} --by modularity",
-        ]
-        for line in lines:
-            out.print(line, highlight=False, soft_wrap=True)
+    bimt = _program_name()
+    for result in results:
+        position = f": position {result.position} in the queue" if result.position else ""
+        already = "" if result.new else " already"
+        _print_lines(
+            f"Sweep {result.name} is {result.state}{already} on the cluster{position}",
+            f"Watch:   {bimt} logs {result.name} --follow",
+            f"Pull:    {bimt} best {result.name} --by modularity",
+        )
 
 
 def print_plan(plan: "Plan") -> None:
-    """What a sweep will take."""
+    """Prints what a sweep will take.
+
+    Args:
+        plan: The plan.
+    """
     speed = plan.speed
     size = "" if plan.artifact_bytes is None else f", {plan.artifact_bytes / 1e6:,.0f} MB of artifacts"
-    lines = [
+    _print_lines(
         f"Sweep {plan.name}: {plan.trials} trials, {plan.networks} networks of {plan.steps} steps,"
         f" {plan.cohorts} cohorts{size}",
-        f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.trial_s:.2f} s a trial beside training"
-        f" ({speed.source}; known to {speed.uncertainty:.0%})",
+        f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.trial_s:.2f} s per trial besides"
+        f" training ({speed.source}; known to {speed.uncertainty:.0%})",
         "The driver keeps up with: " + ", ".join(f"{part} {n:.1f} trials/s" for part, n in plan.trials_per_s.items()),
-    ]
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)
-    for_each = [
-        {"workers": e.workers, "hours": e.hours, "from": e.hours_low, "to": e.hours_high, "held_by": e.bound}
+    )
+    rows = [
+        {"workers": e.workers, "hours": e.hours, "from": e.hours_low, "to": e.hours_high, "limited_by": e.bound}
         for e in plan.expected
     ]
-    print_rows(for_each, as_json=False)
-    out.print(f"More than {plan.useful_workers} workers do not help: {plan.bound}", highlight=False, soft_wrap=True)
+    print_rows(rows, as_json=False)
+    _print_lines(f"More than {plan.useful_workers} workers do not help: {plan.bound}")
 
 
 def print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:
-    """All columns as JSON; in a terminal the objectives, modularity and the searched hyperparameters."""
+    """Prints trials: all columns as JSON; in a terminal objectives, modularity and the searched hyperparameters.
+
+    Args:
+        frame: One row per trial, as `Sweep.trials` returns it.
+        spec: The sweep.
+        as_json: Print JSON.
+        extra: Further columns for the terminal.
+    """
     from sweeps.cli.progress import format_mean
 
     if as_json:
@@ -137,13 +149,23 @@ def print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra:
 
 
 def print_frame(frame: "pd.DataFrame", as_json: bool) -> None:
-    """A frame with its index, empty where a value is missing."""
-    whole = frame.reset_index().astype(object)
-    print_rows(whole.where(whole.notna(), None if as_json else "").to_dict("records"), as_json)
+    """Prints a frame with its index.
+
+    Args:
+        frame: The frame; missing values are printed as null or as nothing.
+        as_json: Print JSON.
+    """
+    values = frame.reset_index().astype(object)
+    print_rows(values.where(values.notna(), None if as_json else "").to_dict("records"), as_json)
 
 
 def print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
-    """Rows with the same keys as a table, or "none"."""
+    """Prints rows as a table; "none" if there are no rows.
+
+    Args:
+        rows: Rows with the same keys.
+        as_json: Print JSON.
+    """
     if as_json:
         print(json.dumps([_plain(row) for row in rows], indent=2))
         return
@@ -158,12 +180,23 @@ def print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
     out.print(table)
 
 
+def _program_name() -> str:
+    """Returns the command that runs this program again: its path if the shell does not find it by name."""
+    path = Path(sys.argv[0])
+    return "bimt" if shutil.which("bimt") or path.suffix == ".py" else os.path.relpath(path)
+
+
+def _print_lines(*lines: str) -> None:
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True)
+
+
 def _short(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row with null for what is missing, and times as text."""
+    """Returns a row for JSON: None for missing values, times as text."""
 
     def value(v: Any) -> Any:
         if v is None or (isinstance(v, float) and not math.isfinite(v)):

@@ -1,1 +1,1 @@
-"""Ray clusters: connecting to one, what it has room for, and sharing it."""
+"""Ray clusters: connecting to one, its resources, and sharing it between sweeps."""

@@ -1,4 +1,4 @@
-"""What there is room for: cohorts at once, trials in a cohort, and whether compiling pays."""
+"""Capacity for a sweep: slots, trials per cohort, and if compiling pays."""
 
 import os
 
@@ -13,95 +13,108 @@ from sweeps.errors import BadInputError
 from sweeps.spec.recipe import ARCHITECTURE, Recipe, recipe
 from sweeps.spec.sweep import SweepSpec
 
-UNKNOWN_SLOTS = 64  # cohorts of a cluster of which it is not known what it can start
-FILLED = 0.8  # part of the free memory that cohorts may fill
+UNKNOWN_SLOTS = 64  # assumed for a cluster whose resources are not known
+USABLE_MEMORY = 0.8  # part of the free memory that cohorts may fill
 
 
 def count_cores() -> int:
-    """CPU cores this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def count_slots(spec: SweepSpec, offer: ClusterResources | None = None) -> int:
-    """How many cohorts can train at once.
+def count_slots(spec: SweepSpec, resources: ClusterResources | None = None) -> int:
+    """Returns the number of cohorts that can train at once.
 
     Args:
         spec: The sweep.
-        offer: What a cluster has or may start; None for this machine.
+        resources: Resources of a cluster; None for this machine.
 
     Raises:
-        BadInputError: If not even one can.
+        BadInputError: If not even one cohort fits.
     """
-    if offer is not None:
-        check_fits(spec, offer)
-        return offer.room(spec) or UNKNOWN_SLOTS
-    if spec.resources.cpus > count_cores():
-        raise BadInputError(
-            f"resources.cpus must be at most this machine's {count_cores()} cores, got {spec.resources.cpus}"
-        )
-    room = count_cores() // spec.resources.cpus
-    if spec.resources.gpus > 0:
-        if spec.resources.gpus > torch.cuda.device_count():
-            n = torch.cuda.device_count()
-            raise BadInputError(f"resources.gpus must be at most this machine's {n} GPUs, got {spec.resources.gpus:g}")
-        room = min(room, int(torch.cuda.device_count() / spec.resources.gpus))
-    return room
+    if resources is not None:
+        check_fits(spec, resources)
+        return resources.count_slots(spec) or UNKNOWN_SLOTS
+    cores, gpus, asked = count_cores(), torch.cuda.device_count(), spec.resources
+    if asked.cpus > cores:
+        raise BadInputError(f"resources.cpus must be at most this machine's {cores} cores, got {asked.cpus}")
+    if asked.gpus > gpus:
+        raise BadInputError(f"resources.gpus must be at most this machine's {gpus} GPUs, got {asked.gpus:g}")
+    slots = cores // asked.cpus
+    return min(slots, int(gpus / asked.gpus)) if asked.gpus > 0 else slots
 
 
 def check_memory(spec: SweepSpec, workers: int) -> None:
     """Refuses cohorts that do not fit into this machine's memory.
 
+    Args:
+        spec: The sweep.
+        workers: Cohorts at once.
+
     Raises:
-        BadInputError: If the sweep's cohorts are too large, or not even one trial fits.
+        BadInputError: If the cohorts are too large, or not even one trial fits.
     """
-    fits, free, trial_bytes = _trials_that_fit(spec, workers)
-    if (1 if spec.cohort_size == "auto" else spec.cohort_size) > fits:
+    max_trials, free, trial_bytes = _max_trials(spec, workers)
+    if (1 if spec.cohort_size == "auto" else spec.cohort_size) > max_trials:
         raise BadInputError(
-            f"cohort_size must be at most {fits} to fit {workers} cohorts at once into {free / 2**30:.1f} GiB"
-            f" of free memory ({trial_bytes / 2**20:.1f} MiB a trial), got {spec.cohort_size}"
+            f"cohort_size must be at most {max_trials} to fit {workers} cohorts at once into {free / 2**30:.1f} GiB"
+            f" of free memory ({trial_bytes / 2**20:.1f} MiB per trial), got {spec.cohort_size}"
         )
 
 
-def _trials_that_fit(spec: SweepSpec, at_once: int) -> tuple[int, float, float]:
-    """How many trials fit into one of the cohorts beside each other here; free bytes; bytes of a trial."""
+def should_compile(spec: SweepSpec, workers: int) -> bool:
+    """Decides if cohorts compile their training, by the spec alone, since compiling changes the rounding.
+
+    Args:
+        spec: The sweep.
+        workers: Cohorts at once.
+    """
+    if spec.resources.compile != "auto":
+        return spec.resources.compile == "always"
+    r = largest_recipe(spec)
+    return estimate_work(r.network, _task(spec), r.shared, spec.trials * spec.replicates) / workers > WORTH_COMPILING
+
+
+def measure_cohort_size(spec: SweepSpec, workers: int) -> int:
+    """Measures on a worker how many trials per cohort train fastest; every worker gets some of the trials.
+
+    Args:
+        spec: The sweep.
+        workers: Cohorts at once.
+    """
+    import ray
+
+    @ray.remote(num_cpus=spec.resources.cpus, num_gpus=spec.resources.gpus, max_retries=1)
+    def measure() -> int:
+        r, device = largest_recipe(spec), "cuda" if spec.resources.gpus > 0 else "cpu"
+        max_trials, _, _ = _max_trials(spec, max(1, count_cores() // spec.resources.cpus))
+        most = max(max_trials, 1) * spec.replicates
+        return best_population(_task(spec).to(device), r.network, r.shared, most=most) // spec.replicates
+
+    trials: int = ray.get(measure.remote())
+    return max(1, min(trials, -(-spec.trials // workers)))
+
+
+def largest_recipe(spec: SweepSpec) -> Recipe:
+    """Returns the recipe with the largest network of the search space, and the fixed hyperparameters.
+
+    Args:
+        spec: The sweep.
+    """
+    sizes = {name: max(spec.samples(name)) for name in ARCHITECTURE if spec.samples(name)}
+    return recipe(_task(spec), spec.fixed | sizes)
+
+
+def _max_trials(spec: SweepSpec, cohorts: int) -> tuple[int, float, float]:
+    """Returns the most trials in each of several cohorts at once on this machine, the free bytes, bytes per trial."""
     r = largest_recipe(spec)
     trial_bytes = spec.replicates * network_bytes(_task(spec), r.network, r.shared)
-    free = psutil.virtual_memory().available / at_once
+    free = psutil.virtual_memory().available / cohorts
     if spec.resources.gpus > 0 and torch.cuda.is_available():
         free = min(spec.resources.gpus, 1.0) * torch.cuda.mem_get_info()[0]
-    return int(FILLED * free / trial_bytes), free * at_once, trial_bytes
+    return int(USABLE_MEMORY * free / trial_bytes), free * cohorts, trial_bytes
 
 
 def _task(spec: SweepSpec) -> Task:
     task = load_task(spec.task, spec.data_seed)
     return task.in_dtype(getattr(torch, spec.dtype)) if spec.dtype else task
-
-
-def should_compile(spec: SweepSpec, workers: int) -> bool:
-    """Whether cohorts compile their training; decided by the spec alone, since compiling changes the rounding."""
-    if spec.resources.compile != "auto":
-        return spec.resources.compile == "always"
-    r = largest_recipe(spec)
-    networks = spec.trials * spec.replicates
-    return estimate_work(r.network, _task(spec), r.shared, networks) / workers > WORTH_COMPILING
-
-
-def measure_cohort_size(spec: SweepSpec, workers: int) -> int:
-    """Trials of a cohort that train fastest, measured where cohorts train; every worker gets some of the trials."""
-    import ray
-
-    @ray.remote(num_cpus=spec.resources.cpus, num_gpus=spec.resources.gpus, max_retries=1)
-    def measured_there() -> int:
-        r, device = largest_recipe(spec), "cuda" if spec.resources.gpus > 0 else "cpu"
-        fits, _, _ = _trials_that_fit(spec, max(1, count_cores() // spec.resources.cpus))
-        most = max(fits, 1) * spec.replicates
-        return best_population(_task(spec).to(device), r.network, r.shared, most=most) // spec.replicates
-
-    trials: int = ray.get(measured_there.remote())
-    return max(1, min(trials, -(-spec.trials // workers)))
-
-
-def largest_recipe(spec: SweepSpec) -> Recipe:
-    """The recipe with the largest network of the search space, and the fixed hyperparameters."""
-    sizes = {name: max(spec.samples(name)) for name in ARCHITECTURE if spec.samples(name)}
-    return recipe(_task(spec), spec.fixed | sizes)

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster offer, those that its autoscaler may still start included."""
+"""Resources of a cluster: its running nodes, and those that its autoscaler may start."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import yaml
 from sweeps.errors import BadInputError
 from sweeps.spec.sweep import SweepSpec
 
-BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's configuration on its head
+BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")  # written by `ray up` on the head
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class NodeGroup:
     """Equal nodes of a cluster.
 
     Args:
-        name: The node type's name in the cluster's configuration, else an address.
-        count: How many there are, or may be.
-        cpus: CPU cores that each offers.
-        gpus: GPUs that each offers.
+        name: Node type in the cluster's configuration, or the address of one node.
+        count: Number of nodes, or the most that may be started.
+        cpus: CPU cores per node.
+        gpus: GPUs per node.
     """
 
     name: str
@@ -29,62 +29,73 @@ class NodeGroup:
     cpus: float
     gpus: float
 
-    def holds(self, spec: SweepSpec) -> int:
-        """How many cohorts of a sweep one of them takes at once."""
+    def slots_per_node(self, spec: SweepSpec) -> int:
+        """Returns the number of cohorts that one node can train at once.
+
+        Args:
+            spec: The sweep.
+        """
         asked = spec.resources
-        rooms = [self.cpus / asked.cpus] + ([self.gpus / asked.gpus] if asked.gpus else [])
-        return int(min(rooms) + 1e-9)  # thirds of a GPU
+        ratios = [self.cpus / asked.cpus] + ([self.gpus / asked.gpus] if asked.gpus else [])
+        return int(min(ratios) + 1e-9)  # thirds of a GPU
 
     def __str__(self) -> str:
-        each = f"{self.cpus:g} CPUs, {self.gpus:g} {'GPU' if self.gpus == 1 else 'GPUs'}"
-        return f"{self.name}: {each}" if self.count == 1 else f"{self.name}: {self.count} x {each}"
+        node = f"{self.cpus:g} CPUs, {self.gpus:g} {'GPU' if self.gpus == 1 else 'GPUs'}"
+        return f"{self.name}: {node}" if self.count == 1 else f"{self.name}: {self.count} x {node}"
 
 
 @dataclass(frozen=True)
 class ClusterResources:
-    """What a cluster has and what it may start; empty where neither can be known.
+    """Node groups of a cluster; empty if neither the running nor the startable ones are known.
 
     Args:
-        there: Nodes that are there.
-        startable: Nodes that it may start.
-        most: How many of these, of all kinds together.
+        running: Running nodes.
+        startable: Nodes that the autoscaler may start.
+        max_started: Limit on started nodes of all groups together.
     """
 
-    there: tuple[NodeGroup, ...]
+    running: tuple[NodeGroup, ...]
     startable: tuple[NodeGroup, ...] = ()
-    most: int = 0
+    max_started: int = 0
 
     @property
-    def kinds(self) -> tuple[NodeGroup, ...]:
-        """All nodes."""
-        return *self.there, *self.startable
+    def groups(self) -> tuple[NodeGroup, ...]:
+        """All node groups."""
+        return *self.running, *self.startable
 
-    def room(self, spec: SweepSpec) -> int:
-        """How many cohorts of a sweep it takes at once."""
-        each = sorted((kind.holds(spec) for kind in self.startable for _ in range(kind.count)), reverse=True)
-        return sum(kind.count * kind.holds(spec) for kind in self.there) + sum(each[: self.most])
+    def count_slots(self, spec: SweepSpec) -> int:
+        """Returns the number of cohorts that the whole cluster can train at once.
+
+        Args:
+            spec: The sweep.
+        """
+        started = sorted((g.slots_per_node(spec) for g in self.startable for _ in range(g.count)), reverse=True)
+        return sum(g.count * g.slots_per_node(spec) for g in self.running) + sum(started[: self.max_started])
 
 
 def read_resources(config: Path = BOOTSTRAP_CONFIG) -> ClusterResources:
-    """What the connected cluster has or may start.
+    """Reads the resources of the connected cluster.
 
     Ray has no public call for what its autoscaler may start, so the cluster launcher's own file is read. On Kubernetes
-    there is none, and nobody but the operator knows.
+    there is no such file, and the result is empty.
 
     Args:
-        config: The cluster's configuration, where its launcher left one.
-
+        config: The cluster's configuration on the head.
     """
     path = config.expanduser()
     if path.is_file():
         cluster = yaml.safe_load(path.read_text())
-        if types := _node_types(cluster):
-            return ClusterResources(types[:1], types[1:], cluster["max_workers"])
-    return ClusterResources(()) if os.environ.get("KUBERNETES_SERVICE_HOST") else ClusterResources(_alive_nodes())
+        if groups := _parse_node_types(cluster):
+            return ClusterResources(groups[:1], groups[1:], cluster["max_workers"])
+    return ClusterResources(()) if os.environ.get("KUBERNETES_SERVICE_HOST") else ClusterResources(_list_alive_nodes())
 
 
 def has_several_machines(config: Path = BOOTSTRAP_CONFIG) -> bool:
-    """Whether the connected cluster has more than one machine, or was made to."""
+    """Tells if the connected cluster has more than one machine, or can start more.
+
+    Args:
+        config: The cluster's configuration on the head.
+    """
     import ray
 
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
@@ -92,53 +103,51 @@ def has_several_machines(config: Path = BOOTSTRAP_CONFIG) -> bool:
     return len(addresses) > 1 or config.expanduser().is_file() or "KUBERNETES_SERVICE_HOST" in os.environ
 
 
-def check_fits(spec: SweepSpec, offer: ClusterResources) -> None:
-    """Refuses a sweep whose cohorts fit on no node, which would wait for ever.
+def check_fits(spec: SweepSpec, resources: ClusterResources) -> None:
+    """Refuses a sweep whose cohorts fit on no node: it would wait forever.
 
     Args:
         spec: The sweep.
-        offer: What the cluster has or may start.
+        resources: Resources of the cluster.
 
     Raises:
-        BadInputError: With what the cluster offers.
+        BadInputError: If no node can train a cohort.
     """
-    if not offer.kinds or offer.room(spec):
+    if not resources.groups or resources.count_slots(spec):
         return
-    told = "; ".join(map(str, offer.kinds))
+    groups = "; ".join(map(str, resources.groups))
     for name in ("gpus", "cpus"):
-        asked, most = getattr(spec.resources, name), max(getattr(kind, name) for kind in offer.kinds)
-        if asked > most:
+        asked, largest = getattr(spec.resources, name), max(getattr(group, name) for group in resources.groups)
+        if asked > largest:
             raise BadInputError(
-                f"resources.{name} must be at most {most:g}, what the largest node of the cluster offers ({told}),"
+                f"resources.{name} must be at most {largest:g}, that of the largest node of the cluster ({groups}),"
                 f" got {asked:g}"
             )
     raise BadInputError(
-        f"resources must fit on one node of the cluster ({told}),"
+        f"resources must fit on one node of the cluster ({groups}),"
         f" got {spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs"
     )
 
 
-def _node_types(config: dict[str, Any]) -> tuple[NodeGroup, ...]:
-    """The head, then what may be started; nothing of machines of one's own, where Ray finds out on each."""
-    head, most = config["head_node_type"], config["max_workers"]
-    found = []
-    for name, kind in sorted(config["available_node_types"].items(), key=lambda item: item[0] != head):
-        if "CPU" not in kind["resources"]:
+def _parse_node_types(config: dict[str, Any]) -> tuple[NodeGroup, ...]:
+    """Returns the head, then the startable groups; nothing if Ray is to detect the resources of each machine."""
+    head, max_workers = config["head_node_type"], config["max_workers"]
+    groups = []
+    for name, node_type in sorted(config["available_node_types"].items(), key=lambda item: item[0] != head):
+        resources = node_type["resources"]
+        if "CPU" not in resources:
             return ()
-        count = 1 if name == head else min(kind.get("max_workers", most), most)
-        if count:
-            found.append(
-                NodeGroup(name, count, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0)))
-            )
-    return tuple(found)
+        if count := 1 if name == head else min(node_type.get("max_workers", max_workers), max_workers):
+            groups.append(NodeGroup(name, count, float(resources["CPU"]), float(resources.get("GPU", 0))))
+    return tuple(groups)
 
 
-def _alive_nodes() -> tuple[NodeGroup, ...]:
+def _list_alive_nodes() -> tuple[NodeGroup, ...]:
     import ray
 
-    equal: dict[tuple[float, float], list[str]] = {}
+    addresses: dict[tuple[float, float], list[str]] = {}
     for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["Alive"]:
-            offers = (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-            equal.setdefault(offers, []).append(node["NodeManagerAddress"])
-    return tuple(NodeGroup(names[0], len(names), *offers) for offers, names in equal.items())
+            size = (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+            addresses.setdefault(size, []).append(node["NodeManagerAddress"])
+    return tuple(NodeGroup(names[0], len(names), *size) for size, names in addresses.items())

@@ -1,8 +1,8 @@
-"""A sweep's share of a cluster that several sweeps use at once.
+"""Shares of a cluster that several sweeps use at once.
 
-Every sweep puts up a sign: an actor without resources whose name says how much of the cluster the sweep can use. Ray
-takes the sign down when the sweep's driver ends, however it ends. So the signs that are up are the sweeps that run, and
-no list of them can be wrong.
+Every running sweep holds a claim: an actor without resources whose name says how much of the cluster the sweep can use.
+Ray removes the actor when the sweep's driver ends, however it ends. The existing claims are therefore exactly the
+running sweeps, and no separate list can get out of date.
 """
 
 import json
@@ -16,74 +16,72 @@ from dataclasses import dataclass, field
 import ray
 
 NAMESPACE = "bimt-sweeps"
-FRESH_S = 2.0  # how long what was read of the signs is taken for true
+MAX_AGE_S = 2.0  # how long a computed share is used before the claims are read again
 
 
 @dataclass
 class Share:
-    """How many cohorts a sweep may have out at once.
+    """Number of cohorts that a sweep may train at once; call it for the current value.
 
     Args:
-        sign: What its sign says.
-        room: Cohorts that the whole cluster takes.
-        most: Cohorts that the sweep can use.
+        claim: Name of the sweep's own claim.
+        slots: Cohorts of this sweep that the whole cluster can train.
+        max_cohorts: Cohorts that the sweep can use.
     """
 
-    sign: str
-    room: int
-    most: int
+    claim: str
+    slots: int
+    max_cohorts: int
     _read_at: float = field(default=-math.inf, init=False)
-    _now: int = field(default=0, init=False)
+    _cohorts: int = field(default=0, init=False)
 
     def __call__(self) -> int:
-        """At least 1; all the sweep can use while the cluster is its own."""
-        if time.monotonic() - self._read_at > FRESH_S:
-            others = [json.loads(sign)["wants"] for sign in _signs() if sign != self.sign]
-            part = divide_evenly([self.most / self.room, *others])[0]
-            self._now, self._read_at = max(1, min(self.most, int(part * self.room + 1e-9))), time.monotonic()
-        return self._now
+        """Returns at least 1, and `max_cohorts` while no other sweep runs."""
+        if time.monotonic() - self._read_at > MAX_AGE_S:
+            others = [json.loads(claim)["wants"] for claim in _list_claims() if claim != self.claim]
+            part = divide_evenly([self.max_cohorts / self.slots, *others])[0]
+            self._cohorts = max(1, min(self.max_cohorts, int(part * self.slots + 1e-9)))
+            self._read_at = time.monotonic()
+        return self._cohorts
 
 
 @contextmanager
-def claim_share(sweep: str, room: int, most: int) -> Iterator[Share]:
-    """A share of the connected cluster, for as long as the context is open.
+def claim_share(sweep: str, slots: int, max_cohorts: int) -> Iterator[Share]:
+    """Claims a share of the connected cluster for as long as the context is open.
 
     Args:
         sweep: Name of the sweep.
-        room: Cohorts of this sweep that the whole cluster takes.
-        most: Cohorts that the sweep can use, at most `room`.
+        slots: Cohorts of this sweep that the whole cluster can train at once.
+        max_cohorts: Cohorts that the sweep can use, at most `slots`.
     """
-    says = json.dumps({"sweep": sweep, "wants": most / room, "id": uuid.uuid4().hex})
-    sign = ray.remote(_Sign).options(name=says, namespace=NAMESPACE, num_cpus=0).remote()
+    claim = json.dumps({"sweep": sweep, "wants": max_cohorts / slots, "id": uuid.uuid4().hex})
+    actor = ray.remote(_Claim).options(name=claim, namespace=NAMESPACE, num_cpus=0).remote()
     try:
-        yield Share(says, room, most)
+        yield Share(claim, slots, max_cohorts)
     finally:
-        ray.kill(sign)  # type: ignore[arg-type]  # for Ray it may be a class
+        ray.kill(actor)  # type: ignore[arg-type]  # Ray's types take it for a class
 
 
 def divide_evenly(wanted: Sequence[float]) -> list[float]:
-    """Parts of one whole: as even as can be, none larger than wanted, and what some leave goes to the others.
+    """Divides one whole evenly into parts that are not larger than wanted; what some leave goes to the others.
 
     Args:
-        wanted: Parts from 0 to 1.
+        wanted: Wanted parts, from 0 to 1.
 
     Returns:
         Parts in the same order; their sum is at most 1.
     """
     parts, left = [0.0] * len(wanted), 1.0
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    for rank, i in enumerate(order):
+    for rank, i in enumerate(sorted(range(len(wanted)), key=lambda i: wanted[i])):
         parts[i] = min(wanted[i], left / (len(wanted) - rank))
         left -= parts[i]
     return parts
 
 
-class _Sign:
-    """Does nothing; its name says it all."""
+class _Claim:
+    """Does nothing; its name is the claim."""
 
 
-def _signs() -> list[str]:
-    """What the signs of all sweeps that run on the cluster say."""
-    return [
-        actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True) if actor["namespace"] == NAMESPACE
-    ]
+def _list_claims() -> list[str]:
+    actors = ray.util.list_named_actors(all_namespaces=True)
+    return [actor["name"] for actor in actors if actor["namespace"] == NAMESPACE]

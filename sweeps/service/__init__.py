@@ -1,1 +1,1 @@
-"""A cluster's sweeps from anywhere: submitted as Ray jobs, listed, followed and stopped."""
+"""The sweeps of a cluster, from any machine: submitted as Ray jobs, listed, followed and stopped."""

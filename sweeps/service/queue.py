@@ -1,4 +1,4 @@
-"""The sweeps among a cluster's jobs: their states, and who waits behind whom."""
+"""The sweeps among a cluster's jobs: their states, and their order in the queue."""
 
 import json
 from typing import Any
@@ -6,56 +6,85 @@ from typing import Any
 from sweeps.errors import BadInputError
 from sweeps.service.jobs import Job
 
-SLOT = "bimt_driver"  # a resource of the head: sweeps at once; more of them wait
+DRIVER_RESOURCE = "bimt_driver"  # a resource of the head: the number of sweeps at once; further sweeps wait
 NAME, VERSION, SPEC = "bimt.sweep", "bimt.version", "bimt.spec"  # metadata of a sweep's job
-INCOMPLETE = 3  # a driver's exit code where its sweep ended in order but lacks trials: its time was up, or it gave up
+INCOMPLETE = 3  # exit code of a driver whose sweep ended in order but lacks trials: out of time, or too many failures
 STATES = {"PENDING": "waiting", "RUNNING": "running", "STOPPED": "stopped", "FAILED": "failed", "SUCCEEDED": "complete"}
 
 
 def select_sweeps(jobs: list[Job]) -> list[Job]:
-    """The jobs that are sweeps."""
+    """Returns the jobs that are sweeps.
+
+    Args:
+        jobs: All jobs of a cluster.
+    """
     return [job for job in jobs if NAME in job.metadata]
 
 
 def check_sweep(job: Job) -> None:
-    """Refuses a name that something else has.
+    """Refuses a name that another kind of job has.
+
+    Args:
+        job: The job of that name.
 
     Raises:
-        BadInputError: If the job is no sweep.
+        BadInputError: If the job is not a sweep.
     """
     if NAME not in job.metadata:
-        raise BadInputError(f"the cluster has a job {job.name!r} that is no sweep; use another name")
+        raise BadInputError(f"the cluster has a job {job.name!r} that is not a sweep; use another name")
 
 
 def get_state(job: Job) -> str:
-    """ "waiting", "running", "complete", "incomplete", "stopped" (also while it waited), "failed" or "killed"."""
-    if job.killed:
-        return "killed" if job.placed else "stopped"
-    if job.exit_code == INCOMPLETE:
-        return "incomplete"
-    return STATES[job.status]
+    """Returns the state of a sweep.
+
+    Args:
+        job: The sweep's job.
+
+    Returns:
+        "waiting", "running", "complete", "incomplete", "stopped" (also while it waited), "failed" or "killed".
+    """
+    if job.was_killed:
+        return "killed" if job.has_node else "stopped"
+    return "incomplete" if job.exit_code == INCOMPLETE else STATES[job.status]
 
 
 def get_position(job: Job, jobs: list[Job]) -> int | None:
-    """Place in the queue, from 1; None if it does not wait."""
+    """Returns the position in the queue, from 1; None if the sweep does not wait.
+
+    Args:
+        job: The sweep's job.
+        jobs: All jobs of the cluster.
+    """
     waiting = [other.name for other in select_sweeps(jobs) if other.status == "PENDING"]
     return waiting.index(job.name) + 1 if job.name in waiting else None
 
 
-def is_queued(job: Job, jobs: list[Job], slots: int) -> bool:
-    """Whether a sweep waits for others to end, rather than for its own start."""
-    place, running = get_position(job, jobs), sum(other.placed and not other.over for other in select_sweeps(jobs))
-    return place is not None and 0 < slots < running + place
+def is_queued(job: Job, jobs: list[Job], drivers: int) -> bool:
+    """Tells if a sweep waits for others to end, not only for its own start.
+
+    Args:
+        job: The sweep's job.
+        jobs: All jobs of the cluster.
+        drivers: Drivers that the cluster runs at once; 0 for any number.
+    """
+    position = get_position(job, jobs)
+    running = sum(other.has_node and not other.is_finished for other in select_sweeps(jobs))
+    return position is not None and 0 < drivers < running + position
 
 
 def summarize_job(job: Job, jobs: list[Job]) -> dict[str, Any]:
-    """What is known of a sweep without its study."""
+    """Returns what is known of a sweep without its study.
+
+    Args:
+        job: The sweep's job.
+        jobs: All jobs of the cluster.
+    """
     spec = json.loads(job.metadata[SPEC])
     return {
         "state": get_state(job),
         "position": get_position(job, jobs),
-        "submitted": job.submitted,
-        "ended": job.ended,
+        "submitted": job.submitted_at,
+        "ended": job.ended_at,
         "task": spec["task"],
         "trials": spec["trials"],
     }

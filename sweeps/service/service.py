@@ -1,4 +1,4 @@
-"""Sweeps on a cluster, from anywhere: launched, watched, stopped and pulled through one object."""
+"""One object to launch, watch, stop and read the sweeps of a cluster."""
 
 import json
 import time
@@ -12,7 +12,7 @@ import pandas as pd
 from sweeps.errors import BadInputError, ClusterError
 from sweeps.service.jobs import Job, Jobs
 from sweeps.service.queue import SPEC, get_state, select_sweeps, summarize_job
-from sweeps.service.submission import LaunchResult, extract_refusal, printed_last, submit
+from sweeps.service.submission import LaunchResult, extract_refusal, select_last_launch, submit
 from sweeps.store import Store
 
 if TYPE_CHECKING:
@@ -27,15 +27,24 @@ COUNTS = ["complete", "fail", "running", "waiting"]
 class SweepService:
     """The sweeps of a cluster.
 
-    Launching, watching and stopping go through the cluster's Jobs API; what came out is read from the study storage and
-    from MLflow, without the cluster.
+    Launching, watching and stopping use the cluster's Jobs API. Results come from the study storage and from MLflow,
+    without the cluster.
 
     Args:
-        address: Of the cluster's dashboard, such as http://127.0.0.1:8265; None for BIMT_ADDRESS. Its token is Ray's:
-            RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+        address: Address of the cluster's dashboard, such as http://127.0.0.1:8265; None for BIMT_ADDRESS. The token is
+            read from RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token, as by Ray.
         tracking_uri: URL of MLflow; None for MLFLOW_TRACKING_URI.
         storage: URL of the study storage; None for BIMT_STORAGE.
-        insecure: Whether a cluster that asks for no token will do.
+        insecure: Whether to accept a cluster without token authentication.
+
+    Examples:
+        >>> from sweeps import SweepService, read_spec
+        >>> service = SweepService("http://127.0.0.1:8265")
+        >>> service.launch(read_spec("moons.yaml"))  # doctest: +SKIP
+        LaunchResult(name='moons', state='running', new=True, position=None)
+        >>> service.status("moons")["complete"]  # doctest: +SKIP
+        12
+        >>> service.best("moons", by="modularity")  # doctest: +SKIP
     """
 
     def __init__(
@@ -60,90 +69,124 @@ class SweepService:
         return self._connection
 
     def launch(self, spec: "SweepSpec", *, working_dir: str | Path | None = None) -> LaunchResult:
-        """Submits a sweep and waits until its driver has begun, or until it is known to wait in the queue.
+        """Submits a sweep and waits until its driver has started, or until the sweep is known to wait in the queue.
 
-        A name that is running or waiting is left as it is; one that is over goes on where it ended.
+        A sweep of the same name that is running or waiting is left as it is; one that has ended continues.
 
         Args:
             spec: The sweep.
-            working_dir: A folder with your own task; uploaded, but for hidden files and what .gitignore names.
+            working_dir: Folder of your own task; uploaded, except hidden files and those that .gitignore names.
 
         Raises:
-            BadInputError: If the cluster refuses it, with the driver's own lines, or runs another one of this name.
+            BadInputError: If the cluster refuses the sweep, or runs another one of this name.
             ClusterError: If the cluster does not answer.
+
+        Examples:
+            >>> service.launch(read_spec("moons.yaml"))  # doctest: +SKIP
+            LaunchResult(name='moons', state='waiting', new=True, position=2)
         """
         return submit(self._jobs, spec, Path(working_dir) if working_dir is not None else None)
 
     def sweeps(self) -> pd.DataFrame:
-        """All sweeps of the cluster and of the study storage, where it is known, the latest last.
+        """Lists all sweeps of the cluster, and of the study storage if that is known, the latest last.
 
         Returns:
-            A frame indexed by name: state ("waiting", "running", "complete", "incomplete" where its time was up or too
-            many trials failed, "stopped", "failed" or "killed"), position in the queue, when it was submitted and
-            ended, task, number of trials asked for; and trials by state, where the study storage is known.
+            A frame indexed by name: state ("waiting", "running", "complete", "incomplete" if its time was up or too
+            many trials failed, "stopped", "failed" or "killed"), position in the queue, time of submission and of the
+            end, task, number of trials asked for; and trials by state, if the study storage is known.
+
+        Examples:
+            >>> service.sweeps()["state"].to_dict()  # doctest: +SKIP
+            {'moons': 'running', 'parity': 'waiting'}
         """
-        jobs = select_sweeps(self._jobs.all())
+        jobs = select_sweeps(self._jobs.list_all())
         rows = {job.name: summarize_job(job, jobs) for job in jobs}
         columns = COLUMNS
         if self._store.storage:
             from sweeps.results.sweep import list_sweeps
 
             columns = COLUMNS + COUNTS
-            for name, counted in list_sweeps(self._store).to_dict("index").items():
-                over = {"state": "complete" if counted["complete"] >= counted["trials"] else "stopped"}
-                rows[str(name)] = over | {str(key): value for key, value in counted.items()} | rows.get(str(name), {})
+            for name, counts in list_sweeps(self._store).to_dict("index").items():
+                row = {"state": "complete" if counts["complete"] >= counts["trials"] else "stopped"}
+                rows[str(name)] = row | {str(key): value for key, value in counts.items()} | rows.get(str(name), {})
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("name")
-        whole = [column for column in ("position", *COUNTS) if column in frame]
-        return frame.astype(dict.fromkeys(whole, "Int64"))
+        integers = [column for column in ("position", *COUNTS) if column in frame]
+        return frame.astype(dict.fromkeys(integers, "Int64"))
 
     def status(self, name: str) -> dict[str, Any]:
-        """One sweep's row of `sweeps`, and why it failed, if it did.
+        """Returns one sweep's row of `sweeps`, with the reason if it failed.
+
+        Args:
+            name: The sweep.
 
         Raises:
-            BadInputError: If there is none of that name.
+            BadInputError: If there is no sweep of that name.
+
+        Examples:
+            >>> service.status("moons")["state"]  # doctest: +SKIP
+            'running'
         """
         frame = self.sweeps()
         if name not in frame.index:
             raise BadInputError(f"no sweep {name!r} on the cluster; there are: {', '.join(frame.index) or 'none'}")
-        whole = frame.astype(object).where(frame.notna(), None).loc[name]
-        told = {"name": name, **{column: whole[column] for column in frame.columns}}
-        if told["state"] == "failed":
-            told["reason"] = "; ".join(extract_refusal(printed_last(self._jobs.log(name))))
-        return told
+        values = frame.astype(object).where(frame.notna(), None).loc[name]
+        row = {"name": name, **{column: values[column] for column in frame.columns}}
+        if row["state"] == "failed":
+            row["reason"] = "; ".join(extract_refusal(select_last_launch(self._jobs.read_log(name))))
+        return row
 
     def logs(self, name: str) -> str:
-        """What a sweep's drivers printed, those of earlier launches too."""
-        return self._jobs.log(self._sweep_job(name).name)
-
-    def follow(self, name: str) -> Generator[str]:
-        """The same, piece by piece until the driver ends."""
-        return self._jobs.follow(self._sweep_job(name).name)
-
-    def stop(self, name: str, now: bool = False) -> str:
-        """Stops a sweep; launching or resuming it goes on where it was.
+        """Returns the output of a sweep's drivers, including earlier launches.
 
         Args:
             name: The sweep.
-            now: Not waiting for its cohorts' checkpoints; what they did since the last ones is done again.
+
+        Examples:
+            >>> print(service.logs("moons"))  # doctest: +SKIP
+        """
+        return self._jobs.read_log(self._find_job(name).name)
+
+    def follow(self, name: str) -> Generator[str]:
+        """Yields the output of a sweep's drivers as it is printed, until the driver ends.
+
+        Args:
+            name: The sweep.
+
+        Examples:
+            >>> for text in service.follow("moons"):  # doctest: +SKIP
+            ...     print(text, end="")
+        """
+        return self._jobs.follow_log(self._find_job(name).name)
+
+    def stop(self, name: str, now: bool = False) -> str:
+        """Stops a sweep; launching or resuming it continues.
+
+        Args:
+            name: The sweep.
+            now: Whether to end it without new checkpoints; the work since the last ones is repeated.
 
         Returns:
-            "stopping" while its cohorts write checkpoints, for half an hour at most; else how it ended.
+            "stopping" while its cohorts write checkpoints, for at most half an hour; else its final state.
 
         Raises:
-            BadInputError: If there is none of that name.
+            BadInputError: If there is no sweep of that name.
             ClusterError: If it cannot be killed.
+
+        Examples:
+            >>> service.stop("moons")  # doctest: +SKIP
+            'stopping'
         """
-        job = self._sweep_job(name)
-        if job.over:
+        job = self._find_job(name)
+        if job.is_finished:
             return get_state(job)
-        if not now and job.placed:
+        if not now and job.has_node:
             self._jobs.stop(name)
             return "stopping"
         self._jobs.kill(name)
-        until = time.monotonic() + KILL_PATIENCE_S
-        while not (job := self._sweep_job(name)).over:
-            if time.monotonic() > until:
-                raise ClusterError(f"sweep {name!r} was told to end at once and is still there")
+        deadline = time.monotonic() + KILL_PATIENCE_S
+        while not (job := self._find_job(name)).is_finished:
+            if time.monotonic() > deadline:
+                raise ClusterError(f"sweep {name!r} was killed and still runs after {KILL_PATIENCE_S:g} s")
             time.sleep(0.5)
         return get_state(job)
 
@@ -152,28 +195,36 @@ class SweepService:
 
         Args:
             name: The sweep.
-            working_dir: The folder with your own task, as for `launch`.
+            working_dir: Folder of your own task, as for `launch`.
 
         Raises:
-            BadInputError: If there is none of that name.
+            BadInputError: If there is no sweep of that name.
+
+        Examples:
+            >>> service.resume("moons").state  # doctest: +SKIP
+            'running'
         """
         return self.launch(self.spec(name), working_dir=working_dir)
 
     def spec(self, name: str) -> "SweepSpec":
-        """What was launched under a name."""
+        """Returns the spec that a sweep was launched with.
+
+        Args:
+            name: The sweep.
+        """
         try:
-            job = self._sweep_job(name)
+            job = self._find_job(name)
         except BadInputError:
             if not self._store.storage:
                 raise
-            return self.open(name).spec  # the cluster is another one than then
+            return self.open(name).spec  # launched on an earlier cluster
         from sweeps.spec.sweep import parse_spec
 
         return parse_spec(json.loads(job.metadata[SPEC]), source=name)
 
     @property
     def store(self) -> Store:
-        """Where results are read from.
+        """Locations of the results.
 
         Raises:
             BadInputError: If the study storage is not known.
@@ -186,30 +237,55 @@ class SweepService:
         return self._store
 
     def open(self, name: str) -> "Sweep":
-        """What came out of a sweep so far.
+        """Opens the results of a sweep so far.
+
+        Args:
+            name: The sweep.
 
         Raises:
-            BadInputError: If there is none of that name, or the study storage is not known.
+            BadInputError: If there is no sweep of that name, or the study storage is not known.
+
+        Examples:
+            >>> service.open("moons").network(19, replicate=0).score()  # doctest: +SKIP
+            0.99
         """
-        where = self.store
+        store = self.store
         from sweeps.results.sweep import open_sweep
 
-        return open_sweep(name, where)
+        return open_sweep(name, store)
 
     def trials(self, name: str) -> pd.DataFrame:
-        """Every trial of a sweep; see `Sweep.trials`."""
+        """Lists all trials of a sweep; see `Sweep.trials`.
+
+        Args:
+            name: The sweep.
+        """
         return self.open(name).trials()
 
     def pareto(self, name: str) -> pd.DataFrame:
-        """The Pareto front of a sweep; see `Sweep.pareto`."""
+        """Lists the Pareto front of a sweep; see `Sweep.pareto`.
+
+        Args:
+            name: The sweep.
+        """
         return self.open(name).pareto()
 
     def best(self, name: str, where: str | None = None, by: str | None = None, n: int = 1) -> pd.DataFrame:
-        """The best trials of a sweep; see `Sweep.best`."""
+        """Lists the best trials of a sweep; see `Sweep.best`.
+
+        Args:
+            name: The sweep.
+            where: Bounds on metrics, such as "score >= 0.98".
+            by: Metric to rank by; None for the first objective.
+            n: Number of trials.
+
+        Examples:
+            >>> service.best("moons", where="score >= 0.98", by="modularity", n=3)  # doctest: +SKIP
+        """
         return self.open(name).best(where, by, n)
 
-    def _sweep_job(self, name: str) -> Job:
-        jobs = {job.name: job for job in select_sweeps(self._jobs.all())}
+    def _find_job(self, name: str) -> Job:
+        jobs = {job.name: job for job in select_sweeps(self._jobs.list_all())}
         if name not in jobs:
             raise BadInputError(f"no sweep {name!r} on the cluster; there are: {', '.join(jobs) or 'none'}")
         return jobs[name]

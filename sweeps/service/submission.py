@@ -1,4 +1,4 @@
-"""A sweep submitted to a cluster as a job: once, with all it needs, and with its driver's first answer."""
+"""Submission of a sweep to a cluster as a job, and the first answer of its driver."""
 
 import json
 import time
@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sweeps.errors import BadInputError, ClusterError
+from sweeps.service.code_version import code_version
 from sweeps.service.jobs import Job, Jobs
 from sweeps.service.queue import (
+    DRIVER_RESOURCE,
     NAME,
-    SLOT,
     SPEC,
     VERSION,
     check_sweep,
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
     from sweeps.spec.sweep import SweepSpec
 
 SPEC_FILE = "sweep.yaml"
-LARGEST_SPEC = 60_000  # bytes; all metadata and more of a job must fit into an environment variable of 128 KiB
+MAX_SPEC_BYTES = 60_000  # the whole job description must fit into an environment variable of 128 KiB
 START_PATIENCE_S = 300.0
 POLL_S = 0.5
-SETTLE_S = 3.0  # for a second after its end Ray looks after a job, and would take the next one of its name for dead
-STOP_PATIENCE_S = 1800  # how long a driver that was told to stop may write checkpoints before Ray kills it
-IN_A_TRACE = " |╰"  # how a line of a trace begins, but for its last ones
+SETTLE_S = 3.0  # Ray watches a job for a second after its end, and would take the next job of its name for dead
+STOP_PATIENCE_S = 1800  # time to write checkpoints before Ray kills a driver that is being stopped
+TRACEBACK_STARTS = " |╰"  # first characters of the lines of a traceback, except its last lines
 JOB_ENVIRONMENT = {
     "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_PATIENCE_S),
-    "RAY_JOB_STOP_SIGNAL": "SIGINT",  # what Ray Tune ends in order on; of other jobs Ray blocks it
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",  # Ray Tune ends in order on SIGINT; Ray blocks it in other jobs
 }
 
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """What a launch came to.
+    """Result of a launch on a cluster.
 
     Args:
         name: The sweep.
-        state: "running", "waiting" in the queue, "complete" already, or "starting" where its driver takes long.
+        state: "running", "waiting" in the queue, "complete" already, or "starting" if its driver takes long.
         new: Whether this launch submitted it; False if it was there already.
-        position: Its place in the queue, from 1, if it waits.
+        position: Position in the queue, from 1; None if it does not wait.
     """
 
     name: str
@@ -61,75 +61,100 @@ class LaunchResult:
 
 
 def submit(jobs: Jobs, spec: "SweepSpec", working_dir: Path | None) -> LaunchResult:
-    """Submits a sweep, once, and waits for its driver's first answer; see `SweepService.launch`."""
+    """Submits a sweep once and waits for its driver's first answer; see `SweepService.launch`.
+
+    Args:
+        jobs: The cluster.
+        spec: The sweep.
+        working_dir: Folder of the user's own task.
+
+    Raises:
+        BadInputError: If the cluster refuses the sweep.
+        ClusterError: If the cluster does not answer.
+    """
     check_portable(spec, working_dir)
-    known = jobs.find(spec.name)
-    if known is not None and not known.over:
-        return _running_already(known, spec, jobs)
-    if known is not None:
-        check_sweep(known)
+    job = jobs.find(spec.name)
+    if job is not None and not job.is_finished:
+        return _describe_existing(job, spec, jobs)
+    if job is not None:
+        check_sweep(job)
         time.sleep(SETTLE_S)
-        jobs.forget(spec.name)
+        jobs.delete(spec.name)
     launch_id = uuid.uuid4().hex[:12]
     with pack_folder(spec, working_dir) as folder:
-        ours = jobs.submit(
-            spec.name, make_entrypoint(launch_id), folder, metadata=make_metadata(spec), env=JOB_ENVIRONMENT, slot=SLOT
+        is_new = jobs.submit(
+            spec.name,
+            make_entrypoint(launch_id),
+            folder,
+            metadata=make_metadata(spec),
+            env=JOB_ENVIRONMENT,
+            resource=DRIVER_RESOURCE,
         )
-    return _begun(jobs, spec.name, launch_id) if ours else _running_already(jobs.find(spec.name), spec, jobs)
+    if is_new:
+        return _wait_for_start(jobs, spec.name, launch_id)
+    return _describe_existing(jobs.find(spec.name), spec, jobs)
 
 
-def _running_already(job: Job | None, spec: "SweepSpec", jobs: Jobs) -> LaunchResult:
-    """The launch of a name that somebody launched before."""
+def _describe_existing(job: Job | None, spec: "SweepSpec", jobs: Jobs) -> LaunchResult:
+    """Returns the result for a sweep that was launched before."""
     if job is None:
-        raise ClusterError(f"another client launched {spec.name!r} and took it back at the same moment")
+        raise ClusterError(f"another client launched {spec.name!r} and removed it at the same time")
     check_sweep(job)
-    if different := find_differences(job.metadata, spec):
+    if differences := find_differences(job.metadata, spec):
         raise BadInputError(
-            f"sweep {spec.name!r} is {get_state(job)} with another spec: {'; '.join(different)}; stop it first, or use"
-            " another name"
+            f"sweep {spec.name!r} is {get_state(job)} with another spec: {'; '.join(differences)}; stop it first, or"
+            " use another name"
         )
-    return LaunchResult(spec.name, get_state(job), new=False, position=get_position(job, jobs.all()))
+    return LaunchResult(spec.name, get_state(job), new=False, position=get_position(job, jobs.list_all()))
 
 
-def _begun(jobs: Jobs, name: str, launch_id: str) -> LaunchResult:
-    """Waits for a sweep that was just submitted; its driver's refusal becomes ours."""
-    slots, until = jobs.offered(SLOT), time.monotonic() + START_PATIENCE_S
-    while time.monotonic() < until:
-        sweeps = select_sweeps(jobs.all())
+def _wait_for_start(jobs: Jobs, name: str, launch_id: str) -> LaunchResult:
+    """Waits until a new job runs or is known to wait in the queue; raises the refusal of its driver."""
+    drivers, deadline = jobs.count_resource(DRIVER_RESOURCE), time.monotonic() + START_PATIENCE_S
+    while time.monotonic() < deadline:
+        sweeps = select_sweeps(jobs.list_all())
         job = next((job for job in sweeps if job.name == name), None)
         if job is None:
-            break  # somebody deleted its record
-        if is_queued(job, sweeps, slots):
+            break  # another client has deleted it
+        if is_queued(job, sweeps, drivers):
             return LaunchResult(name, "waiting", new=True, position=get_position(job, sweeps))
-        printed = printed_since(jobs.log(name), launch_id)
-        if job.status == "SUCCEEDED" or started_line(name) in printed:
+        output = select_launch(jobs.read_log(name), launch_id)
+        if job.status == "SUCCEEDED" or format_start(name) in output:
             return LaunchResult(name, get_state(job), new=True)
-        if job.over:
-            raise BadInputError(*extract_refusal(printed or job.message))
+        if job.is_finished:
+            raise BadInputError(*extract_refusal(output or job.message))
         time.sleep(POLL_S)
     return LaunchResult(name, "starting", new=True)
 
 
-def own_version() -> str:
-    """Of bimt-sweeps, as installed here."""
-    return version("bimt-sweeps")
-
-
 def make_metadata(spec: "SweepSpec") -> dict[str, str]:
-    """What is kept with a sweep's job."""
-    return {NAME: spec.name, VERSION: own_version(), SPEC: json.dumps(spec.model_dump(mode="json"))}
+    """Returns the metadata of a sweep's job.
+
+    Args:
+        spec: The sweep.
+    """
+    return {NAME: spec.name, VERSION: code_version(), SPEC: json.dumps(spec.model_dump(mode="json"))}
 
 
 def make_entrypoint(launch_id: str) -> str:
-    """What the cluster's head runs; the comment tells this launch's output from that of earlier ones."""
-    return f"exec python -m sweeps.cli.main launch {SPEC_FILE} --client-version {own_version()}  {_mark(launch_id)}"
+    """Returns the command for the cluster's head; its comment separates the output of this launch from earlier ones.
+
+    Args:
+        launch_id: A random id.
+    """
+    return f"exec python -m sweeps.cli launch {SPEC_FILE} --client-version {code_version()}  {_mark(launch_id)}"
 
 
 def check_portable(spec: "SweepSpec", working_dir: Path | None) -> None:
-    """Refuses what cannot travel to a cluster.
+    """Refuses a sweep that cannot be sent to a cluster.
+
+    Args:
+        spec: The sweep.
+        working_dir: Folder of the user's own task.
 
     Raises:
-        BadInputError: If the task is the user's own and no folder goes along, the folder is none, or the spec too long.
+        BadInputError: If the task is the user's own but has no folder, the folder does not exist, or the spec is too
+            long.
     """
     if ":" in spec.task and working_dir is None:
         raise BadInputError(
@@ -138,13 +163,18 @@ def check_portable(spec: "SweepSpec", working_dir: Path | None) -> None:
         )
     if working_dir is not None and not working_dir.is_dir():
         raise BadInputError(f"working_dir must be a folder, got {working_dir}")
-    if (length := len(make_metadata(spec)[SPEC])) > LARGEST_SPEC:
-        raise BadInputError(f"a spec must have at most {LARGEST_SPEC} bytes to travel to a cluster, got {length}")
+    if (length := len(make_metadata(spec)[SPEC])) > MAX_SPEC_BYTES:
+        raise BadInputError(f"a spec must have at most {MAX_SPEC_BYTES} bytes to run on a cluster, got {length}")
 
 
 @contextmanager
 def pack_folder(spec: "SweepSpec", working_dir: Path | None) -> Iterator[Path]:
-    """A folder with the spec beside the user's own files, to upload."""
+    """Yields a temporary folder to upload: the spec, and links to the user's own files.
+
+    Args:
+        spec: The sweep.
+        working_dir: Folder of the user's own task.
+    """
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / SPEC_FILE).write_text(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False))
@@ -154,45 +184,71 @@ def pack_folder(spec: "SweepSpec", working_dir: Path | None) -> Iterator[Path]:
         yield folder
 
 
-def find_differences(submitted: dict[str, str], spec: "SweepSpec") -> list[str]:
-    """Where a spec differs from the one in a job's metadata."""
-    before, now = json.loads(submitted[SPEC]), spec.model_dump(mode="json")
-    return [f"{key} is {before.get(key)!r}, asked for {now[key]!r}" for key in now if now[key] != before.get(key)]
+def find_differences(metadata: dict[str, str], spec: "SweepSpec") -> list[str]:
+    """Lists the entries in which a spec differs from the spec of a job.
+
+    Args:
+        metadata: The job's metadata.
+        spec: The other spec.
+    """
+    old, new = json.loads(metadata[SPEC]), spec.model_dump(mode="json")
+    return [f"{key} is {old.get(key)!r}, asked for {new[key]!r}" for key in new if new[key] != old.get(key)]
 
 
-def printed_last(log: str) -> str:
-    """What the latest launch's driver has printed."""
+def select_last_launch(log: str) -> str:
+    """Returns the output of the latest launch.
+
+    Args:
+        log: Output of all launches of a sweep.
+    """
     return log.rpartition(_mark(""))[2].partition("\n")[2]
 
 
-def printed_since(log: str, launch_id: str) -> str:
-    """What a launch's driver has printed so far."""
+def select_launch(log: str, launch_id: str) -> str:
+    """Returns the output since the start of a launch.
+
+    Args:
+        log: Output of all launches of a sweep.
+        launch_id: The launch.
+    """
     return log.partition(f"{_mark(launch_id)}\n")[2]
 
 
-def started_line(name: str) -> str:
-    """The line that a driver prints when nothing can refuse the sweep any more."""
-    return f"Sweep {name} has begun"
+def format_start(name: str) -> str:
+    """Returns the line that a driver prints when nothing can refuse the sweep any more.
+
+    Args:
+        name: The sweep.
+    """
+    return f"Sweep {name} has started"
 
 
-def extract_refusal(printed: str) -> list[str]:
-    """Why a driver ended: its own error lines, else what ends the trace of whatever went wrong before it."""
-    lines = [line for line in printed.splitlines() if line.strip()]
-    told = [line.removeprefix("bimt: ") for line in lines if line.startswith("bimt: ")]
-    trace = max((i for i, line in enumerate(lines) if line[0] in IN_A_TRACE), default=len(lines) - 2)
-    last = " ".join(lines[trace + 1 :])[:300]
-    return told or [f"the driver ended: {last}" if last else "the driver ended and said nothing"]
+def extract_refusal(output: str) -> list[str]:
+    """Extracts the reason why a driver ended: its own error lines, else the last lines after a traceback.
+
+    Args:
+        output: Output of the driver.
+    """
+    lines = [line for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("bimt: ") for line in lines if line.startswith("bimt: ")]
+    traceback = max((i for i, line in enumerate(lines) if line[0] in TRACEBACK_STARTS), default=len(lines) - 2)
+    last = " ".join(lines[traceback + 1 :])[:300]
+    return errors or [f"the driver ended: {last}" if last else "the driver ended without any output"]
 
 
-def check_client(client: str) -> None:
-    """Refuses, on the cluster, the sweep of a client with another version.
+def check_client(client_version: str) -> None:
+    """Refuses, on the cluster, a sweep from a client with other code.
+
+    Args:
+        client_version: The client's `code_version`.
 
     Raises:
-        BadInputError: If it has another version.
+        BadInputError: If the code differs.
     """
-    if client != own_version():
+    if client_version != code_version():
         raise BadInputError(
-            f"bimt-sweeps must be the same on client and cluster: the client has {client}, the cluster {own_version()}"
+            "bimt-sweeps must run the same code on client and cluster:"
+            f" the client has {client_version}, the cluster {code_version()}"
         )
 
 
