@@ -34,7 +34,7 @@ from _report import machine
 from bimt_core import METRICS
 from sweeps import Store, SweepSpec, launch, open_sweep
 from sweeps.cli.progress import Status
-from sweeps.cluster.connection import QUIET_RAY
+from sweeps.cluster.ray_private import TUNE_SETTINGS
 from sweeps.run.trainable import CohortTrainable
 from sweeps.tracking.reading import create_client, create_database
 
@@ -218,7 +218,7 @@ def main() -> None:
         PICTURES.update(pictures())
     import ray
 
-    os.environ.update(QUIET_RAY)
+    os.environ.update(TUNE_SETTINGS)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     spec = spec_of(given.trials, given.cohort_size, given.evaluations, given.sampler)
     rows = []

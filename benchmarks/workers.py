@@ -23,7 +23,7 @@ from _report import machine
 from scipy.stats import t
 
 from sweeps import Store, SweepSpec, launch, parse_spec
-from sweeps.cluster.connection import QUIET_RAY
+from sweeps.cluster.ray_private import TUNE_SETTINGS
 
 
 @dataclass
@@ -86,7 +86,7 @@ def main() -> None:
     given = parser.parse_args()
     import ray
 
-    os.environ.update(QUIET_RAY)
+    os.environ.update(TUNE_SETTINGS)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     with tempfile.TemporaryDirectory() as folder:
         store = Store.resolve(Path(folder))

@@ -20,7 +20,7 @@ import yaml
 
 from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
 from sweeps.cli.progress import Status
-from sweeps.cluster.connection import QUIET_RAY
+from sweeps.cluster.ray_private import TUNE_SETTINGS
 from sweeps.run import driver as driver_module
 from sweeps.run import finish
 from sweeps.run.trainable import CohortTrainable
@@ -31,7 +31,7 @@ from sweeps.worker.checkpoint import delete_folder, find_checkpoints
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """One Ray for all tests of this module; `launch` uses the one that runs."""
-    os.environ.update(QUIET_RAY)
+    os.environ.update(TUNE_SETTINGS)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     yield
     ray.shutdown()
@@ -363,7 +363,7 @@ def test_a_driver_that_is_killed_leaves_nothing_running_for_ever(tmp_path: Path)
     long = spec_of(search={"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1500}, evaluations=10)
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
-    command = [sys.executable, "-m", "sweeps.cli.main", "launch", str(file), "--store", str(store.folder)]
+    command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         _wait_for(lambda: _running(store) > 0, process)
@@ -398,7 +398,7 @@ def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Stor
     long = spec_of(search={"steps": steps}, evaluations=40).model_dump(mode="json")
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump({"name": "s", "each": long, "sweeps": [{"name": "short"}, {"name": "next"}]}))
-    command = [sys.executable, "-m", "sweeps.cli.main", "launch", str(file), "--store", str(store.folder)]
+    command = [sys.executable, "-m", "sweeps.cli", "launch", str(file), "--store", str(store.folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_for(lambda: bool(find_checkpoints(store.checkpoint_folder("s.short"))), process)
     process.send_signal(signal.SIGTERM)
