@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import ray
-
 NAMESPACE = "bimt-sweeps"
 MAX_AGE_S = 2.0  # how long a computed share is used before the claims are read again
 
@@ -54,6 +52,8 @@ def claim_share(sweep: str, slots: int, max_cohorts: int) -> Iterator[Share]:
         slots: Cohorts of this sweep that the whole cluster can train at once.
         max_cohorts: Cohorts that the sweep can use, at most `slots`.
     """
+    import ray
+
     claim = json.dumps({"sweep": sweep, "wants": max_cohorts / slots, "id": uuid.uuid4().hex})
     actor = ray.remote(_Claim).options(name=claim, namespace=NAMESPACE, num_cpus=0).remote()
     try:
@@ -83,5 +83,7 @@ class _Claim:
 
 
 def _list_claims() -> list[str]:
+    import ray
+
     actors = ray.util.list_named_actors(all_namespaces=True)
     return [actor["name"] for actor in actors if actor["namespace"] == NAMESPACE]

@@ -1,15 +1,115 @@
-"""What travels to a cluster, and what comes back when it is refused; the rest is in test_service.py."""
+"""Submissions to a simulated cluster; test_service.py submits to a real one."""
 
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from sweeps.errors import BadInputError
+from sweeps.errors import BadInputError, ClusterError
 from sweeps.service import submission
+from sweeps.service.code_version import code_version
+from sweeps.service.jobs import Job
+from sweeps.service.submission import LaunchResult
 from sweeps.spec.files import read_spec
 
 
-def test_a_spec_travels_whole(small_spec) -> None:
+@dataclass
+class Cluster:
+    """Jobs of a cluster in memory: a submitted job has the given status, and prints the given text."""
+
+    status: str = "RUNNING"
+    output: str = ""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    log: str = ""
+    submissions: list[dict] = field(default_factory=list)
+
+    def find(self, name):
+        return self.jobs.get(name)
+
+    def list_all(self):
+        return list(self.jobs.values())
+
+    def count_resource(self, name):
+        return 1
+
+    def read_log(self, name):
+        return self.log
+
+    def delete(self, name):
+        del self.jobs[name]
+
+    def submit(self, name, entrypoint, folder, **options):
+        if name in self.jobs:
+            return False
+        self.submissions.append({"spec": read_spec(folder / "sweep.yaml"), "entrypoint": entrypoint, **options})
+        has_node = self.status != "PENDING"
+        self.jobs[name] = Job(name, self.status, datetime.now(), has_node=has_node, metadata=options["metadata"])
+        self.log += f"Running: {entrypoint}\n{self.output}"
+        return True
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(submission, "SETTLE_S", 0.0)
+    monkeypatch.setattr(submission, "POLL_S", 0.0)
+    monkeypatch.setattr(submission, "START_PATIENCE_S", 0.05)
+
+
+def test_a_new_sweep_is_submitted_with_its_spec(small_spec):
+    cluster = Cluster(output="Sweep small has started\n")
+    assert submission.submit(cluster, small_spec(), None) == LaunchResult("small", "running", new=True)
+    (submitted,) = cluster.submissions
+    assert submitted["spec"] == small_spec()
+    assert f"--client-version {code_version()}  # launch " in submitted["entrypoint"]
+    assert submitted["metadata"]["bimt.version"] == code_version()
+    assert submitted["resource"] == "bimt_driver"
+
+
+def test_a_running_sweep_is_left_as_it_is(small_spec):
+    cluster = Cluster(output="Sweep small has started\n")
+    submission.submit(cluster, small_spec(), None)
+    assert submission.submit(cluster, small_spec(), None) == LaunchResult("small", "running", new=False)
+    with pytest.raises(BadInputError, match=r"'small' is running with another spec: trials is 3, asked for 5; stop it"):
+        submission.submit(cluster, small_spec(trials=5), None)
+    assert len(cluster.submissions) == 1
+
+
+def test_a_finished_sweep_is_submitted_again(small_spec):
+    cluster = Cluster(status="SUCCEEDED")
+    for _ in range(2):
+        assert submission.submit(cluster, small_spec(), None) == LaunchResult("small", "complete", new=True)
+    assert len(cluster.submissions) == 2
+
+
+def test_a_queued_sweep_has_a_position(small_spec):
+    cluster = Cluster(output="Sweep first has started\n")
+    submission.submit(cluster, small_spec(name="first"), None)
+    cluster.status = "PENDING"
+    result = submission.submit(cluster, small_spec(name="second"), None)
+    assert result == LaunchResult("second", "waiting", new=True, position=1)
+
+
+def test_a_slow_driver_is_starting(small_spec):
+    assert submission.submit(Cluster(), small_spec(), None) == LaunchResult("small", "starting", new=True)
+
+
+def test_a_drivers_refusal_is_raised(small_spec):
+    cluster = Cluster(status="FAILED", output="bimt: resources.cpus must be at most 2, got 100\n")
+    with pytest.raises(BadInputError, match=r"^resources\.cpus must be at most 2, got 100$"):
+        submission.submit(cluster, small_spec(), None)
+
+
+def test_a_name_that_vanishes_while_it_is_submitted_is_an_error(small_spec):
+    class Racing(Cluster):
+        def submit(self, *arguments, **options):
+            return False
+
+    with pytest.raises(ClusterError, match="another client launched 'small' and removed it"):
+        submission.submit(Racing(), small_spec(), None)
+
+
+def test_the_packed_spec_is_the_same(small_spec):
     spec = small_spec(description="costs ${HOME} and $PGPASSWORD", constraints=["score >= 0.5"], seed=7)
     with submission.pack_folder(spec, None) as folder:
         assert [path.name for path in folder.iterdir()] == ["sweep.yaml"]
@@ -17,7 +117,7 @@ def test_a_spec_travels_whole(small_spec) -> None:
     assert not folder.exists()
 
 
-def test_the_users_folder_goes_along_and_stays_as_it_is(small_spec, tmp_path: Path, monkeypatch) -> None:
+def test_the_users_folder_is_packed_and_not_changed(small_spec, tmp_path, monkeypatch):
     (tmp_path / "my.py").write_text("x = 1")
     (tmp_path / "sweep.yaml").write_text("mine")
     (tmp_path / "data").mkdir()
@@ -31,29 +131,28 @@ def test_the_users_folder_goes_along_and_stays_as_it_is(small_spec, tmp_path: Pa
     assert (tmp_path / "data" / "a.csv").exists()
 
 
-def test_what_cannot_travel_is_refused(small_spec, tmp_path: Path) -> None:
+def test_a_sweep_that_cannot_be_sent_is_refused(small_spec, tmp_path):
     own = small_spec().model_copy(update={"task": "mine:task"})
     with pytest.raises(BadInputError, match=r"task 'mine:task' is your own, .*: add --working-dir"):
         submission.check_portable(own, None)
     submission.check_portable(own, tmp_path)
     with pytest.raises(BadInputError, match=r"working_dir must be a folder, got .*none"):
         submission.check_portable(own, tmp_path / "none")
-    with pytest.raises(BadInputError, match="at most 60000 bytes to travel to a cluster, got 6"):
+    with pytest.raises(BadInputError, match="at most 60000 bytes to run on a cluster, got 6"):
         submission.check_portable(small_spec(description="x" * 60_000), None)
 
 
-def test_differences_are_named(small_spec) -> None:
-    kept = submission.make_metadata(small_spec())
-    assert submission.find_differences(kept, small_spec()) == []
-    assert submission.find_differences(kept, small_spec(trials=5, seed=1)) == [
+def test_differences_name_both_values(small_spec):
+    metadata = submission.make_metadata(small_spec())
+    assert submission.find_differences(metadata, small_spec()) == []
+    assert submission.find_differences(metadata, small_spec(trials=5, seed=1)) == [
         "trials is 3, asked for 5",
         "seed is 0, asked for 1",
     ]
 
 
-@pytest.mark.parametrize(
-    ("printed", "told"),
-    [
+def test_a_refusal_is_the_drivers_own_lines_or_its_last():
+    for output, lines in [
         ("Sweep x: 3 trials\nbimt: name: must be\nbimt: trials: must be\n", ["name: must be", "trials: must be"]),
         ("Traceback (most recent call last):\n  File x\nValueError: no\n", ["the driver ended: ValueError: no"]),
         (
@@ -62,22 +161,25 @@ def test_differences_are_named(small_spec) -> None:
         ),
         ("Error: No such option: --client-version\n", ["the driver ended: Error: No such option: --client-version"]),
         ("sh: 1: exec: python: not found\n", ["the driver ended: sh: 1: exec: python: not found"]),
-        ("", ["the driver ended and said nothing"]),
-    ],
-)
-def test_a_drivers_refusal_is_its_own_lines_or_its_last(printed: str, told: list[str]) -> None:
-    assert submission.extract_refusal(printed) == told
+        ("", ["the driver ended without any output"]),
+    ]:
+        assert submission.extract_refusal(output) == lines
 
 
-def test_only_what_the_latest_launch_printed_counts() -> None:
+def test_the_output_of_one_launch_is_selected():
     first, second = submission.make_entrypoint("aaa"), submission.make_entrypoint("bbb")
-    log = f"Running: {first}\nSweep x has begun\nRunning: {second}\nbimt: no\n"
-    assert submission.started_line("x") in submission.printed_since(log, "aaa")
-    assert submission.printed_since(log, "bbb") == submission.printed_last(log) == "bimt: no\n"
-    assert submission.printed_since(log, "ccc") == submission.printed_last("") == ""
+    log = f"Running: {first}\nSweep x has started\nRunning: {second}\nbimt: no\n"
+    assert submission.format_start("x") in submission.select_launch(log, "aaa")
+    assert submission.select_launch(log, "bbb") == submission.select_last_launch(log) == "bimt: no\n"
+    assert submission.select_launch(log, "ccc") == submission.select_last_launch("") == ""
 
 
-def test_another_version_is_refused() -> None:
-    submission.check_client(submission.own_version())
-    with pytest.raises(BadInputError, match=r"^bimt-sweeps must be the same .*: the client has 0\.0\.9, the cluster "):
-        submission.check_client("0.0.9")
+def test_a_client_with_other_code_is_refused():
+    submission.check_client(code_version())
+    other = f"{code_version().partition('+')[0]}+00000000"
+    with pytest.raises(BadInputError) as caught:
+        submission.check_client(other)
+    assert str(caught.value) == (
+        "bimt-sweeps must run the same code on client and cluster:"
+        f" the client has {other}, the cluster {code_version()}"
+    )
