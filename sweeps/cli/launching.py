@@ -30,7 +30,7 @@ from sweeps.errors import BadInputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sweeps.cli.progress import Status, Watcher
+    from sweeps.run.state import Status, Watcher
     from sweeps.spec.sweep import SweepSpec
     from sweeps.store import Store
 

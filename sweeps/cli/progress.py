@@ -1,10 +1,8 @@
 """Progress of a running sweep: a live display in a terminal, plain lines elsewhere."""
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -13,41 +11,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.results.statistics import format_heading, format_mean
+from sweeps.run.state import Status, Watcher
 from sweeps.spec.sweep import SweepSpec
-from sweeps.study.study import Trial
+from sweeps.study.trial import Trial
 
 PLAIN_EVERY_S = 10.0
 ROWS = 12
-
-
-@dataclass(frozen=True)
-class Status:
-    """State of a running sweep at one time.
-
-    Args:
-        complete: Completed trials, including earlier launches.
-        wanted: Trials asked for.
-        failed: Trials that failed in this launch.
-        running: Trials in cohorts now.
-        network_steps: Optimiser steps x networks done in this launch.
-        network_steps_left: Estimate of those to go.
-        elapsed_s: Seconds since the launch.
-        front: The Pareto front so far.
-        tracking_problem: Why MLflow cannot be written at the moment; None if it can.
-    """
-
-    complete: int
-    wanted: int
-    failed: int
-    running: int
-    network_steps: int
-    network_steps_left: int
-    elapsed_s: float
-    front: tuple[Trial, ...]
-    tracking_problem: str | None
-
-
-Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
 
 
 def create_watcher(console: Console, spec: SweepSpec) -> Watcher:
@@ -93,26 +63,12 @@ def render_front(front: Sequence[Trial], spec: SweepSpec, title: str) -> Table:
         title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
     for name in ("trial", *metrics, *spec.searched):
-        table.add_column(name.replace("_", " "), justify="right", style="dim" if name in spec.searched else "")
+        table.add_column(format_heading(name), justify="right", style="dim" if name in spec.searched else "")
     ordered = sorted(front, key=lambda trial: trial.mean[first.metric], reverse=first.direction == "maximize")
     for trial in ordered:
         values = [format_mean(trial.mean[m], trial.stderr[m]) for m in metrics]
         table.add_row(str(trial.number), *values, *(_short(trial.params[name]) for name in spec.searched))
     return table
-
-
-def format_mean(mean: float, stderr: float) -> str:
-    """Formats a mean and its standard error.
-
-    Args:
-        mean: Mean.
-        stderr: Standard error; NaN for one replicate.
-
-    Examples:
-        >>> format_mean(8.412, 0.031)
-        '8.412 ±0.03'
-    """
-    return f"{mean:.4g}" if math.isnan(stderr) else f"{mean:.4g} ±{stderr:.1g}"
 
 
 def format_status(status: Status) -> str:

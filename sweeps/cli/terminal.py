@@ -131,7 +131,7 @@ def print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra:
         as_json: Print JSON.
         extra: Further columns for the terminal.
     """
-    from sweeps.cli.progress import format_mean
+    from sweeps.results.statistics import format_mean
 
     if as_json:
         print_frame(frame, as_json)
