@@ -1,4 +1,4 @@
-"""Modularity of a network: its weight graph, communities, Newman's Q, and how far chance goes."""
+"""Modularity of a network: weight graph, communities, Newman's Q, and comparison with shuffled weights."""
 
 from bimt_core.modularity.cut import Cut, normalised_cut
 from bimt_core.modularity.graph import TRANSFORMS, Node, Transform, weight_graph

@@ -1,4 +1,4 @@
-"""A second opinion on modularity: the normalised cut between spectral clusters."""
+"""Normalised cut between spectral clusters, a second measure of modularity."""
 
 import warnings
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import eigsh
 
-from bimt_core.modularity.graph import Node, numbered
-from bimt_core.modularity.methods import in_order, louvain
-from bimt_core.modularity.partition import Edges, Floats, Ints, sums
+from bimt_core.modularity.graph import Node, to_edges
+from bimt_core.modularity.methods import louvain, order_communities
+from bimt_core.modularity.partition import Edges, Floats, Ints, sum_by_index
 
-MOST_DENSE = 1000  # nodes, up to which the graph's matrix is written out
+MOST_DENSE = 1000  # nodes up to which the graph's matrix is dense
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A partition of a weight graph by its cut.
+    """A partition of a weight graph and its normalised cut.
 
     Args:
-        n_cut: Its normalised cut, from 0 (nothing is cut) to the number of parts.
+        n_cut: Normalised cut, from 0 (no edge between parts) to the number of parts.
         members: The parts, largest first; ties in order of the first neuron.
     """
 
@@ -33,7 +33,7 @@ class Cut:
 
 
 def normalised_cut(graph: nx.Graph, k: int | None = None, *, seed: int = 0) -> Cut:
-    """Spectral clusters of a weight graph and their normalised cut.
+    """Computes the spectral clusters of a weight graph and their normalised cut.
 
     n-cut = sum over parts X of cut(X) / vol(X), with cut(X) the weight of the edges that leave X and vol(X) the summed
     degrees of its nodes (Shi and Malik 2000; Filan et al., Clusterability in neural networks, 2021: the lower the more
@@ -42,17 +42,23 @@ def normalised_cut(graph: nx.Graph, k: int | None = None, *, seed: int = 0) -> C
 
     Args:
         graph: Weighted graph.
-        k: Number of parts, at most that of the nodes; None for that of Louvain's communities. Nodes that no edge
-            tells apart can give fewer.
-        seed: Of k-means.
+        k: Number of parts, at most the number of nodes; None for the number of Louvain's communities. There are fewer
+            parts if the eigenvectors have fewer distinct rows.
+        seed: Seed of k-means.
 
     Returns:
-        The parts; none, with n-cut = 0, for a graph whose edges weigh nothing.
+        The parts; none, with n-cut = 0, if the total edge weight is 0.
 
     Raises:
-        ValueError: If k is not between 1 and the number of nodes that have an edge, or as `communities` does.
+        ValueError: If k is not between 1 and the number of nodes that have an edge, or as for `communities`.
+
+    Examples:
+        >>> pairs = nx.Graph([(("input", 0), ("output", 0)), (("input", 1), ("output", 1))])
+        >>> cut = normalised_cut(pairs)
+        >>> len(cut), cut.n_cut
+        (2, 0.0)
     """
-    edges = numbered(graph)
+    edges = to_edges(graph)
     used = edges.degrees.nonzero()[0]
     if not len(used):
         return Cut(0.0, ())
@@ -61,9 +67,9 @@ def normalised_cut(graph: nx.Graph, k: int | None = None, *, seed: int = 0) -> C
         raise ValueError(f"k must be between 1 and the {len(used)} nodes that have an edge, got {k}")
     weights = nx.to_scipy_sparse_array(graph, weight="weight", format="csr")[used][:, used]
     part = np.full(edges.n, -1)
-    part[used] = _clusters(_eigenvectors(weights, edges.degrees[used], k), k, seed)
+    part[used] = _cluster(_eigenvectors(weights, edges.degrees[used], k), k, seed)
     nodes = list(graph)
-    return Cut(_n_cut(edges, part), in_order([nodes[i] for i in used.tolist()], part[used]))
+    return Cut(_n_cut(edges, part), order_communities([nodes[i] for i in used.tolist()], part[used]))
 
 
 def _eigenvectors(weights: csr_array, degrees: Floats, k: int) -> Floats:
@@ -74,24 +80,23 @@ def _eigenvectors(weights: csr_array, degrees: Floats, k: int) -> Floats:
         vectors = eigh(scaled.toarray(), subset_by_index=[n - k, n - 1])[1]
     else:
         vectors = eigsh(scaled, k, which="LA", v0=np.random.default_rng(0).random(n))[1]
-    found: Floats = vectors / root[:, None]
-    return found
+    rows: Floats = vectors / root[:, None]
+    return rows
 
 
-def _clusters(rows: Floats, k: int, seed: int) -> Ints:
-    from sklearn.cluster import KMeans  # takes a second to load
+def _cluster(rows: Floats, k: int, seed: int) -> Ints:
+    from sklearn.cluster import KMeans  # takes a second to import
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters: there are fewer parts
-        found: Ints = KMeans(k, n_init=10, random_state=seed).fit_predict(rows).astype(np.int64)
-    return found
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters
+        labels: Ints = KMeans(k, n_init=10, random_state=seed).fit_predict(rows).astype(np.int64)
+    return labels
 
 
 def _n_cut(edges: Edges, part: Ints) -> float:
-    """Sum over parts of cut / volume."""
-    apart, used = part[edges.one] != part[edges.other], part >= 0
-    ends = np.concatenate([edges.one[apart], edges.other[apart]])
-    cut = sums(part[ends], np.tile(edges.weight[apart], 2), edges.n)
-    volume = sums(part[used], edges.degrees[used], edges.n)
+    crossing, used = part[edges.one] != part[edges.other], part >= 0
+    ends = np.concatenate([edges.one[crossing], edges.other[crossing]])
+    cut = sum_by_index(part[ends], np.tile(edges.weight[crossing], 2), edges.n)
+    volume = sum_by_index(part[used], edges.degrees[used], edges.n)
     return float((cut[volume > 0] / volume[volume > 0]).sum())

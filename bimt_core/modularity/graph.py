@@ -1,4 +1,4 @@
-"""The weight graph of a network: its neurons, tied by the weights between them."""
+"""Weight graph of a network: its neurons, connected by the active weights between them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from bimt_core.modularity.partition import Edges, Floats, Ints, summed
+from bimt_core.modularity.partition import Edges, Floats, Ints, sum_by_key
 from bimt_core.wiring import ACTIVE, Wire, Wiring
 
 Transform = Literal["layer_max", "raw", "squared", "binary"]
@@ -21,15 +21,15 @@ Node = tuple[str, int]  # (name of the set of neurons, place)
 
 @dataclass(frozen=True, eq=False)
 class Connections:
-    """What one tensor connects: its entries, row after row, and the strength of the active ones.
+    """The neurons at both ends of a tensor's entries, row by row, and the strengths of its active entries.
 
     Neurons are numbered through all sets of the wiring.
 
     Args:
-        target: The neuron of each entry's row, int64, shape (entries,).
-        source: The neuron of each entry's column, int64, shape (entries,).
-        active: Which entries are active, int64, shape (active,).
-        strength: Of each active entry, float64, shape (active,).
+        target: Neuron of each entry's row, int64, shape (entries,).
+        source: Neuron of each entry's column, int64, shape (entries,).
+        active: Indices of the active entries, int64, shape (active,).
+        strength: Strength of each active entry, float64, shape (active,).
     """
 
     target: Ints
@@ -41,28 +41,35 @@ class Connections:
 def weight_graph(
     wiring: Wiring, tensors: Mapping[str, Tensor], transform: Transform = "layer_max", *, threshold: float = ACTIVE
 ) -> nx.Graph:
-    """The undirected graph of active weights between neurons; isolated neurons are left out.
+    """Builds the undirected graph of active weights between neurons. Isolated neurons are left out.
 
     All weights between two neurons add up to one edge: those of the folds of a neuron, of several tensors (such as the
-    many that read and write a residual stream) and of both directions in a recurrent tensor. A neuron's connection to
-    itself is left out, since it ties the neuron to no other. Biases and embeddings connect no neurons.
+    many that read and write a residual stream) and of both directions in a recurrent tensor. Weights from a neuron to
+    itself are left out, since they connect it to no other. Biases and embeddings connect no neurons.
 
     Args:
         wiring: The network's wiring.
         tensors: Named tensors of one network (no leading dimension).
-        transform: What is summed: "raw" is |w|; "layer_max" is |w| / the largest |w| of its tensor, which is what the
-            connectivity diagram draws; "squared" is w^2; "binary" is 1, so that an edge counts active weights.
+        transform: Strength of a weight w: "raw" is |w|; "layer_max" is |w| / the largest |w| of its tensor, as in the
+            diagram; "squared" is w^2; "binary" is 1, so that an edge counts active weights.
         threshold: |w| above which a weight is active.
 
     Returns:
-        Graph whose nodes are (set of neurons, place) and whose edges carry "weight".
+        Graph whose nodes are (set of neurons, place) and whose edges have the attribute "weight".
 
     Raises:
         ValueError: If the transform is unknown, the threshold negative or not finite, or a weight not finite.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = initialise(MLP((4, 20, 20, 2)), seeds=[0])
+        >>> tensors = {name: tensor[0] for name, tensor in population.tensors.items()}
+        >>> print(weight_graph(population.network.wiring, tensors))
+        Graph with 46 nodes and 518 edges
     """
     nodes = [(neurons.name, place) for neurons in wiring.neurons for place in range(len(neurons))]
     parts = connections(wiring, tensors, transform, threshold=threshold)
-    one, other, weight = edges_at(parts, [part.active for part in parts])
+    one, other, weight = sum_edges(parts, [part.active for part in parts])
     graph = nx.Graph()
     ends = ([nodes[i] for i in end.tolist()] for end in (one, other))
     graph.add_weighted_edges_from(zip(*ends, weight.tolist(), strict=True))
@@ -72,7 +79,14 @@ def weight_graph(
 def connections(
     wiring: Wiring, tensors: Mapping[str, Tensor], transform: Transform = "layer_max", *, threshold: float = ACTIVE
 ) -> list[Connections]:
-    """What every weight tensor connects; see `weight_graph`."""
+    """Computes the connections of every weight tensor. Arguments and errors are those of `weight_graph`.
+
+    Args:
+        wiring: The network's wiring.
+        tensors: Named tensors of one network.
+        transform: Strength of a weight.
+        threshold: |w| above which a weight is active.
+    """
     if transform not in TRANSFORMS:
         raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, got {transform!r}")
     check_threshold(threshold)
@@ -88,62 +102,72 @@ def _connections(
 ) -> Connections:
     ends = [np.tile(np.arange(len(wiring[end.neurons])) + starts[end.neurons], end.folds) for end in wire.ends]
     target, source = (end.ravel() for end in np.meshgrid(*ends, indexing="ij"))
-    size = finite_sizes(wire.tensor, weight)
-    active = (size > threshold).nonzero()[0]
+    sizes = absolute_weights(wire.tensor, weight)
+    active = (sizes > threshold).nonzero()[0]
     active = active[np.lexsort((source[active], target[active]))]  # folds of a neuron next to each other
-    return Connections(target, source, active, _strength(size[active].astype(np.float64), transform))
+    return Connections(target, source, active, _strengths(sizes[active].astype(np.float64), transform))
 
 
 def check_threshold(threshold: float) -> None:
-    """See `weight_graph`."""
+    """Raises a ValueError unless a threshold is at least 0 and finite.
+
+    Args:
+        threshold: |w| above which a weight is active.
+    """
     if not 0 <= threshold < math.inf:
         raise ValueError(f"threshold must be at least 0 and finite, got {threshold}")
 
 
-def finite_sizes(tensor: str, weight: Tensor) -> npt.NDArray[np.floating]:
-    """|w| of every entry, row after row.
+def absolute_weights(name: str, weight: Tensor) -> npt.NDArray[np.floating]:
+    """Returns |w| of every entry of a tensor, row by row.
+
+    Args:
+        name: Name of the tensor, for the error message.
+        weight: The tensor.
 
     Raises:
-        ValueError: If one is not finite.
+        ValueError: If an entry is not finite.
     """
     sizes: npt.NDArray[np.floating] = weight.detach().abs().cpu().numpy().ravel()
     largest = sizes.max()
     if not math.isfinite(largest):
-        raise ValueError(f"weights must be finite, tensor {tensor!r} has {largest}")
+        raise ValueError(f"weights must be finite, tensor {name!r} has {largest}")
     return sizes
 
 
-def _strength(size: Floats, transform: Transform) -> Floats:
-    """What the active weights of a tensor, of these sizes, add to the graph."""
+def _strengths(sizes: Floats, transform: Transform) -> Floats:
     if transform == "binary":
-        return np.ones_like(size)
+        return np.ones_like(sizes)
     if transform == "squared":
-        return size**2
-    return size / size.max(initial=0) if transform == "layer_max" else size
+        return sizes**2
+    return sizes / sizes.max(initial=0) if transform == "layer_max" else sizes
 
 
-def edges_at(parts: Sequence[Connections], places: Sequence[Ints]) -> tuple[Ints, Ints, Floats]:
-    """The graph's edges where each tensor's strengths sit at the given entries.
+def sum_edges(parts: Sequence[Connections], entries: Sequence[Ints]) -> tuple[Ints, Ints, Floats]:
+    """Sums the strengths between every two neurons, with each tensor's strengths at the given entries.
 
     Args:
-        parts: What each tensor connects.
-        places: For each tensor an entry for each of its strengths.
+        parts: Connections of each tensor.
+        entries: For each tensor, the index of an entry for each of its strengths.
 
     Returns:
         The neurons at both ends of every edge, and its weight.
     """
-    one = np.concatenate([part.target[at] for part, at in zip(parts, places, strict=True)])
-    other = np.concatenate([part.source[at] for part, at in zip(parts, places, strict=True)])
+    one = np.concatenate([part.target[at] for part, at in zip(parts, entries, strict=True)])
+    other = np.concatenate([part.source[at] for part, at in zip(parts, entries, strict=True)])
     weight = np.concatenate([part.strength for part in parts])
     between = one != other
     one, other, weight = one[between], other[between], weight[between]
     low, high = np.minimum(one, other), np.maximum(one, other)
-    first, total = summed(low * (high.max(initial=0) + 1) + high, weight)
+    first, total = sum_by_key(low * (high.max(initial=0) + 1) + high, weight)
     return one[first], other[first], total
 
 
-def numbered(graph: nx.Graph) -> Edges:
-    """The graph's edges between the numbers of its nodes, in the graph's order.
+def to_edges(graph: nx.Graph) -> Edges:
+    """Converts a graph to edges between the indices of its nodes, in the graph's order.
+
+    Args:
+        graph: Weighted graph; an edge without "weight" has weight 1.
 
     Raises:
         ValueError: If an edge's weight is negative or not finite.

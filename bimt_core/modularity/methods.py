@@ -7,13 +7,13 @@ from typing import Literal, get_args
 import networkx as nx
 import numpy as np
 
-from bimt_core.modularity.graph import Node, numbered
+from bimt_core.modularity.graph import Node, to_edges
 from bimt_core.modularity.newman import newman_partition
 from bimt_core.modularity.partition import Edges, Ints, louvain_partition
 
 Method = Literal["louvain", "newman", "cnm"]
 METHODS: tuple[Method, ...] = get_args(Method)
-MOST_EDGES = 100_000  # Louvain runs look at this many edges together
+MOST_EDGES = 100_000  # edges that all Louvain runs together look at
 
 
 @dataclass(frozen=True)
@@ -33,43 +33,59 @@ class Communities:
 
 
 def communities(graph: nx.Graph, method: Method = "louvain", seeds: int = 10) -> Communities:
-    """The communities of a weight graph.
+    """Finds the communities of a weight graph.
 
-    Q = sum over communities c of [ W_c / m - (k_c / 2m)^2 ], with m the total edge weight, W_c that inside the
-    community and k_c the summed weighted degree (Newman 2004).
+    Q = sum over communities c of [ W_c / m - (k_c / 2m)^2 ], with m the total edge weight, W_c the edge weight inside
+    the community and k_c its summed weighted degree (Newman 2004).
 
     Args:
         graph: Weighted graph.
         method: "louvain" (Blondel et al. 2008); "newman", leading eigenvectors with fine-tuned divisions (Newman
-            2006); or "cnm", greedy joining (Clauset, Newman, Moore 2004) as networkx does it.
-        seeds: Number of Louvain runs, with seeds 0, 1, ...; the best is kept. Where there are many edges there are
-            fewer runs: as many as look at 100,000 edges together, but at least one. The others draw nothing.
+            2006); or "cnm", greedy merging (Clauset, Newman, Moore 2004) by networkx.
+        seeds: Number of Louvain runs, with seeds 0, 1, ...; the best is kept. Large graphs have fewer runs: as many as
+            look at 100,000 edges together, but at least one. The other methods use no random numbers.
 
     Returns:
-        Communities; none, with Q = 0, for a graph without edges, or whose edges weigh nothing.
+        Communities; none, with Q = 0, if the total edge weight is 0.
 
     Raises:
         ValueError: If the method is unknown, there is no seed, or an edge's weight is negative or not finite.
+
+    Examples:
+        >>> graph = nx.Graph([(("input", i), ("output", j)) for i in range(4) for j in range(4) if i // 2 == j // 2])
+        >>> two = communities(graph, "newman")
+        >>> len(two), two.modularity
+        (2, 0.5)
     """
     check_method(method, seeds)
-    edges = numbered(graph)
-    if not len(edges) or not edges.total:
+    edges = to_edges(graph)
+    if not edges.total:
         return Communities(0.0, ())
     best = best_partition(edges, method, seeds)
-    return Communities(edges.modularity(best), in_order(graph, best))
+    return Communities(edges.modularity(best), order_communities(graph, best))
 
 
 def louvain(graph: nx.Graph, *, seeds: int = 10) -> Communities:
-    """`communities` by Louvain's method."""
+    """Finds communities by Louvain's method; see `communities`.
+
+    Args:
+        graph: Weighted graph.
+        seeds: Number of runs.
+
+    Examples:
+        >>> graph = nx.Graph([(("input", 0), ("output", 1)), (("input", 1), ("output", 0))])
+        >>> [sorted(members) for members in louvain(graph).members]
+        [[('input', 0), ('output', 1)], [('input', 1), ('output', 0)]]
+    """
     return communities(graph, "louvain", seeds)
 
 
-def in_order(nodes: Iterable[Node], community: Ints) -> tuple[frozenset[Node], ...]:
-    """The communities of nodes, largest first; ties in order of the first neuron.
+def order_communities(nodes: Iterable[Node], community: Ints) -> tuple[frozenset[Node], ...]:
+    """Collects the members of each community, largest first; ties in order of the first neuron.
 
     Args:
-        nodes: As many as there are communities given.
-        community: The number of each node's community, shape (nodes,).
+        nodes: The nodes.
+        community: Number of each node's community, shape (nodes,).
     """
     members: dict[int, set[Node]] = {}
     for node, number in zip(nodes, community.tolist(), strict=True):
@@ -78,7 +94,12 @@ def in_order(nodes: Iterable[Node], community: Ints) -> tuple[frozenset[Node], .
 
 
 def check_method(method: Method, seeds: int) -> None:
-    """See `communities`."""
+    """Raises a ValueError unless the method is known and there is a seed.
+
+    Args:
+        method: See `communities`.
+        seeds: Number of Louvain runs.
+    """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     if seeds < 1:
@@ -86,23 +107,31 @@ def check_method(method: Method, seeds: int) -> None:
 
 
 def best_partition(edges: Edges, method: Method, seeds: int) -> Ints:
-    """Community of each node of a graph that has weight; see `communities`."""
+    """Finds the community of each node.
+
+    Args:
+        edges: A graph with at least one edge of positive weight.
+        method: See `communities`.
+        seeds: Number of Louvain runs.
+
+    Returns:
+        Community of each node, int64, shape (n,).
+    """
     if method == "newman":
         return newman_partition(edges)
     if method == "cnm":
-        return _greedy(edges)
+        return _cnm_partition(edges)
     runs = min(seeds, MOST_EDGES // len(edges))
     if runs <= 1:
         return louvain_partition(edges, 0)
     return max((louvain_partition(edges, seed) for seed in range(runs)), key=edges.modularity)
 
 
-def _greedy(edges: Edges) -> Ints:
-    """Clauset, Newman and Moore's method; networkx hands it to a faster backend where one is installed."""
+def _cnm_partition(edges: Edges) -> Ints:
     graph = nx.empty_graph(edges.n)
     graph.add_weighted_edges_from(zip(edges.one.tolist(), edges.other.tolist(), edges.weight.tolist(), strict=True))
-    found: Sequence[frozenset[int]] = nx.community.greedy_modularity_communities(graph, weight="weight")
+    members: Sequence[frozenset[int]] = nx.community.greedy_modularity_communities(graph, weight="weight")
     community = np.zeros(edges.n, dtype=np.int64)
-    for number, nodes in enumerate(found):
+    for number, nodes in enumerate(members):
         community[list(nodes)] = number
     return community

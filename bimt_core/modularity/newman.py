@@ -2,12 +2,12 @@
 
 M. E. J. Newman, Modularity and community structure in networks, PNAS 103, 8577 (2006). With A the weights between
 nodes, k their degrees and 2m the sum of the degrees, B = A - k k^T / 2m. A group g of nodes is divided by the signs s
-of the leading eigenvector of B^(g) = B_g - diag(row sums of B_g), which adds s^T B^(g) s / 4m to Q; the division is
-then fine-tuned, and made if it adds anything.
+of the leading eigenvector of B^(g) = B_g - diag(row sums of B_g), which adds s^T B^(g) s / 4m to Q. The division is
+then fine-tuned, and kept if it adds to Q.
 
-Two things are ours. The first groups are the connected components, which no division could better. And since a division
-that is tuned can make those after it worse (in 2 % of random graphs), the method also runs without tuning, and the
-better partition of the two counts.
+There are two deviations. The first groups are the connected components, because no division can improve on them. And
+since fine-tuning a division can make later ones worse (in 2 % of random graphs), the method also runs without
+fine-tuning, and the better of the two partitions is returned.
 """
 
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from bimt_core.modularity.partition import Edges, Floats, Ints
 
-MOST_DENSE = 1000  # nodes of a group, up to which its matrix is written out
+MOST_DENSE = 1000  # nodes of a group up to which its matrix is dense
 LEAST_GAIN = 1e-10  # of Q; less is rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The generalised modularity matrix B^(g) of some nodes, never written out.
+    """The generalised modularity matrix B^(g) of some nodes, never stored as a matrix.
 
     Args:
-        weights: Between the nodes, shape (n, n); an edge from a node to itself counts twice.
-        degrees: Of the nodes in the whole graph, shape (n,).
+        weights: Weights between the nodes, shape (n, n); a loop counts twice.
+        degrees: Degrees of the nodes in the whole graph, shape (n,).
         total: Sum of the degrees of all nodes of the graph, 2m.
     """
 
@@ -49,40 +49,52 @@ class Group:
 
     @cached_property
     def diagonal(self) -> Floats:
-        """Of B^(g), shape (n,)."""
+        """Diagonal of B^(g), shape (n,)."""
         diagonal: Floats = self.weights.diagonal() - self.degrees**2 / self.total - self.shift
         return diagonal
 
-    def times(self, x: Floats) -> Floats:
-        """B^(g) x."""
-        ties: Floats = self.weights @ x
-        return ties - self.degrees * (self.degrees @ x / self.total) - self.shift * x
+    def multiply(self, x: Floats) -> Floats:
+        """Computes B^(g) x.
+
+        Args:
+            x: Vector, shape (n,).
+        """
+        product: Floats = self.weights @ x
+        return product - self.degrees * (self.degrees @ x / self.total) - self.shift * x
 
     def column(self, node: int) -> Floats:
-        """A column of B^(g) but for the diagonal."""
-        ties = self.weights[[node]].toarray()[0] if issparse(self.weights) else self.weights[node]
-        column: Floats = ties - self.degrees * (self.degrees[node] / self.total)
+        """Computes a column of B^(g), except for the entry on the diagonal.
+
+        Args:
+            node: Index of the column.
+        """
+        weights = self.weights[[node]].toarray()[0] if issparse(self.weights) else self.weights[node]
+        column: Floats = weights - self.degrees * (self.degrees[node] / self.total)
         return column
 
     @cached_property
-    def leading(self) -> tuple[float, Floats]:
-        """The largest eigenvalue and its eigenvector."""
+    def leading_eigenpair(self) -> tuple[float, Floats]:
+        """Largest eigenvalue of B^(g) and its eigenvector."""
         n = len(self.degrees)
         if issparse(self.weights):
-            start = np.random.default_rng(0).random(n)  # of no symmetry: a vector of ones can be an eigenvector
-            value, vector = eigsh(LinearOperator((n, n), self.times), 1, which="LA", v0=start)
+            start = np.random.default_rng(0).random(n)  # a symmetric vector could be another eigenvector
+            value, vector = eigsh(LinearOperator((n, n), self.multiply), 1, which="LA", v0=start)
         else:
             matrix = self.weights - np.outer(self.degrees, self.degrees) / self.total - np.diag(self.shift)
             value, vector = eigh(matrix, subset_by_index=[n - 1, n - 1])
         return float(value[0]), vector[:, 0]
 
     def gain(self, signs: Floats) -> float:
-        """What a division adds to Q."""
-        return float(signs @ self.times(signs)) / (2 * self.total)
+        """Computes the change of Q by a division.
+
+        Args:
+            signs: Side of each node, 1 or -1, shape (n,).
+        """
+        return float(signs @ self.multiply(signs)) / (2 * self.total)
 
 
 def newman_partition(edges: Edges) -> Ints:
-    """The partition that Newman's method of 2006 finds.
+    """Runs Newman's method of 2006.
 
     Args:
         edges: A graph with at least one edge of positive weight.
@@ -91,19 +103,16 @@ def newman_partition(edges: Edges) -> Ints:
         Community of each node, numbered from 0, int64, shape (n,).
     """
     groups = _Groups(edges)
-    groups = _Groups(edges)
-    tuned, plain = (_partition(groups, fine_tuned=fine_tuned) for fine_tuned in (True, False))
-    return max((tuned, plain), key=edges.modularity)
+    return max((_partition(groups, fine_tune=fine_tune) for fine_tune in (True, False)), key=edges.modularity)
 
 
 class _Groups:
-    """The groups of a graph's nodes that have come up, by their nodes."""
+    """The groups of a graph's nodes, created on first use."""
 
     def __init__(self, edges: Edges) -> None:
         ends = np.concatenate([edges.one, edges.other]), np.concatenate([edges.other, edges.one])
         weights = csr_array(coo_array((np.tile(edges.weight, 2), ends), (edges.n, edges.n)))
-        community = connected_components(weights, directed=False)[1]
-        self.components: Ints = community.astype(np.int64)
+        self.components: Ints = connected_components(weights, directed=False)[1].astype(np.int64)
         self._weights = weights.toarray() if edges.n <= MOST_DENSE else weights
         self._edges = edges
         self._known: dict[bytes, Group] = {}
@@ -118,49 +127,49 @@ class _Groups:
         return self._known[key]
 
 
-def _partition(groups: _Groups, *, fine_tuned: bool) -> Ints:
+def _partition(groups: _Groups, *, fine_tune: bool) -> Ints:
     community = groups.components.copy()
     n = int(community.max()) + 1
     waiting = [(community == c).nonzero()[0] for c in range(n)]
     while waiting:
         nodes = waiting.pop()
-        apart = _division(groups[nodes], fine_tuned=fine_tuned)
+        apart = _divide(groups[nodes], fine_tune=fine_tune)
         if apart.any() and not apart.all():
             waiting += [nodes[~apart], nodes[apart]]
             community[nodes[apart]], n = n, n + 1
     return community
 
 
-def _division(group: Group, *, fine_tuned: bool) -> npt.NDArray[np.bool_]:
-    """Which nodes of a group to set apart; none where that adds nothing to Q, which the largest eigenvalue tells."""
-    value, vector = group.leading
+def _divide(group: Group, *, fine_tune: bool) -> npt.NDArray[np.bool_]:
+    """Returns the nodes of a group to split off; none if that adds nothing to Q."""
+    value, vector = group.leading_eigenpair
     signs = np.where(vector < 0, -1.0, 1.0)
     if value / group.total <= LEAST_GAIN:
         return np.zeros(len(signs), dtype=np.bool_)
-    if fine_tuned:
-        signs = _tuned(group, signs)
+    if fine_tune:
+        signs = _fine_tune(group, signs)
     return (signs < 0) & (group.gain(signs) > LEAST_GAIN)
 
 
-def _tuned(group: Group, signs: Floats) -> Floats:
-    """Fine-tunes a division: every node changes sides once, always the one that adds most to Q (or takes least).
+def _fine_tune(group: Group, signs: Floats) -> Floats:
+    """Improves a division: every node changes sides once, always the one whose change adds most to Q (or loses least).
 
-    Of all the divisions on the way the best is kept, and so on until none is better.
+    The best division on the way is kept, and the round is repeated until it finds none that is better.
     """
-    tuned = signs
+    best_signs = signs
     while True:
-        now, pull, free = tuned.copy(), group.times(tuned), np.zeros(len(signs))
+        now, pull, free = best_signs.copy(), group.multiply(best_signs), np.zeros(len(signs))
         gain, gains, order = 0.0, [], []
         for _ in range(len(signs)):
             change = free - now * pull + group.diagonal
             node = int(change.argmax())
             gain += 2 * float(change[node]) / group.total
-            pull -= 2 * now[node] * group.column(node)  # the node's own pull is not looked at again
+            pull -= 2 * now[node] * group.column(node)  # the node's own pull is not used again
             now[node], free[node] = -now[node], -np.inf
             gains.append(gain)
             order.append(node)
         best = int(np.argmax(gains))
         if gains[best] <= LEAST_GAIN:
-            return tuned
-        tuned = tuned.copy()
-        tuned[order[: best + 1]] *= -1
+            return best_signs
+        best_signs = best_signs.copy()
+        best_signs[order[: best + 1]] *= -1

@@ -1,4 +1,4 @@
-"""Where the weights of a network run: figures of every tensor, and how communities spread over the layers."""
+"""Sizes and lengths of each tensor's weights, and the layers that communities extend over."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from bimt_core.modularity.graph import check_threshold, finite_sizes
+from bimt_core.modularity.graph import absolute_weights, check_threshold
 from bimt_core.modularity.methods import Communities
 from bimt_core.modularity.partition import Floats
 from bimt_core.wiring import ACTIVE, Wire, Wiring
@@ -19,16 +19,16 @@ class TensorStatistics:
     """The weights of one tensor.
 
     Args:
-        tensor: Its name.
-        source: The neurons it reads.
-        target: The neurons it writes.
+        tensor: Name of the tensor.
+        source: Set of neurons that it reads.
+        target: Set of neurons that it writes.
         entries: Number of weights.
-        active: Number of active ones.
+        active: Number of active weights.
         size: Sum of |w| over all weights.
-        length: Sum of |w| * d over all weights, d being the in-layer distance (to its power).
-        mean_length: Mean d of the active weights; 0 where there is none.
-        correlation: Pearson's, of |w| and d over all weights: below 0 where long weights are small. NaN where one of
-            the two is the same everywhere.
+        length: Sum of |w| * d over all weights, with d the in-layer distance (to its power).
+        mean_length: Mean d of the active weights; 0 if none is active.
+        correlation: Pearson correlation of |w| and d over all weights: below 0 if long weights are small. NaN if |w|
+            or d is constant.
     """
 
     tensor: str
@@ -44,11 +44,11 @@ class TensorStatistics:
 
 @dataclass(frozen=True)
 class CommunityStatistics:
-    """One community.
+    """Size of one community.
 
     Args:
         size: Number of neurons.
-        layers: How many of them are in each set of neurons, those without any included, in the order of the wiring.
+        layers: Number of its neurons in every set of neurons, 0 included, in the order of the wiring.
     """
 
     size: int
@@ -58,7 +58,7 @@ class CommunityStatistics:
 def tensor_statistics(
     wiring: Wiring, tensors: Mapping[str, Tensor], *, threshold: float = ACTIVE
 ) -> list[TensorStatistics]:
-    """Size and length of the weights of every tensor that connects neurons.
+    """Computes size and length of the weights of every tensor that connects neurons.
 
     Args:
         wiring: The network's wiring.
@@ -66,10 +66,17 @@ def tensor_statistics(
         threshold: |w| above which a weight is active.
 
     Returns:
-        One a weight tensor, in the order of the wiring.
+        One row per weight tensor, in the order of the wiring.
 
     Raises:
         ValueError: If the threshold is negative or not finite, or a weight is not finite.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = initialise(MLP((4, 20, 20, 2)), seeds=[0])
+        >>> rows = tensor_statistics(population.network.wiring, {k: v[0] for k, v in population.tensors.items()})
+        >>> [(row.source, row.target, row.entries) for row in rows]
+        [('input', 'hidden1', 80), ('hidden1', 'hidden2', 400), ('hidden2', 'output', 40)]
     """
     check_threshold(threshold)
     return [_statistics(wiring, wire, tensors[wire.tensor], threshold) for wire in wiring.weights]
@@ -77,7 +84,7 @@ def tensor_statistics(
 
 def _statistics(wiring: Wiring, wire: Wire, weight: Tensor, threshold: float) -> TensorStatistics:
     target, source = (end.neurons for end in wire.ends)
-    sizes = finite_sizes(wire.tensor, weight)
+    sizes = absolute_weights(wire.tensor, weight)
     active, size = sizes > threshold, sizes.astype(np.float64)
     distance: Floats = wiring.lengths(wire).double().numpy().ravel()
     return TensorStatistics(
@@ -100,17 +107,23 @@ def _correlation(one: Floats, other: Floats) -> float:
 
 
 def community_statistics(wiring: Wiring, communities: Communities) -> list[CommunityStatistics]:
-    """How many neurons of each layer every community has.
+    """Counts the neurons of every community in each set of neurons.
 
     Args:
         wiring: The network's wiring.
-        communities: Found in the network's weight graph.
+        communities: Communities of the network's weight graph.
 
     Returns:
-        One a community, in their order.
+        One row per community, in their order.
+
+    Examples:
+        >>> from bimt_core import MLP
+        >>> members = frozenset({("hidden1", 0), ("hidden1", 1), ("output", 1)})
+        >>> community_statistics(MLP((4, 20, 2)).wiring, Communities(0.0, (members,)))
+        [CommunityStatistics(size=3, layers={'input': 0, 'hidden1': 2, 'output': 1})]
     """
     rows = []
     for members in communities.members:
-        found = Counter(name for name, _ in members)
-        rows.append(CommunityStatistics(len(members), {n.name: found[n.name] for n in wiring.neurons}))
+        counts = Counter(name for name, _ in members)
+        rows.append(CommunityStatistics(len(members), {n.name: counts[n.name] for n in wiring.neurons}))
     return rows

@@ -1,31 +1,29 @@
 """Modularity of every network of a population, by every method and transform."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from torch import Tensor
 
 from bimt_core.modularity.graph import TRANSFORMS, Transform, weight_graph
 from bimt_core.modularity.methods import METHODS, Method, communities
-from bimt_core.modularity.null import null_modularity
+from bimt_core.modularity.null import AMONG, null_modularity
 from bimt_core.population import Population
 from bimt_core.wiring import ACTIVE
 
 
 @dataclass(frozen=True)
 class ModularityRow:
-    """Modularity of one network by one method and transform; rows are what `pandas.DataFrame` takes.
+    """Modularity of one network by one method and transform; `pandas.DataFrame` takes a list of rows.
 
     Args:
         network: Index in the population.
         method: See `communities`.
         transform: See `weight_graph`.
-        modularity: Q.
-        communities: Their number.
-        z: Against weights shuffled within each layer, see `null_modularity`; None unless Louvain and "layer_max".
-        p: The same.
-        z_used: Against weights shuffled among the neurons in use; None as z.
-        p_used: The same.
+        modularity: Newman's Q.
+        communities: Number of communities.
+        z: z against weights shuffled within each layer (`null_modularity`); None unless Louvain and "layer_max".
+        p: p against the same.
+        z_used: z against weights shuffled among the neurons in use; None like z.
+        p_used: p against the same.
     """
 
     network: int
@@ -49,42 +47,42 @@ def modularity_table(
     seed: int = 0,
     threshold: float = ACTIVE,
 ) -> list[ModularityRow]:
-    """Modularity of every network by every method and transform.
+    """Computes the modularity of every network by every method and transform.
 
     Args:
-        population: Networks of finite weights.
+        population: Networks with finite weights.
         methods: See `communities`.
         transforms: See `weight_graph`.
-        seeds: Louvain runs a graph.
-        null: Shuffled networks behind z and p; 0 for none of these.
-        seed: Of the shuffling.
+        seeds: Number of Louvain runs per graph.
+        null: Number of shuffled networks for z and p; 0 for no z and p.
+        seed: Seed of the shuffling.
         threshold: |w| above which a weight is active.
 
     Returns:
-        A row a network, method and transform, in this order.
+        One row per network, method and transform, in this order.
 
     Raises:
-        ValueError: As `weight_graph`, `communities` and `null_modularity` do.
+        ValueError: As for `weight_graph`, `communities` and `null_modularity`.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = initialise(MLP((4, 20, 20, 2)), seeds=[0, 1])
+        >>> rows = modularity_table(population, methods=["louvain", "newman"], transforms=["layer_max"], null=0)
+        >>> [(row.network, row.method) for row in rows]
+        [(0, 'louvain'), (0, 'newman'), (1, 'louvain'), (1, 'newman')]
     """
     wiring, rows = population.network.wiring, []
-    for network, tensors in enumerate(_networks(population)):
-        graphs = {how: weight_graph(wiring, tensors, how, threshold=threshold) for how in transforms}
-        for method in methods:
-            for how, graph in graphs.items():
-                found = communities(graph, method, seeds)
-                z: tuple[float, ...] = ()
-                if null and (method, how) == ("louvain", "layer_max"):
-                    nulls = (
-                        null_modularity(wiring, tensors, among=among, n=null, seed=seed, threshold=threshold)
-                        for among in ("layer", "used")
-                    )
-                    z = tuple(value for beside in nulls for value in (beside.z, beside.p))
-                rows.append(ModularityRow(network, method, how, found.modularity, len(found), *z))
-    return rows
-
-
-def _networks(population: Population) -> Iterator[dict[str, Tensor]]:
-    """The tensors of each network."""
-    tensors = population.to("cpu").tensors
+    stacked = population.to("cpu").tensors
     for network in range(len(population)):
-        yield {name: tensor[network] for name, tensor in tensors.items()}
+        tensors = {name: tensor[network] for name, tensor in stacked.items()}
+        graphs = {t: weight_graph(wiring, tensors, t, threshold=threshold) for t in transforms}
+        for method in methods:
+            for transform, graph in graphs.items():
+                found = communities(graph, method, seeds)
+                values: list[float] = []
+                if null and (method, transform) == ("louvain", "layer_max"):
+                    for among in AMONG:
+                        of = null_modularity(wiring, tensors, among=among, n=null, seed=seed, threshold=threshold)
+                        values += [of.z, of.p]
+                rows.append(ModularityRow(network, method, transform, found.modularity, len(found), *values))
+    return rows

@@ -8,19 +8,19 @@ from bimt_core.modularity import cut, louvain, normalised_cut, weight_graph
 from bimt_core.networks import MLP
 
 
-def by_name(graph):
+def as_weight_graph(graph):
     return nx.relabel_nodes(graph, lambda node: ("neurons", node))
 
 
 def planted(n=4, size=16, seed=1):
-    graph = by_name(nx.planted_partition_graph(n, size, 0.8, 0.05, seed=seed))
+    graph = as_weight_graph(nx.planted_partition_graph(n, size, 0.8, 0.05, seed=seed))
     random = np.random.default_rng(seed)
     for a, b in graph.edges:
         graph[a][b]["weight"] = random.uniform(0.5, 2)
     return graph
 
 
-def naive(graph, members):
+def naive_cut(graph, members):
     """Sum over parts of cut / volume, edge by edge."""
     total = 0.0
     for part in members:
@@ -31,12 +31,12 @@ def naive(graph, members):
 
 @pytest.mark.parametrize("most_dense", [1000, 0], ids=["dense", "sparse"])
 @pytest.mark.parametrize("k", [2, 3, 4, 7])
-def test_parts_and_cut_are_those_of_scikit_learn_and_of_naive_loops(k, most_dense, monkeypatch):
+def test_parts_and_cut_match_scikit_learn_and_loops(k, most_dense, monkeypatch):
     monkeypatch.setattr(cut, "MOST_DENSE", most_dense)
     graph = planted()
     found = normalised_cut(graph, k)
     assert len(found) == k
-    assert found.n_cut == pytest.approx(naive(graph, found.members))
+    assert found.n_cut == pytest.approx(naive_cut(graph, found.members))
     if k == 4:
         labels = SpectralClustering(4, affinity="precomputed", random_state=0).fit_predict(nx.to_numpy_array(graph))
         nodes = np.array(list(graph), dtype=object)
@@ -45,45 +45,46 @@ def test_parts_and_cut_are_those_of_scikit_learn_and_of_naive_loops(k, most_dens
 
 
 @pytest.mark.parametrize("most_dense", [1000, 0], ids=["dense", "sparse"])
-def test_vectors_are_those_of_the_random_walk(most_dense, monkeypatch):
+def test_eigenvectors_are_those_of_the_random_walk(most_dense, monkeypatch):
     monkeypatch.setattr(cut, "MOST_DENSE", most_dense)
     weights = nx.to_scipy_sparse_array(planted(), weight="weight", format="csr")
     degrees = weights.sum(1)
     vectors = cut._eigenvectors(weights, degrees, 4)
-    walked = weights @ vectors / degrees[:, None]
-    values = (vectors * walked).sum(0) / (vectors**2).sum(0)
-    np.testing.assert_allclose(walked, values * vectors, atol=1e-10)
+    product = weights @ vectors / degrees[:, None]
+    values = (vectors * product).sum(0) / (vectors**2).sum(0)
+    np.testing.assert_allclose(product, values * vectors, atol=1e-10)
     np.testing.assert_allclose(np.sort(values), np.sort(np.linalg.eigvals(weights.toarray() / degrees[:, None]))[-4:])
 
 
-def test_two_parts_have_networkx_s_cut():
+def test_cut_of_two_parts_matches_networkx():
     graph = planted(n=2)
     found = normalised_cut(graph, 2)
     assert found.n_cut == pytest.approx(nx.normalized_cut_size(graph, found.members[0], weight="weight"))
 
 
-def test_there_are_as_many_parts_as_communities():
+def test_default_number_of_parts_is_that_of_communities():
     graph = planted(3)
     assert normalised_cut(graph).members == louvain(graph).members
 
 
-def test_components_are_not_cut():
-    graph = by_name(nx.disjoint_union_all([nx.complete_graph(n) for n in (3, 4, 5)]))
+def test_connected_components_have_cut_0():
+    graph = as_weight_graph(nx.disjoint_union_all([nx.complete_graph(n) for n in (3, 4, 5)]))
     found = normalised_cut(graph)
     assert found.n_cut == 0.0
     assert [len(part) for part in found.members] == [5, 4, 3]
 
 
-def test_one_part_and_a_part_a_node():
+def test_one_part_and_one_part_per_node():
     graph = planted(2, 5)
     assert normalised_cut(graph, 1).n_cut == 0.0
-    assert normalised_cut(graph, 10).n_cut == pytest.approx(10)  # every part is cut from all it touches
+    assert normalised_cut(graph, 10).n_cut == pytest.approx(10)  # every edge leaves its part
 
 
-def test_a_network_s_cut_is_the_same_every_time():
+def test_cut_is_deterministic():
     network = MLP((4, 20, 20, 2))
     graph = weight_graph(
-        network.wiring, network.wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float32))
+        network.wiring,
+        network.wiring.tensors(network.initial_parameters(torch.Generator().manual_seed(0), torch.float32)),
     )
     assert normalised_cut(graph, 3) == normalised_cut(graph, 3)
 
@@ -95,18 +96,18 @@ def test_nodes_without_edges_are_left_out():
     assert normalised_cut(graph, 2) == expected
 
 
-def test_nodes_that_nothing_tells_apart_are_one_part():
-    graph = by_name(nx.complete_bipartite_graph(1, 6))
-    assert len(normalised_cut(graph, 3)) <= 3  # and no warning of k-means
+def test_identical_nodes_share_a_part():
+    graph = as_weight_graph(nx.complete_bipartite_graph(1, 6))
+    assert len(normalised_cut(graph, 3)) <= 3  # without a warning from k-means
 
 
-def test_nothing_connected_is_nothing_cut():
+def test_graph_without_edges_has_no_parts():
     for empty in (nx.Graph(), nx.empty_graph(3)):
         found = normalised_cut(empty)
         assert (found.n_cut, found.members) == (0.0, ())
 
 
 @pytest.mark.parametrize("k", [0, 11, -1])
-def test_an_impossible_number_of_parts_is_refused(k):
+def test_invalid_number_of_parts_raises(k):
     with pytest.raises(ValueError, match=f"^k must be between 1 and the 10 nodes that have an edge, got {k}$"):
         normalised_cut(planted(2, 5), k)

@@ -30,14 +30,16 @@ WIRINGS = {
 
 def one_network(shape=(4, 6, 5, 3), **options):
     network = MLP(shape, **options)
-    return network.wiring, network.wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float64))
+    return network.wiring, network.wiring.tensors(
+        network.initial_parameters(torch.Generator().manual_seed(0), torch.float64)
+    )
 
 
 def edges(graph):
     return {tuple(sorted((a, b))): weight for a, b, weight in graph.edges(data="weight")}
 
 
-def test_raw_edges_are_the_sizes_of_active_weights():
+def test_raw_edges_are_absolute_active_weights():
     wiring, tensors = one_network((3, 2))
     tensors["weight0"][:] = torch.tensor([[0.5, -ACTIVE, 2.0], [-3.0, 1.01 * ACTIVE, 0.0]], dtype=torch.float64)
     assert edges(weight_graph(wiring, tensors, "raw")) == {
@@ -54,14 +56,14 @@ def test_layer_max_divides_each_tensor_by_its_largest_weight():
     assert set(raw.edges) == set(scaled.edges)
     for layer, target in enumerate(("hidden1", "hidden2", "output")):
         largest = tensors[f"weight{layer}"].abs().max().item()
-        sized = [
+        pairs = [
             (raw[a][b]["weight"], scaled[a][b]["weight"])
             for a, b in raw.edges
             if {a[0], b[0]} == {target, wiring.neurons[layer].name}
         ]
-        assert sized
-        assert all(after == pytest.approx(before / largest) for before, after in sized)
-        assert max(after for _, after in sized) == pytest.approx(1.0)
+        assert pairs
+        assert all(after == pytest.approx(before / largest) for before, after in pairs)
+        assert max(after for _, after in pairs) == pytest.approx(1.0)
 
 
 def test_layer_max_is_the_default():
@@ -82,7 +84,7 @@ def test_folds_add_up():
     assert scaled["output", 0]["input", 0]["weight"] == 0.75
 
 
-def test_dead_layers_and_isolated_neurons_are_left_out():
+def test_layers_of_zeros_and_isolated_neurons_are_left_out():
     wiring, tensors = one_network((2, 3, 2))
     tensors["weight0"].zero_()
     tensors["weight1"].zero_()
@@ -93,20 +95,20 @@ def test_dead_layers_and_isolated_neurons_are_left_out():
     assert graph["output", 1]["hidden1", 2]["weight"] == 1.0
 
 
-def test_an_unknown_transform_is_refused():
+def test_unknown_transform_raises():
     with pytest.raises(ValueError, match="transform must be one of layer_max, raw, squared, binary, got 'cubed'"):
         weight_graph(*one_network(), "cubed")
 
 
-def sparse(wiring):
-    """Tensors of which a third of the entries is 0."""
+def sparse_tensors(wiring):
+    """Tensors with a third of the entries 0."""
     generator = torch.Generator().manual_seed(0)
     flat = torch.randn(wiring.n_parameters, generator=generator)
     return wiring.tensors(flat * (torch.rand(flat.shape, generator=generator) < 0.67))
 
 
-def slow_edges(wiring, tensors, transform):
-    """Summed strength of every two neurons that are connected, an entry at a time."""
+def naive_edges(wiring, tensors, transform):
+    """Summed strength between every two connected neurons, entry by entry."""
     found = {}
     for wire in wiring.weights:
         (target, source), rows = wire.ends, tensors[wire.tensor].tolist()
@@ -126,10 +128,10 @@ def slow_edges(wiring, tensors, transform):
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("name", WIRINGS)
-def test_an_edge_is_the_sum_of_all_weights_between_two_neurons(name, transform):
+def test_edges_match_loops_over_entries(name, transform):
     wiring = WIRINGS[name]
-    tensors = sparse(wiring)
-    assert edges(weight_graph(wiring, tensors, transform)) == pytest.approx(slow_edges(wiring, tensors, transform))
+    tensors = sparse_tensors(wiring)
+    assert edges(weight_graph(wiring, tensors, transform)) == pytest.approx(naive_edges(wiring, tensors, transform))
 
 
 def test_tensors_between_the_same_neurons_add_up():
@@ -145,12 +147,12 @@ def test_tensors_between_the_same_neurons_add_up():
     assert weight_graph(wiring, tensors)["hidden1", 1]["residual", 0]["weight"] == 2.0  # each tensor's largest is 1
 
 
-def test_both_directions_add_up_and_a_neuron_is_not_tied_to_itself():
+def test_both_directions_add_up_and_loops_are_left_out():
     wiring = RNN(1, (1, 3), 1).wiring
     tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
     tensors["recurrent"][:] = torch.tensor([[9.0, 1.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 5.0]])
     assert edges(weight_graph(wiring, tensors, "raw")) == {(("hidden", 0), ("hidden", 1)): 3.0}
-    scaled = weight_graph(wiring, tensors)  # the largest weight is one of those to itself
+    scaled = weight_graph(wiring, tensors)  # the largest weight is a loop
     assert edges(scaled) == {(("hidden", 0), ("hidden", 1)): pytest.approx(3 / 9)}
 
 
@@ -159,7 +161,7 @@ def test_both_directions_add_up_and_a_neuron_is_not_tied_to_itself():
     [("squared", {0: 0.25, 1: 16.0}), ("binary", {0: 1.0, 1: 2.0})],
     ids=["squared", "binary"],
 )
-def test_squares_and_counts_of_active_weights_add_up_over_folds(transform, expected):
+def test_squared_and_binary_strengths_add_up_over_folds(transform, expected):
     wiring, tensors = one_network((2, 1), folds=2, vocabulary=3)
     tensors["weight0"][:] = torch.tensor([[0.5, 0.0, 0.0, -4.0]])
     tensors["weight0"][0, 1] = 0.01 if transform == "binary" else 0.0
@@ -176,7 +178,7 @@ def test_weights_above_the_threshold_are_active(transform):
         assert {place for name, place in graph if name == "input"} == places
 
 
-def test_an_embedding_connects_no_neurons():
+def test_embeddings_and_biases_connect_no_neurons():
     wiring, tensors = one_network((2, 3), folds=2, vocabulary=4)
     before = edges(weight_graph(wiring, tensors))
     tensors["embedding"].mul_(100)
@@ -185,13 +187,13 @@ def test_an_embedding_connects_no_neurons():
 
 
 @pytest.mark.parametrize("threshold", [-1e-9, float("inf"), float("nan")])
-def test_a_threshold_out_of_range_is_refused(threshold):
+def test_invalid_threshold_raises(threshold):
     with pytest.raises(ValueError, match=f"^threshold must be at least 0 and finite, got {threshold}$"):
         weight_graph(*one_network(), threshold=threshold)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_weights_that_are_not_finite_are_refused(value):
+def test_weights_that_are_not_finite_raise(value):
     wiring, tensors = one_network()
     tensors["weight1"][2, 3] = value
     with pytest.raises(ValueError, match=f"^weights must be finite, tensor 'weight1' has {abs(value)}$"):

@@ -9,7 +9,7 @@ from bimt_core.modularity.partition import louvain_partition
 from bimt_core.networks import MLP
 
 
-def newman(graph, members):
+def naive_modularity(graph, members):
     """Q = sum over communities of [W_c / m - (k_c / 2m)^2], edge by edge."""
     total = sum(w for _, _, w in graph.edges(data="weight", default=1))
     q = 0.0
@@ -22,16 +22,18 @@ def newman(graph, members):
 
 def one_network(shape=(4, 6, 5, 3), **options):
     network = MLP(shape, **options)
-    return network.wiring, network.wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float64))
+    return network.wiring, network.wiring.tensors(
+        network.initial_parameters(torch.Generator().manual_seed(0), torch.float64)
+    )
 
 
-def by_name(graph):
-    """The graph with nodes as weight graphs have them."""
+def as_weight_graph(graph):
+    """Renames the nodes to (set of neurons, place)."""
     return nx.relabel_nodes(graph, lambda node: ("neurons", node))
 
 
-def test_karate_club_reaches_its_known_maximum():
-    graph = by_name(nx.karate_club_graph())
+def test_karate_club_reaches_the_known_optimum():
+    graph = as_weight_graph(nx.karate_club_graph())
     nx.set_edge_attributes(graph, 1, "weight")
     found = louvain(graph)
     assert found.modularity == pytest.approx(0.4198, abs=1e-3)  # the optimum, Brandes et al. 2008
@@ -39,8 +41,8 @@ def test_karate_club_reaches_its_known_maximum():
 
 
 @pytest.mark.parametrize(("cliques", "size"), [(4, 5), (6, 4), (10, 5)])
-def test_a_ring_of_cliques_falls_into_its_cliques(cliques, size):
-    graph = by_name(nx.ring_of_cliques(cliques, size))
+def test_communities_of_a_ring_of_cliques_are_the_cliques(cliques, size):
+    graph = as_weight_graph(nx.ring_of_cliques(cliques, size))
     found = louvain(graph)
     inside = size * (size - 1) / 2
     assert found.modularity == pytest.approx(inside / (inside + 1) - 1 / cliques)
@@ -49,10 +51,10 @@ def test_a_ring_of_cliques_falls_into_its_cliques(cliques, size):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_q_is_newmans_for_the_communities_given(transform):
+def test_modularity_matches_a_loop_over_edges(transform):
     graph = weight_graph(*one_network(), transform)
     found = louvain(graph)
-    assert found.modularity == pytest.approx(newman(graph, found.members))
+    assert found.modularity == pytest.approx(naive_modularity(graph, found.members))
     assert sorted(node for community in found.members for node in community) == sorted(graph.nodes)
     assert [len(c) for c in found.members] == sorted((len(c) for c in found.members), reverse=True)
 
@@ -64,13 +66,13 @@ def test_more_seeds_are_never_worse():
     assert louvain(graph) == louvain(graph)
 
 
-def test_nothing_connected_is_nothing_found():
+def test_graph_without_edges_has_no_communities():
     for empty in (nx.Graph(), nx.empty_graph(5)):
         found = louvain(empty)
         assert (found.modularity, found.members, len(found)) == (0.0, (), 0)
 
 
-def test_a_single_connection_is_one_community():
+def test_single_edge_is_one_community():
     graph = nx.Graph()
     graph.add_edge(("input", 0), ("output", 0), weight=0.3)
     found = louvain(graph)
@@ -78,14 +80,14 @@ def test_a_single_connection_is_one_community():
     assert found.members == (frozenset(graph.nodes),)
 
 
-def test_a_large_graph_has_fewer_runs(monkeypatch):
+def test_large_graphs_have_fewer_runs(monkeypatch):
     graph, seeds = weight_graph(*one_network((10, 20, 20, 10))), []
 
-    def counted(edges, seed):
+    def count_run(edges, seed):
         seeds.append(seed)
         return louvain_partition(edges, seed)
 
-    monkeypatch.setattr(methods, "louvain_partition", counted)
+    monkeypatch.setattr(methods, "louvain_partition", count_run)
     for most, runs in ((MOST_EDGES, 10), (4 * graph.number_of_edges() - 1, 3), (1, 1)):
         monkeypatch.setattr(methods, "MOST_EDGES", most)
         louvain(graph)
@@ -101,15 +103,15 @@ def test_the_largest_published_network_has_communities():
     assert louvain(graph).modularity > 0
 
 
-def test_communities_of_a_size_stand_in_order_of_their_first_neuron():
+def test_communities_of_equal_size_are_in_order_of_their_first_neuron():
     graph = nx.Graph()
     for place in (3, 1, 2, 0):
         graph.add_edge(("output", place), ("input", place), weight=1.0)
     assert [min(community) for community in louvain(graph).members] == [("input", place) for place in range(4)]
 
 
-def test_an_edge_from_a_node_to_itself_counts_in_any_graph():
-    graph = by_name(nx.path_graph(6))
+def test_loops_count():
+    graph = as_weight_graph(nx.path_graph(6))
     graph.add_edge(("neurons", 0), ("neurons", 0), weight=5.0)
     found = louvain(graph)
     assert found.modularity == pytest.approx(nx.community.modularity(graph, found.members))
@@ -119,12 +121,12 @@ def test_an_edge_from_a_node_to_itself_counts_in_any_graph():
 
 
 def example(name):
-    """Known graphs, with names as weight graphs have them."""
+    """Graphs with known communities."""
     if name == "karate club":
-        return by_name(nx.karate_club_graph())
+        return as_weight_graph(nx.karate_club_graph())
     if name == "ring of cliques":
-        return by_name(nx.ring_of_cliques(6, 5))
-    return by_name(nx.planted_partition_graph(4, 16, 0.8, 0.03, seed=1))
+        return as_weight_graph(nx.ring_of_cliques(6, 5))
+    return as_weight_graph(nx.planted_partition_graph(4, 16, 0.8, 0.03, seed=1))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -137,14 +139,14 @@ def test_planted_communities_are_found(name, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_q_of_any_method_is_networkx_s_of_its_partition(method):
+def test_modularity_of_every_method_matches_networkx(method):
     for graph in (example("karate club"), weight_graph(*one_network((6, 12, 12, 3))), nx.Graph([(("a", 0), ("b", 0))])):
         found = communities(graph, method)
         assert found.modularity == pytest.approx(nx.community.modularity(graph, found.members), abs=1e-12)
         assert sorted(node for community in found.members for node in community) == sorted(graph)
 
 
-def test_cnm_is_networkx_s():
+def test_cnm_matches_networkx():
     graph = weight_graph(*one_network((6, 12, 12, 3)))
     assert set(communities(graph, "cnm").members) == set(
         nx.community.greedy_modularity_communities(graph, weight="weight")
@@ -152,30 +154,33 @@ def test_cnm_is_networkx_s():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_small_and_disconnected_graphs_have_their_q(method):
-    single, halves = by_name(nx.path_graph(2)), by_name(nx.disjoint_union(nx.complete_graph(4), nx.complete_graph(4)))
-    apart = by_name(nx.Graph([(0, 1), (2, 3), (4, 5)]))
+def test_small_and_disconnected_graphs(method):
+    single, halves = (
+        as_weight_graph(nx.path_graph(2)),
+        as_weight_graph(nx.disjoint_union(nx.complete_graph(4), nx.complete_graph(4))),
+    )
+    apart = as_weight_graph(nx.Graph([(0, 1), (2, 3), (4, 5)]))
     for graph, q, n in ((nx.Graph(), 0, 0), (single, 0, 1), (halves, 0.5, 2), (apart, 2 / 3, 3)):
         found = communities(graph, method)
         assert (found.modularity, len(found)) == (pytest.approx(q, abs=1e-12), n)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_graph_whose_edges_weigh_nothing_has_no_communities(method):
-    graph = by_name(nx.path_graph(4))
+def test_graph_with_zero_weights_has_no_communities(method):
+    graph = as_weight_graph(nx.path_graph(4))
     nx.set_edge_attributes(graph, 0.0, "weight")
     assert len(communities(graph, method)) == 0
 
 
 @pytest.mark.parametrize("weight", [-0.5, np.nan, np.inf])
-def test_edges_of_impossible_weight_are_refused(weight):
-    graph = by_name(nx.path_graph(4))
+def test_invalid_edge_weights_raise(weight):
+    graph = as_weight_graph(nx.path_graph(4))
     graph["neurons", 1]["neurons", 2]["weight"] = weight
     with pytest.raises(ValueError, match=f"^weights of edges must be at least 0 and finite, got {weight}$"):
         communities(graph)
 
 
-def test_an_unknown_method_and_no_seeds_are_refused():
+def test_unknown_method_and_no_seeds_raise():
     with pytest.raises(ValueError, match=r"^method must be one of louvain, newman, cnm, got 'leiden'$"):
         communities(nx.path_graph(3), "leiden")
     with pytest.raises(ValueError, match=r"^seeds must be at least 1, got 0$"):

@@ -10,15 +10,18 @@ from bimt_core.population import initialise
 from bimt_core.tasks import load_task
 
 
-def naive(wiring, wire, tensor, threshold):
-    """Figures of one tensor, an entry at a time."""
+def naive_statistics(wiring, wire, tensor, threshold):
+    """Statistics of one tensor, entry by entry."""
     target, source = (wiring[end.neurons] for end in wire.ends)
     sizes, distances = [], []
     for o, row in enumerate(tensor.tolist()):
         for i, w in enumerate(row):
-            there, here = target.positions[o % len(target)].tolist(), source.positions[i % len(source)].tolist()
+            target_at, source_at = (
+                target.positions[o % len(target)].tolist(),
+                source.positions[i % len(source)].tolist(),
+            )
             sizes.append(abs(w))
-            distances.append(sum(abs(a - b) for a, b in zip(there, here, strict=True)))
+            distances.append(sum(abs(a - b) for a, b in zip(target_at, source_at, strict=True)))
     active = [d for w, d in zip(sizes, distances, strict=True) if w > threshold]
     mean_w, mean_d = sum(sizes) / len(sizes), sum(distances) / len(distances)
     deviations = [(w - mean_w, d - mean_d) for w, d in zip(sizes, distances, strict=True)]
@@ -38,15 +41,15 @@ def naive(wiring, wire, tensor, threshold):
 
 @pytest.mark.parametrize("threshold", [ACTIVE, 0.2])
 @pytest.mark.parametrize("network", [MLP((4, 6, 5, 3), folds=2, vocabulary=7), RNN(3, (3, 3), 4)])
-def test_figures_are_those_of_naive_loops(network, threshold):
+def test_statistics_match_loops_over_entries(network, threshold):
     wiring = network.wiring
-    tensors = wiring.tensors(network.initial(torch.Generator().manual_seed(0), torch.float64))
+    tensors = wiring.tensors(network.initial_parameters(torch.Generator().manual_seed(0), torch.float64))
     rows = tensor_statistics(wiring, tensors, threshold=threshold)
     for row, wire in zip(rows, wiring.weights, strict=True):
-        assert vars(row) == pytest.approx(naive(wiring, wire, tensors[wire.tensor], threshold))
+        assert vars(row) == pytest.approx(naive_statistics(wiring, wire, tensors[wire.tensor], threshold))
 
 
-def test_sums_over_tensors_are_the_metrics():
+def test_sums_over_tensors_match_the_metrics():
     t = load_task("two_moons")
     population = initialise(t.network, [3])
     rows = tensor_statistics(t.network.wiring, {k: v[0] for k, v in population.tensors.items()})
@@ -55,20 +58,20 @@ def test_sums_over_tensors_are_the_metrics():
     assert sum(row.active for row in rows) == found["active_weights"].item()
 
 
-def test_long_weights_that_are_small_correlate_below_zero():
+def test_small_long_weights_give_a_negative_correlation():
     wiring = MLP((10, 10)).wiring
     local = {"weight0": torch.exp(-5 * wiring.lengths(wiring.weights[0])), "bias0": torch.zeros(10)}
     assert tensor_statistics(wiring, local)[0].correlation < -0.8
 
 
-def test_a_dead_tensor_has_figures():
+def test_tensor_of_zeros():
     wiring = MLP((3, 4)).wiring
     (row,) = tensor_statistics(wiring, wiring.tensors(torch.zeros(wiring.n_parameters)))
     assert (row.entries, row.active, row.size, row.length, row.mean_length) == (12, 0, 0.0, 0.0, 0.0)
     assert math.isnan(row.correlation)
 
 
-def test_bad_weights_and_thresholds_are_refused():
+def test_invalid_weights_and_thresholds_raise():
     wiring = MLP((3, 4)).wiring
     tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
     with pytest.raises(ValueError, match=r"^threshold must be at least 0 and finite, got -1$"):
@@ -78,7 +81,7 @@ def test_bad_weights_and_thresholds_are_refused():
         tensor_statistics(wiring, tensors)
 
 
-def test_communities_are_counted_in_every_layer():
+def test_community_statistics_count_neurons_per_layer():
     wiring = MLP((2, 4, 4, 1)).wiring
     tensors = wiring.tensors(torch.zeros(wiring.n_parameters))
     for target, source in ((0, 0), (1, 0), (2, 1), (3, 1)):
