@@ -136,3 +136,11 @@ def problems_of():
         return [line.removeprefix("my.yaml: ") for line in caught.value.problems]
 
     return problems
+
+
+@pytest.fixture(scope="session")
+def three():
+    """Evaluations of a cohort of three trials with two replicates each. Read only."""
+    from support.cohorts import THREE, train_all
+
+    return train_all(THREE)

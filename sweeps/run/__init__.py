@@ -1,1 +1,1 @@
-"""Runs one sweep, from its first trial to its report."""
+"""Runs one sweep: asks for trials, trains them on Ray Tune's workers, and finishes with the front and the report."""

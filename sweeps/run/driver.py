@@ -1,37 +1,32 @@
-"""The driver: one process that runs a sweep, from the ledger through Ray Tune to MLflow."""
+"""The driver: the process that runs one sweep, from its study through Ray Tune to MLflow and the report."""
 
 import gc
 import math
-import signal
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
 
-from sweeps.cli.progress import Watcher
 from sweeps.cluster.capacity import check_memory, count_slots, measure_cohort_size, should_compile
 from sweeps.cluster.connection import connect_cluster, connect_ray
 from sweeps.cluster.resources import ClusterResources, has_several_machines
 from sweeps.cluster.sharing import claim_share
 from sweeps.errors import BadInputError
-from sweeps.run.finish import draw_front, mark_front, record_report
-from sweeps.run.searcher import CohortSearcher
-from sweeps.run.state import Summary
-from sweeps.run.trainable import CohortTrainable, KeepLast
+from sweeps.run.dispatch import Dispatcher
+from sweeps.run.finish import delete_checkpoints, draw_front, interrupt_running, make_report, mark_front
+from sweeps.run.state import Summary, Watcher
+from sweeps.run.tune import CohortTrainable, run_tune
 from sweeps.spec.sweep import SweepSpec
-from sweeps.store import Store, join_path
+from sweeps.store import Store
+from sweeps.study.ownership import hold_driver_lock
 from sweeps.study.study import SweepStudy
 from sweeps.tracking import records
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
-from sweeps.worker.checkpoint import delete_folder, find_checkpoints
+from sweeps.worker.checkpoint import find_checkpoints
 from sweeps.worker.checkpoint_storage import check_checkpoint_storage
 
-COHORT = "cohort_"  # begins the names of folders
-NO_ANSWER_PATIENCE_S = 20.0  # how long the end of a sweep waits for an MLflow that does not answer
+MLFLOW_PATIENCE_S = 20.0  # how long the end of a launch waits for an MLflow that does not answer
 
 
 def launch(
@@ -41,58 +36,56 @@ def launch(
     watch: Watcher = lambda _: nullcontext(),
     trainable: type[CohortTrainable] = CohortTrainable,
 ) -> Summary:
-    """Runs a sweep until the asked number of trials is complete, or goes on with it.
+    """Runs a sweep until its number of trials is complete; a sweep that was launched before continues.
 
     Args:
-        spec: The sweep. Launching again under the same name continues; `trials` may be raised, nothing else changed.
-        store: Where it is kept; None for `Store.resolve()`.
-        watch: Shows progress while the context it returns is open.
-        trainable: What trains a cohort; another one stands in for it in tests and benchmarks of the driver.
+        spec: The sweep. Under the same name only `trials` may change, and only rise.
+        store: Store of the sweep; None for `Store.resolve()`.
+        watch: Shows progress while the context that it returns is open.
+        trainable: Trainable of a cohort; tests and benchmarks of the driver replace it.
 
     Returns:
-        How it ended.
+        How the launch ended.
 
     Raises:
-        BadInputError: Before anything starts, if the spec asks for something that cannot be.
+        BadInputError: Before anything starts, if the spec asks for something impossible.
         ClusterError: If the cluster that RAY_ADDRESS names cannot be joined.
-        StoreError: If the study's storage does not open.
+        StoreError: If the study's storage cannot be opened.
+
+    Examples:
+        >>> summary = launch(read_spec(Path("my_moons.yaml")))  # doctest: +SKIP
+        >>> summary.complete, summary.front  # doctest: +SKIP
     """
     store = store or Store.resolve()
-    with connect_cluster() as offer:
-        room = count_slots(spec, offer)
-        workers = min(room, spec.concurrent_cohorts or room)
-        if offer is None:
+    with connect_cluster() as resources:
+        slots = count_slots(spec, resources)
+        workers = min(slots, spec.concurrent_cohorts or slots)
+        if resources is None:
             check_memory(spec, workers)
-        _check_checkpoints(store, offer)
+        _check_checkpoints(store, resources)
         store.prepare(spec.name)
-        with store.only_driver(spec.name):
+        with hold_driver_lock(store, spec.name):
             study = SweepStudy.launch(store, spec)
-            artifacts = None if store.tracking_uri else str(store.artifacts)
-            target = Target(store.mlflow_uri, spec.name, artifacts, records.describe_sweep(spec))
-            tracker = Tracker(target, store.work_folder(spec.name) / "spool", own_process=True)
-            share = nullcontext(lambda: workers) if offer is None else claim_share(spec.name, room, workers)
-            gc.freeze()  # what is there already; looking through it for garbage is a tenth of drawing the front
-            try:
+            claim = nullcontext(lambda: workers) if resources is None else claim_share(spec.name, slots, workers)
+            with _open_tracker(store, spec) as tracker, _frozen_garbage():
                 tracker.record(records.describe_sweep_start(spec, study.sweep_id))
-                _interrupt_running(study, tracker, "its driver died")
-                left = find_checkpoints(store.checkpoint_folder(spec.name))
-                search = CohortSearcher(study, tracker, compiled=should_compile(spec, workers), left=left)
-                return _Launch(store, study, tracker, search, workers, trainable).run(watch, share)
-            finally:
-                gc.unfreeze()
-                tracker.close(NO_ANSWER_PATIENCE_S)
+                interrupt_running(study, tracker, "its driver died")
+                with claim as share:
+                    run = _Launch(store, study, tracker, workers, share, trainable)
+                    run.train_missing(watch)
+                return run.finish()
 
 
 class _Launch:
-    """One launch of a sweep; nothing else runs the sweep meanwhile.
+    """One launch of a sweep, while nothing else runs it.
 
     Args:
-        store: Where the sweep is kept.
-        ledger: Its study.
-        tracker: Where runs are recorded.
-        search: What Ray Tune asks for cohorts.
-        workers: Cohorts at once.
-        trainable: What trains a cohort.
+        store: Store of the sweep.
+        study: Study of the sweep.
+        tracker: Destination of MLflow records.
+        workers: Cohorts at the same time.
+        share: Returns how many of them the sweep may train now.
+        trainable: Trainable of a cohort.
     """
 
     def __init__(
@@ -100,113 +93,48 @@ class _Launch:
         store: Store,
         study: SweepStudy,
         tracker: Tracker,
-        search: CohortSearcher,
         workers: int,
+        share: Callable[[], int],
         trainable: type[CohortTrainable],
     ) -> None:
-        self._store, self._study, self._tracker, self._search = store, study, tracker, search
-        self._spec, self._workers, self._trainable = study.spec, workers, trainable
+        self._store, self._study, self._tracker, self._spec = store, study, tracker, study.spec
+        self._workers, self._trainable = workers, trainable
+        self._checkpoints = store.checkpoint_folder(study.spec.name)
+        self._dispatcher = Dispatcher(
+            study,
+            tracker,
+            cohort_size=lambda: self._cohort_size,
+            share=share,
+            compiled=should_compile(study.spec, workers),
+            checkpoints=find_checkpoints(self._checkpoints),
+        )
         self._wall_s, self._stopped = 0.0, False
 
-    def run(self, watch: Watcher, share: AbstractContextManager[Callable[[], int]]) -> Summary:
-        """Trains what is missing, and tells how the sweep stands.
-
-        Args:
-            watch: Shows progress while the context it returns is open.
-            share: Opened while training; says how many cohorts the sweep may have out.
-        """
-        before = self._search.status().complete
+    def train_missing(self, watch: Watcher) -> None:
+        """Trains until enough trials are complete, draws the front, and closes what still runs, also after an error."""
+        before = self._study.count("COMPLETE")
         try:
             if before < self._spec.trials:
-                self._train(watch, share)
+                started = time.monotonic()
+                with watch(self._dispatcher.status), connect_ray():
+                    try:
+                        self._train()
+                    finally:
+                        self._wall_s = time.monotonic() - started
         finally:
-            self._close_runs(before)
-        return self._summary()
+            self._close(before)
 
-    def _train(self, watch: Watcher, share: AbstractContextManager[Callable[[], int]]) -> None:
-        """Trains trials until there are enough, then draws the front's pictures."""
+    def finish(self) -> Summary:
+        """Makes the report, deletes checkpoints that nobody needs, and waits for MLflow."""
+        dispatcher, status = self._dispatcher, self._dispatcher.status()
+        complete = status.complete >= self._spec.trials
+        problem = dispatcher.checkpoint_problem
+        checkpoints_problem = f"some could not be kept: {problem}" if problem else None
+        if complete:
+            checkpoints_problem = delete_checkpoints(self._checkpoints) or checkpoints_problem
         started = time.monotonic()
-        with watch(self._search.status), connect_ray(), share as self._search.share:
-            try:
-                if self._spec.cohort_size == "auto":
-                    self._search.cohort_size = measure_cohort_size(self._spec, self._workers)
-                self._stopped = self._tune_until_done()
-                if not self._stopped:
-                    drawn_s = draw_front(self._study, self._tracker, self._search.histories)
-                    self._search.clock.add([("drawing", self._workers * drawn_s)])  # meanwhile all workers wait
-            finally:
-                self._wall_s = time.monotonic() - started
-
-    def _tune_until_done(self) -> bool:
-        """Runs Ray Tune, again where it ended only to give workers to others; returns whether somebody stopped it."""
-        budget_s = self._spec.time_budget_s
-        ends = math.inf if budget_s is None else time.monotonic() + budget_s
-        while (left_s := ends - time.monotonic()) > 0:
-            self._tune(None if left_s == math.inf else left_s)
-            if not self._search.goes_on():
-                break
-        return self._search.status().running > 0 and time.monotonic() < ends
-
-    def _tune(self, time_budget_s: float | None) -> None:
-        from ray import tune
-
-        spec, name = self._spec, time.strftime("%Y%m%dT%H%M%S-") + uuid.uuid4().hex[:6]
-        folder = self._store.checkpoint_folder(spec.name)
-        background = ThreadPoolExecutor(1)  # what it fails to delete goes with the whole folder
-
-        def drop(path: str) -> None:
-            background.submit(delete_folder, join_path(folder, f"{name}/{path}"))
-
-        tuner = tune.Tuner(
-            tune.with_resources(self._trainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=self._search,
-                num_samples=-1,
-                max_concurrent_trials=self._workers,
-                reuse_actors=True,
-                time_budget_s=time_budget_s,
-                trial_name_creator=_cohort_name,
-                trial_dirname_creator=_cohort_name,
-            ),
-            run_config=tune.RunConfig(
-                name=name,
-                storage_path=folder,
-                failure_config=tune.FailureConfig(max_failures=1),
-                checkpoint_config=tune.CheckpointConfig(
-                    checkpoint_frequency=1 if spec.evaluations > 1 else 0,  # none to go on from before the last report
-                    checkpoint_at_end=False,
-                ),
-                callbacks=[KeepLast(drop)],
-                verbose=0,
-            ),
-        )
-        with background, _stopped_by_sigterm():
-            self._search.forget = lambda cohort: drop(COHORT + cohort)
-            tuner.fit()
-
-    def _close_runs(self, before: int) -> None:
-        """Ends what still runs, marks the front, and records how the sweep stands; also where training raised."""
-        _interrupt_running(self._study, self._tracker, "the sweep was stopped")
-        mark_front(self._study, self._tracker, self._search.marked)
-        status = self._search.status()
-        did = {"trials": status.complete - before, "network_steps": status.network_steps}
-        totals = did | {"wall_s": self._wall_s, "workers": self._workers} if self._wall_s else {}
-        front, complete = list(status.front), status.complete >= self._spec.trials
-        self._tracker.record(
-            records.describe_sweep_end(
-                self._spec, self._study.sweep_id, front, self._worker_time(), totals, complete=complete
-            )
-        )
-
-    def _summary(self) -> Summary:
-        """Makes the report, forgets checkpoints that nobody needs, and waits for what MLflow has not yet."""
-        search, status = self._search, self._search.status()
-        checkpoints_problem = f"some could not be kept: {search.unsaved}" if search.unsaved else None
-        if status.complete >= self._spec.trials:
-            checkpoints_problem = _forgotten(self._store.checkpoint_folder(self._spec.name)) or checkpoints_problem
-        began = time.monotonic()
-        report_mb, report_problem = record_report(self._study, self._store, self._tracker, search.sketches)
-        report_s = time.monotonic() - began
+        report_mb, report_problem = make_report(self._study, self._store, self._tracker, dispatcher.sketches)
+        report_s = time.monotonic() - started
         return Summary(
             name=self._spec.name,
             complete=status.complete,
@@ -215,67 +143,92 @@ class _Launch:
             network_steps=status.network_steps,
             wall_s=self._wall_s,
             workers=self._workers,
-            worker_time=self._worker_time(),
+            worker_time=dispatcher.clock.shares(self._workers * self._wall_s),
             front=status.front,
             report_s=report_s,
             report_mb=report_mb,
             report_problem=report_problem,
-            unwritten=self._tracker.close(NO_ANSWER_PATIENCE_S),
+            unwritten=self._tracker.close(MLFLOW_PATIENCE_S),
             tracking_problem=self._tracker.problem,
             checkpoints_problem=checkpoints_problem,
-            gave_up=search.gave_up and not status.complete,
+            gave_up=dispatcher.gave_up and not complete,
             stopped=self._stopped,
         )
 
-    def _worker_time(self) -> dict[str, float]:
-        """Each kind of work's part of the workers' time, and the rest; nothing where no worker had any."""
-        if not (total := self._workers * self._wall_s):
-            return {}
-        shares = {name: spent / total for name, spent in self._search.clock.seconds.items()}
-        return shares | {"starting and waiting": 1.0 - sum(shares.values())}
+    def _train(self) -> None:
+        """Runs Ray Tune, again where it ended only to free workers for other sweeps, and then draws the front."""
+        budget_s = self._spec.time_budget_s
+        ends = math.inf if budget_s is None else time.monotonic() + budget_s
+        while (left_s := ends - time.monotonic()) > 0:
+            continues = run_tune(
+                self._spec,
+                self._dispatcher,
+                self._trainable,
+                folder=self._checkpoints,
+                workers=self._workers,
+                time_budget_s=None if left_s == math.inf else left_s,
+            )
+            if not continues:
+                break
+        self._stopped = self._dispatcher.n_training > 0 and time.monotonic() < ends
+        if not self._stopped:
+            drawn_s = draw_front(self._study, self._tracker, self._dispatcher.histories)
+            self._dispatcher.clock.add([("drawing", self._workers * drawn_s)])  # all workers wait for it
+
+    def _close(self, before: int) -> None:
+        """Interrupts what still runs, marks the front, and records the state of the sweep.
+
+        Args:
+            before: Complete trials before this launch.
+        """
+        interrupt_running(self._study, self._tracker, "the sweep was stopped")
+        mark_front(self._study, self._tracker, self._dispatcher.marks)
+        status = self._dispatcher.status()
+        totals: dict[str, float] = {}
+        if self._wall_s:
+            totals = {"trials": status.complete - before, "network_steps": status.network_steps}
+            totals |= {"wall_s": self._wall_s, "workers": self._workers}
+        worker_time = self._dispatcher.clock.shares(self._workers * self._wall_s)
+        complete = status.complete >= self._spec.trials
+        self._tracker.record(
+            records.describe_sweep_end(
+                self._spec, self._study.sweep_id, list(status.front), worker_time, totals, complete=complete
+            )
+        )
+
+    @cached_property
+    def _cohort_size(self) -> int:
+        size = self._spec.cohort_size
+        return measure_cohort_size(self._spec, self._workers) if size == "auto" else size
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """While it is open, SIGTERM does what Ctrl-C does: Ray Tune ends in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # Ray starts its jobs with it blocked
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+def _open_tracker(store: Store, spec: SweepSpec) -> Iterator[Tracker]:
+    artifacts = None if store.tracking_uri else str(store.artifacts)
+    target = Target(store.mlflow_uri, spec.name, artifacts, records.describe_sweep(spec))
+    tracker = Tracker(target, store.work_folder(spec.name) / "spool")
+    try:
+        yield tracker
+    finally:
+        tracker.close(MLFLOW_PATIENCE_S)
+
+
+@contextmanager
+def _frozen_garbage() -> Iterator[None]:
+    """Excludes all present objects from garbage collection, which took a tenth of drawing the front."""
+    gc.freeze()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        gc.unfreeze()
 
 
-def _cohort_name(trial: Any) -> str:
-    """Names Tune's folders; by default they carry all hyperparameters."""
-    return f"{COHORT}{trial.trial_id}"
-
-
-def _check_checkpoints(store: Store, offer: ClusterResources | None) -> None:
-    """Whether cohorts can keep what they go on from, where every machine sees it."""
+def _check_checkpoints(store: Store, resources: ClusterResources | None) -> None:
+    """Checks that cohorts can keep checkpoints where every machine sees them."""
     if store.checkpoints is not None:
         check_checkpoint_storage(store.checkpoints)
-    elif offer is not None and has_several_machines():
+    elif resources is not None and has_several_machines():
         raise BadInputError(
             "checkpoints must be where all machines of the cluster see them:"
             " set BIMT_CHECKPOINTS to a shared folder, s3://... or gs://..., got none"
         )
-
-
-def _interrupt_running(study: SweepStudy, tracker: Tracker, reason: str) -> None:
-    for record in study.trials():
-        if record.state == "RUNNING":
-            tracker.record(records.describe_interruption(study.sweep_id, record.number, reason))
-            study.interrupt(record.number, reason)
-
-
-def _forgotten(checkpoints: str) -> str | None:
-    """Deletes a sweep's checkpoints; returns what went wrong, which is no reason for a complete sweep to fail."""
-    try:
-        delete_folder(checkpoints)
-    except OSError as error:
-        return f"those in {checkpoints.partition('?')[0]} could not be deleted: {' '.join(str(error).split())}"
-    return None

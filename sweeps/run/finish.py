@@ -1,10 +1,9 @@
-"""What a driver does when its search is over: pictures of the front, marks, and the sweep's report."""
+"""The end of a launch: interrupted trials, the front's marks and pictures, the report, and old checkpoints."""
 
 import time
 import traceback
 from collections.abc import Mapping
 
-from bimt_core import load_task
 from sweeps.pages.report import render_report
 from sweeps.results.sweep import Sweep
 from sweeps.store import Store
@@ -12,56 +11,101 @@ from sweeps.study.study import SweepStudy
 from sweeps.tracking import records
 from sweeps.tracking.tracker import Tracker
 from sweeps.worker.artifacts import draw_front_trial, spread_evenly
+from sweeps.worker.checkpoint import delete_folder
 
-MOST_FILMED = 3  # trials of the front that have a film
+MAX_ANIMATED = 3  # trials of the front that have an animation
+
+
+def interrupt_running(study: SweepStudy, tracker: Tracker, reason: str) -> None:
+    """Interrupts all trials that run in the study.
+
+    Args:
+        study: Study of the sweep.
+        tracker: Destination of MLflow records.
+        reason: Why they ended.
+    """
+    for trial in study.trials():
+        if trial.state == "RUNNING":
+            tracker.record(records.describe_interruption(study.sweep_id, trial.number, reason))
+            study.interrupt(trial.number, reason)
 
 
 def draw_front(study: SweepStudy, tracker: Tracker, histories: Mapping[int, bytes]) -> float:
-    """Draws more of the trials of this launch that are on the front, and films some of them, spread along it.
+    """Draws further pictures of trials on the front, and animates some of them, spread along the front.
 
-    Here and not on the workers, whose processes would have to be started for it.
+    The driver does this because starting processes on the workers would take longer than drawing.
 
     Args:
-        ledger: The sweep's study.
-        tracker: Where the pictures go.
-        histories: How the best replicates of these trials were trained, by number.
+        study: Study of the sweep.
+        tracker: Destination of the pictures.
+        histories: History of the best replicate of each trial to draw, by number.
 
     Returns:
-        Seconds it took.
+        Seconds taken.
     """
-    began, spec = time.monotonic(), study.spec
-    task = load_task(spec.task, spec.data_seed)
+    started, task, first = time.monotonic(), study.spec.load_task(), study.spec.objectives[0].metric
     trials = {trial.number: trial for trial in study.trials()}
-    along = sorted(histories, key=lambda number: trials[number].mean[spec.objectives[0].metric])
-    films = spread_evenly(along, MOST_FILMED)
-    for number in along:
+    numbers = sorted(histories, key=lambda number: trials[number].mean[first])
+    animated = spread_evenly(numbers, MAX_ANIMATED)
+    for number in numbers:
         try:
-            params, history = trials[number].params, histories[number]
-            files = draw_front_trial(task, params, history, filmed=number in films)
-        except Exception:  # noqa: BLE001 (whatever it is, the sweep itself is done, and the trial's run tells)
+            files = draw_front_trial(task, trials[number].params, histories[number], animated=number in animated)
+        except Exception:  # noqa: BLE001 (the sweep itself is done; the trial's run says what happened)
             files = {"figures/error.txt": traceback.format_exc().encode()}
         tracker.record(records.describe_front_pictures(study.sweep_id, number, files))
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
-def mark_front(study: SweepStudy, tracker: Tracker, marked: Mapping[int, bool]) -> None:
-    """Says of every completed trial whether it is on the Pareto front, where its mark is unknown or another."""
-    front = set(study.front())
-    for record in study.trials():
-        if record.state == "COMPLETE" and marked.get(record.number) != (record.number in front):
-            tracker.record(records.describe_front_mark(study.sweep_id, record, on_front=record.number in front))
+def mark_front(study: SweepStudy, tracker: Tracker, marks: Mapping[int, bool]) -> None:
+    """Records which complete trials are on the Pareto front, where that is not recorded yet.
+
+    Args:
+        study: Study of the sweep.
+        tracker: Destination of MLflow records.
+        marks: Whether each trial was last recorded as on the front.
+    """
+    front = {trial.number for trial in study.front()}
+    for trial in study.trials():
+        if trial.state == "COMPLETE" and marks.get(trial.number) != (trial.number in front):
+            tracker.record(records.describe_front_mark(study.sweep_id, trial, on_front=trial.number in front))
 
 
-def record_report(
+def make_report(
     study: SweepStudy, store: Store, tracker: Tracker, sketches: Mapping[int, bytes]
 ) -> tuple[float, str | None]:
-    """Makes the sweep's picture book; returns its size in megabytes, or 0 and what went wrong."""
+    """Makes the report of the sweep and records it.
+
+    Args:
+        study: Study of the sweep.
+        store: Store of the sweep.
+        tracker: Destination of the report.
+        sketches: Sketch of each trial that this launch completed, by number.
+
+    Returns:
+        Size in megabytes and None, or 0 and the reason why it could not be made.
+    """
     try:
-        complete = {record.number for record in study.trials() if record.state == "COMPLETE"}
+        complete = {trial.number for trial in study.trials() if trial.state == "COMPLETE"}
         has_all = complete <= sketches.keys() or tracker.problem  # those of earlier launches are in MLflow
         known = {number: svg.decode() for number, svg in sketches.items()} if has_all else None
         page = render_report(Sweep(study, store), known)
         tracker.record(records.describe_report(study.spec, study.sweep_id, page))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the sweep itself is done, and its operator is told)
+    except Exception as error:  # noqa: BLE001 (the sweep itself is done; the summary says what happened)
         return 0.0, " ".join(f"{type(error).__name__}: {error}".split())
     return len(page) / 1e6, None
+
+
+def delete_checkpoints(folder: str) -> str | None:
+    """Deletes the checkpoints of a complete sweep.
+
+    Args:
+        folder: Folder or address of the checkpoints.
+
+    Returns:
+        Why they could not be deleted, if so.
+    """
+    try:
+        delete_folder(folder)
+    except OSError as error:
+        return f"those in {folder.partition('?')[0]} could not be deleted: {' '.join(str(error).split())}"
+    return None

@@ -1,8 +1,8 @@
-"""What a sweep will take: hours on so many workers, and where more of them stop helping.
+"""Plan of a sweep: hours by number of workers, and the number beyond which more workers do not help.
 
-The model: a sweep needs `trials x seconds a trial` of worker time, in whole cohorts, after a start. Beside it one
-process asks, tells and records every trial, which bounds the trials a second whatever the number of workers. The
-constants below are measured by the benchmarks named there; docs/scaling.md has the table and how the model was checked.
+The model: a sweep needs `trials x seconds per trial` of worker time, in whole cohorts, after a start. Meanwhile one
+process asks for, tells and records every trial, which limits the trials per second for any number of workers. The
+constants are measured by the benchmarks named next to them; docs/scaling.md has the table and the check of the model.
 """
 
 import dataclasses
@@ -15,39 +15,43 @@ import torch
 from sqlalchemy import make_url
 
 from bimt_core import METRICS
-from sweeps.cluster.capacity import largest_recipe, should_compile
+from sweeps.cluster.capacity import should_compile
 from sweeps.errors import BadInputError, StoreError
-from sweeps.spec.sweep import SweepSpec
+from sweeps.spec.sweep import Cohort, SweepSpec
 from sweeps.store import Store
 from sweeps.study.storage import list_sweep_names
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.reading import read_run_metrics
 from sweeps.tracking.records import TOTALS, sweep_key
-from sweeps.worker.cohort import CohortSpec, Member, run_cohort
+from sweeps.worker.cohort import run_cohort
 
-# Seconds of CPU time of the driver; a disk's or a database's answers are waited for on top
-SUGGESTING_S = {"tpe": (10e-3, 15e-6), "random": (0.0, 0.0), "nsga2": (0.0, 0.0)}  # a trial; more a trial there is
-WRITING_S = {"journal": 2.4e-3, "sqlite": 13e-3, "postgresql": 16e-3}  # a trial's events; benchmarks/study.py
-PLACING_S = 0.013  # a cohort, in Ray Tune; benchmarks/driver.py
-REPORT_S = 0.0085  # a cohort's report, in Ray Tune and the spool; benchmarks/driver.py
-METRIC_S, RUN_S = 1.1e-4, 0.035  # written to MLflow, and a run made and ended; benchmarks/tracking.py
-# Of workers
+# CPU time of the driver, in seconds; waiting for a disk or a database comes on top
+SUGGESTING_S = {
+    "tpe": (10e-3, 15e-6),
+    "random": (0.0, 0.0),
+    "nsga2": (0.0, 0.0),
+}  # per trial; and per trial that exists
+WRITING_S = {"journal": 2.4e-3, "sqlite": 13e-3, "postgresql": 16e-3}  # per trial; benchmarks/study.py
+PLACING_S = 0.013  # per cohort, in Ray Tune; benchmarks/driver.py
+EVALUATION_S = 0.0085  # per evaluation of a cohort, in Ray Tune and the spool; benchmarks/driver.py
+METRIC_S, RUN_S = 1.1e-4, 0.035  # per metric value and per run in MLflow; benchmarks/tracking.py
+# Workers
 START_S = 12.0  # until the first cohort trains; benchmarks/workers.py
-BUSY = 0.15  # how far speeds of one machine differ from run to run, whatever else is known
-LONG_ENOUGH_S = 1.5  # of a stretch of training that is timed
+NOISE = 0.15  # least relative difference between speeds of one machine from run to run
+MIN_TIMED_S = 1.5  # of training between two evaluations, to time it
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one worker is.
+    """Speed of one worker.
 
     Args:
-        network_steps_per_s: Optimiser steps x networks a second.
-        trial_s: Seconds a trial beside its training: measuring and drawing.
+        network_steps_per_s: Optimiser steps x networks per second.
+        trial_s: Seconds per trial in addition to its training, to measure and draw.
         start_s: Seconds before its first cohort trains.
-        artifact_bytes: Of one trial; None where only earlier sweeps were asked.
-        uncertainty: How far it may be off, as a part of itself.
-        source: Where it comes from.
+        artifact_bytes: Size of a trial's artifacts; None where it was not measured.
+        uncertainty: Relative uncertainty.
+        source: Origin of the figures.
     """
 
     network_steps_per_s: float
@@ -60,7 +64,15 @@ class Speed:
 
 @dataclass(frozen=True)
 class Expected:
-    """What so many workers need."""
+    """Duration with a number of workers.
+
+    Args:
+        workers: Cohorts at the same time.
+        hours: Expected duration.
+        hours_low: Lower end of its uncertainty.
+        hours_high: Upper end.
+        bound: What limits the speed: "workers", "cohorts", "concurrent_cohorts" or a part of the driver.
+    """
 
     workers: int
     hours: float
@@ -71,20 +83,20 @@ class Expected:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will take.
+    """Plan of a sweep.
 
     Args:
         name: The sweep.
-        trials: Trials asked for.
+        trials: Complete trials to reach.
         networks: Trials x replicates.
-        cohorts: Cohorts that they make, if all shapes are equal.
-        steps: Optimiser steps of a network.
-        speed: Of one worker.
-        artifact_bytes: Of all trials; None where it is not known.
-        trials_per_s: What each part of the driver allows at most: "study and sampler", "Ray Tune", "MLflow".
-        useful_workers: Beyond these more do not help.
-        bound: What holds then.
-        expected: One entry a number of workers.
+        cohorts: Number of cohorts, if all networks have the same shape.
+        steps: Optimiser steps per network.
+        speed: Speed of one worker.
+        artifact_bytes: Size of all artifacts; None where it is not known.
+        trials_per_s: Highest rate of each part of the driver: "study and Ray Tune", "MLflow".
+        useful_workers: Number of workers beyond which more do not help.
+        bound: What limits the speed then.
+        expected: One entry per number of workers.
     """
 
     name: str
@@ -101,12 +113,12 @@ class Plan:
 
 
 def make_plan(spec: SweepSpec, store: Store, workers: Sequence[int] = (1, 2, 4, 8, 16)) -> Plan:
-    """What a sweep will take on so many workers.
+    """Plans a sweep, with the speed of earlier sweeps of the same task, or else that of a short cohort trained here.
 
     Args:
         spec: The sweep.
-        store: Where earlier sweeps of the same task are looked for; without any, one short cohort is trained here.
-        workers: Numbers of cohorts at once.
+        store: Store of the earlier sweeps.
+        workers: Numbers of cohorts at the same time.
 
     Raises:
         BadInputError: If a number of workers is below 1.
@@ -115,22 +127,23 @@ def make_plan(spec: SweepSpec, store: Store, workers: Sequence[int] = (1, 2, 4, 
     for n in workers:
         if n < 1:
             raise BadInputError(f"workers must be at least 1, got {n}")
-    return planned(spec, store.storage, logged_speed(spec, store) or measured_speed(spec, max(workers)), workers)
+    speed = read_logged_speed(spec, store) or measure_speed(spec, max(workers))
+    return apply_model(spec, store.storage, speed, workers)
 
 
-def planned(spec: SweepSpec, storage: str | None, speed: Speed, workers: Sequence[int]) -> Plan:
-    """The model alone.
+def apply_model(spec: SweepSpec, storage: str | None, speed: Speed, workers: Sequence[int]) -> Plan:
+    """Applies the model to a known speed.
 
     Args:
         spec: The sweep.
         storage: URL of the study storage; None for a journal file.
-        speed: Of one worker.
-        workers: Numbers of cohorts at once.
+        speed: Speed of one worker.
+        workers: Numbers of cohorts at the same time.
     """
-    size = min(_cohort_size(spec), spec.trials)
-    cohorts, steps = -(-spec.trials // size), largest_recipe(spec).shared.steps
+    size = min(_guess_cohort_size(spec), spec.trials)
+    cohorts, steps = -(-spec.trials // size), spec.recipe(spec.largest_params).shared.steps
     trial_s = spec.replicates * steps / speed.network_steps_per_s + speed.trial_s
-    rates = driver_rates(spec, storage, size)
+    rates = compute_driver_rates(spec, storage, size)
     slowest = min(rates, key=lambda part: rates[part])
     enough = max(1, math.ceil(rates[slowest] * trial_s))  # workers that keep the driver busy
     limits = {"cohorts": cohorts, "concurrent_cohorts": spec.concurrent_cohorts or cohorts}
@@ -140,10 +153,12 @@ def planned(spec: SweepSpec, storage: str | None, speed: Speed, workers: Sequenc
         waves = -(-cohorts // min(n, limits[fewest]))
         training_s, telling_s = waves * size * trial_s, spec.trials / rates[slowest]
         seconds = speed.start_s + max(training_s, telling_s)
-        held = "workers" if n < limits[fewest] else fewest
-        bound = slowest if telling_s > training_s else held
-        off = speed.uncertainty
-        expected.append(Expected(n, seconds / 3600, seconds / (1 + off) / 3600, seconds * (1 + off) / 3600, bound))
+        limit = "workers" if n < limits[fewest] else fewest
+        bound = slowest if telling_s > training_s else limit
+        spread = speed.uncertainty
+        expected.append(
+            Expected(n, seconds / 3600, seconds / (1 + spread) / 3600, seconds * (1 + spread) / 3600, bound)
+        )
     return Plan(
         spec.name,
         spec.trials,
@@ -159,29 +174,37 @@ def planned(spec: SweepSpec, storage: str | None, speed: Speed, workers: Sequenc
     )
 
 
-def driver_rates(spec: SweepSpec, storage: str | None, cohort_size: int) -> dict[str, float]:
-    """Trials a second that each part of the driver can keep up with, on average over the sweep.
+def compute_driver_rates(spec: SweepSpec, storage: str | None, cohort_size: int) -> dict[str, float]:
+    """Computes the highest rate of each part of the driver, in trials per second on average over the sweep.
 
-    The study, its sampler and Ray Tune share one thread; MLflow's writer has its own.
+    The study, its sampler and Ray Tune share one thread; MLflow's writer is a process of its own.
 
     Args:
         spec: The sweep.
         storage: URL of the study storage; None for a journal file.
-        cohort_size: Trials of a cohort.
+        cohort_size: Trials per cohort.
     """
     kind = "journal" if storage is None else make_url(storage).get_backend_name()
     first_s, more_s = SUGGESTING_S[spec.sampler]
     study_s = first_s + more_s * spec.trials / 2 + WRITING_S.get(kind, WRITING_S["postgresql"])
-    tune_s = (PLACING_S + REPORT_S * spec.evaluations) / cohort_size
+    tune_s = (PLACING_S + EVALUATION_S * spec.evaluations) / cohort_size
     mlflow_s = RUN_S + METRIC_S * len(METRICS) * (spec.evaluations + 1)
     return {"study and Ray Tune": 1 / (study_s + tune_s), "MLflow": 1 / mlflow_s}
 
 
-def logged_speed(spec: SweepSpec, store: Store) -> Speed | None:
-    """How fast workers were in earlier sweeps of the same task in a store; None where none has been logged."""
+def read_logged_speed(spec: SweepSpec, store: Store) -> Speed | None:
+    """Reads the speed of workers in earlier sweeps of the same task; None if there are none.
+
+    Args:
+        spec: The sweep.
+        store: Store of the earlier sweeps.
+
+    Raises:
+        StoreError: If the study storage cannot be read.
+    """
     if store.storage is None and not store.study_file(spec.name).parent.is_dir():
         return None
-    found = []
+    logged = []
     for name in list_sweep_names(store):
         study = SweepStudy.open(store, name)
         if study.spec.task != spec.task or study.spec.resources != spec.resources:
@@ -189,65 +212,68 @@ def logged_speed(spec: SweepSpec, store: Store) -> Speed | None:
         try:
             metrics = read_run_metrics(store.mlflow_uri, name, sweep_key(study.sweep_id))
         except StoreError:
-            continue  # what cannot be read is measured
+            continue  # then the speed is measured
         if all(metrics.get(TOTALS + key) for key in ("network_steps", "workers", "wall_s", "trials")):
-            found.append((name, _speed_of(metrics)))
-    if not found:
+            logged.append((name, _parse_speed(metrics)))
+    if not logged:
         return None
-    speeds = [speed.network_steps_per_s for _, speed in found]
-    middle = sorted(found, key=lambda pair: pair[1].network_steps_per_s)[len(found) // 2][1]
-    spread = (max(speeds) - min(speeds)) / (2 * middle.network_steps_per_s)
-    names = ", ".join(name for name, _ in found)
-    return dataclasses.replace(middle, uncertainty=max(BUSY, spread), source=f"logged by {names}")
+    speeds = [speed.network_steps_per_s for _, speed in logged]
+    median = sorted(logged, key=lambda pair: pair[1].network_steps_per_s)[len(logged) // 2][1]
+    spread = (max(speeds) - min(speeds)) / (2 * median.network_steps_per_s)
+    names = ", ".join(name for name, _ in logged)
+    return dataclasses.replace(median, uncertainty=max(NOISE, spread), source=f"logged by {names}")
 
 
-def _speed_of(metrics: dict[str, float]) -> Speed:
-    """Training by itself; the rest of the workers' time to the trials, but for the start."""
+def _parse_speed(metrics: dict[str, float]) -> Speed:
+    """Speed from the metrics of a sweep's last launch."""
     worker_s = metrics[TOTALS + "wall_s"] * metrics[TOTALS + "workers"]
     training_s = max(metrics.get("worker_time/training", 1.0) * worker_s, 1e-9)
-    beside = sum(metrics.get(f"worker_time/{part}", 0.0) for part in ("measuring", "drawing"))
+    other = sum(metrics.get(f"worker_time/{part}", 0.0) for part in ("measuring", "drawing"))
     waited_s = metrics.get("worker_time/starting and waiting", 0.0) * metrics[TOTALS + "wall_s"]
     return Speed(
         metrics[TOTALS + "network_steps"] / training_s,
-        beside * worker_s / metrics[TOTALS + "trials"],
+        other * worker_s / metrics[TOTALS + "trials"],
         max(waited_s, 0.0),
         None,
-        BUSY,
+        NOISE,
         "",
     )
 
 
-def measured_speed(spec: SweepSpec, workers: int) -> Speed:
-    """How fast a cohort trains here: a short one at its real size, with the largest network of the search space."""
-    size, compiled = min(_cohort_size(spec), spec.trials), should_compile(spec, workers)
-    whole = largest_recipe(spec).shared
-    steps = min(3 * whole.relocate_every, max(whole.steps, 3))
+def measure_speed(spec: SweepSpec, workers: int) -> Speed:
+    """Measures the speed of a short cohort here, of full size and with the largest network of the search space.
+
+    Args:
+        spec: The sweep.
+        workers: Cohorts at the same time, which decides if training is compiled.
+    """
+    size, compiled = min(_guess_cohort_size(spec), spec.trials), should_compile(spec, workers)
+    published = spec.recipe(spec.largest_params).shared
+    steps = min(3 * published.relocate_every, max(published.steps, 3))
     while True:
-        with _threads(spec.resources.cpus):
-            first, second, last = run_cohort(_short(spec, size, steps, compiled))
-        taken = [report.seconds["training"] for report in (second, last)]
-        if min(taken) >= LONG_ENOUGH_S or steps >= whole.steps:
+        with _torch_threads(spec.resources.cpus):
+            first, second, last = run_cohort(_make_short_cohort(spec, size, steps, compiled))
+        taken = [evaluation.seconds["training"] for evaluation in (second, last)]
+        if min(taken) >= MIN_TIMED_S or steps >= published.steps:
             break
-        steps = min(whole.steps, steps * max(2, math.ceil(LONG_ENOUGH_S / max(min(taken), 1e-3))))
-    networks, stretch = size * spec.replicates, second.snapshot.step - first.snapshot.step
-    speeds = [networks * stretch / seconds for seconds in taken]
+        steps = min(published.steps, steps * max(2, math.ceil(MIN_TIMED_S / max(min(taken), 1e-3))))
+    networks, timed_steps = size * spec.replicates, second.snapshot.step - first.snapshot.step
+    speeds = [networks * timed_steps / seconds for seconds in taken]
     mean = sum(speeds) / 2
-    beside_s = (
-        second.seconds["measuring"] * (spec.evaluations - 1) + last.seconds["measuring"] + last.seconds["drawing"]
-    )
+    other_s = second.seconds["measuring"] * (spec.evaluations - 1) + last.seconds["measuring"] + last.seconds["drawing"]
     return Speed(
         mean,
-        beside_s / size,
-        START_S + max(0.0, first.seconds["training"] - sum(taken) / 2),  # the first stretch compiles
+        other_s / size,
+        START_S + max(0.0, first.seconds["training"] - sum(taken) / 2),  # the first evaluation includes compiling
         sum(len(content) for files in last.files.values() for content in files.values()) // size,
-        max(BUSY, abs(speeds[0] - speeds[1]) / (2 * mean)),
+        max(NOISE, abs(speeds[0] - speeds[1]) / (2 * mean)),
         f"a cohort of {networks} networks, {steps} steps, here",
     )
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """As many of torch's threads as a cohort is given."""
+def _torch_threads(n: int) -> Iterator[None]:
+    """Sets the number of torch's threads, as a cohort's worker has it."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -256,16 +282,11 @@ def _threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _short(spec: SweepSpec, size: int, steps: int, compiled: bool) -> CohortSpec:
-    sizes = {name: max(spec.samples(name)) for name in ("hidden_width", "hidden_layers") if spec.samples(name)}
-    params = {**spec.fixed, **sizes, "steps": steps}
-    members = tuple(Member(number, params) for number in range(size))
-    gpu = spec.resources.gpus > 0
-    return CohortSpec(
-        spec.task, spec.data_seed, members, tuple(spec.seeds), 3, gpu=gpu, dtype=spec.dtype, compiled=compiled
-    )
+def _make_short_cohort(spec: SweepSpec, size: int, steps: int, compiled: bool) -> Cohort:
+    short = spec.model_copy(update={"evaluations": 3})
+    return short.cohort(dict.fromkeys(range(size), spec.largest_params | {"steps": steps}), compiled=compiled)
 
 
-def _cohort_size(spec: SweepSpec) -> int:
-    """What the sweep says; "auto" is decided by a measurement on the workers, here taken for 128 networks."""
+def _guess_cohort_size(spec: SweepSpec) -> int:
+    """The spec's cohort size; 128 networks stand for "auto", which workers measure."""
     return max(1, 128 // spec.replicates) if spec.cohort_size == "auto" else spec.cohort_size

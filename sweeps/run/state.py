@@ -1,34 +1,103 @@
-"""How a launch ended, as the driver tells it and the command line prints it."""
+"""State of a launch: its status while it runs, the workers' time, and the summary at its end."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
-from sweeps.study.study import Trial
+from sweeps.study.trial import Trial
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running sweep at one time.
+
+    Args:
+        complete: Complete trials, earlier launches included.
+        wanted: Complete trials to reach.
+        failed: Failed trials of this launch.
+        running: Trials in cohorts that train now.
+        network_steps: Optimiser steps x networks of this launch.
+        network_steps_left: Estimate of those that remain.
+        elapsed_s: Seconds since the launch.
+        front: The Pareto front so far.
+        tracking_problem: Why MLflow cannot be written at the moment.
+    """
+
+    complete: int
+    wanted: int
+    failed: int
+    running: int
+    network_steps: int
+    network_steps_left: int
+    elapsed_s: float
+    front: Sequence[Trial]
+    tracking_problem: str | None
+
+
+Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
+"""Shows progress, by calling for the status, while the context that it returns is open."""
+
+
+@dataclass
+class WorkerClock:
+    """Time of the workers by activity, in seconds.
+
+    Args:
+        seconds: Seconds by "training", "measuring" and "drawing".
+    """
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "measuring": 0.0, "drawing": 0.0})
+
+    def add(self, spent: Sequence[tuple[str, float]]) -> None:
+        """Adds time.
+
+        Args:
+            spent: Activity and seconds.
+        """
+        for activity, seconds in spent:
+            self.seconds[activity] += seconds
+
+    def shares(self, total_s: float) -> dict[str, float]:
+        """Returns the share of each activity in the workers' time, and the rest as "starting and waiting".
+
+        Args:
+            total_s: Wall time x workers; if it is 0 there are no shares.
+
+        Examples:
+            >>> clock = WorkerClock()
+            >>> clock.add([("training", 6.0), ("drawing", 1.0)])
+            >>> clock.shares(10.0)
+            {'training': 0.6, 'measuring': 0.0, 'drawing': 0.1, 'starting and waiting': 0.3}
+        """
+        if not total_s:
+            return {}
+        shares = {activity: seconds / total_s for activity, seconds in self.seconds.items()}
+        return shares | {"starting and waiting": 1.0 - sum(shares.values())}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a launch ended.
+    """The end of a launch.
 
     Args:
         name: The sweep.
-        complete: Trials with figures, earlier launches included.
-        wanted: Trials asked for.
-        failed: Trials that failed in this launch.
-        network_steps: Optimiser steps x networks trained in this launch.
-        wall_s: Seconds from the start of Ray to the end of the front's pictures; 0 if nothing was left to do.
-        workers: Cohorts at once.
+        complete: Complete trials, earlier launches included.
+        wanted: Complete trials to reach.
+        failed: Failed trials of this launch.
+        network_steps: Optimiser steps x networks of this launch.
+        wall_s: Seconds from the start of Ray to the end of the front's pictures; 0 if nothing was left to train.
+        workers: Cohorts at the same time.
         worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
-            waiting"; empty if nothing was left to do.
+            waiting"; empty if nothing was left to train.
         front: The Pareto front.
-        report_s: Seconds that making the picture book took, which is written to MLflow as `report.html`.
-        report_mb: Its size in megabytes; 0 if it could not be made.
-        report_problem: Why it could not be made, if so.
-        unwritten: Records that MLflow does not have; the next launch writes them.
-        tracking_problem: Why.
-        checkpoints_problem: Why some checkpoints could not be kept, or why those that nobody needs any more are still
-            there.
-        gave_up: Whether the launch ended because too many trials failed.
-        stopped: Whether somebody stopped it.
+        report_s: Seconds to make the report, which MLflow has as `report.html`.
+        report_mb: Size of the report in megabytes; 0 if it could not be made.
+        report_problem: Why the report could not be made.
+        unwritten: Records that MLflow does not have yet; the next launch writes them.
+        tracking_problem: Why MLflow does not have them.
+        checkpoints_problem: Why checkpoints could not be kept, or could not be deleted after the last trial.
+        gave_up: Whether the launch ended before its last trial because too many trials failed.
+        stopped: Whether the user stopped it.
     """
 
     name: str
@@ -39,7 +108,7 @@ class Summary:
     wall_s: float
     workers: int
     worker_time: dict[str, float]
-    front: tuple[Trial, ...]
+    front: Sequence[Trial]
     report_s: float
     report_mb: float
     report_problem: str | None

@@ -65,5 +65,5 @@ def recipe(task: Task, params: Params) -> Recipe:
         raise ValueError(
             f"batch_size must be at most the {len(task.inputs)} training rows of {task.name}, got {shared.batch_size}"
         )
-    network = task.network.resized(params.get("hidden_width"), params.get("hidden_layers"))
+    network = task.network.resize(params.get("hidden_width"), params.get("hidden_layers"))
     return Recipe(network, per_network, shared)

@@ -192,7 +192,7 @@ def _strict_type(hint: Any) -> Any:
     if hint in (float, int, bool):
         return {float: Float, int: Whole, bool: Switch}[hint]
     if get_origin(hint) is tuple:
-        return tuple[tuple(_strict_type(part) for part in get_args(hint))]
+        return tuple[*(_strict_type(part) for part in get_args(hint))]  # type: ignore[misc]  # built at run time
     if get_origin(hint) in (Union, UnionType):  # of Literals: one error instead of one per member
         return Literal[tuple(word for member in get_args(hint) for word in get_args(member))]
     return hint

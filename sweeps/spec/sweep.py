@@ -150,7 +150,7 @@ class SweepSpec(Part):
     def load_task(self) -> Task:
         """Loads the sweep's task, on the CPU and in the sweep's precision."""
         task = load_task(self.task, self.data_seed)
-        return task.in_dtype(getattr(torch, self.dtype)) if self.dtype else task
+        return task.cast(getattr(torch, self.dtype)) if self.dtype else task
 
     def recipe(self, params: Params) -> Recipe:
         """Returns how a trial's networks are trained.
@@ -183,6 +183,11 @@ class SweepSpec(Part):
         """
         searched = self.search[name].samples(name) if name in self.search else ()
         return (*searched, *(settings[name] for settings in self.variants.values() if name in settings))
+
+    @property
+    def largest_params(self) -> dict[str, Any]:
+        """Fixed hyperparameters, and the largest network of the search space."""
+        return self.fixed | {name: max(self.samples(name)) for name in ARCHITECTURE if self.samples(name)}
 
     @property
     def device(self) -> str:

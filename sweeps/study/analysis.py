@@ -40,7 +40,7 @@ def compute_importances(study: optuna.Study, spec: SweepSpec) -> dict[str, dict[
             return sign * float(trial.values[i])
 
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # for low targets, which these are
+            warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes")  # for low targets, as here
             shares[objective.metric] = get_param_importances(study, evaluator=evaluator, target=cost)
     return shares
 

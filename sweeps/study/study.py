@@ -30,7 +30,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class SweepStudy:
     """The study of one sweep, to which only the sweep's driver writes.
 
-    The driver samples from a copy in memory (see `sweeps.study.samplers`) and writes every event through to the storage.
+    The driver samples from a copy in memory (see `sweeps.study.samplers`) and writes every event to the storage.
 
     Args:
         study: Optuna study in the storage.

@@ -1,1 +1,1 @@
-"""What a worker does: trains the trials of a cohort, checkpoints, measures and draws them."""
+"""The work of a worker: training a cohort, measuring it, checkpointing it, and drawing its trials. Knows no Ray."""

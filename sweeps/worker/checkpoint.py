@@ -1,7 +1,7 @@
-"""A cohort's checkpoints: what training goes on from, in files; and those that a launch left behind.
+"""Checkpoints of cohorts: files that training continues from, also in a later launch.
 
-A checkpoint says which trials it holds. So one that was left by a launch that was stopped, or died, serves the next
-launch even where only some of its trials go on, or in another order.
+A checkpoint names the trials it holds. So a checkpoint of a launch that was stopped, or died, serves the next launch
+even where only some of its trials continue, or continue in another order.
 """
 
 import dataclasses
@@ -12,7 +12,8 @@ from pathlib import Path
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from bimt_core import Moments, Network, Snapshot, load_population, serialize_population
-from bimt_core.population import write_atomically
+from bimt_core.files import write_atomically
+from sweeps.spec.sweep import SavedCheckpoint
 from sweeps.store import join_path
 from sweeps.worker.history import HistoryEntry, read_history, write_history
 
@@ -21,25 +22,14 @@ STATES = ("weights", "first", "second")
 FILES = frozenset({*(f"{name}.safetensors" for name in STATES), "step.txt", MEMBERS})
 
 
-@dataclasses.dataclass(frozen=True)
-class SavedCheckpoint:
-    """Trials in a checkpoint that a cohort left behind.
+def write_checkpoint(folder: Path, snapshot: Snapshot, history: Sequence[HistoryEntry], members: Sequence[int]) -> None:
+    """Writes a checkpoint: weights and moments as populations, the step, the history and the trials' numbers.
 
     Args:
-        uri: Where it is.
-        step: How many steps they were trained.
-        members: Numbers of the trials.
-    """
-
-    uri: str
-    step: int
-    members: tuple[int, ...]
-
-
-def write_checkpoint(folder: Path, snapshot: Snapshot, history: Sequence[HistoryEntry], members: Sequence[int]) -> None:
-    """Writes a snapshot, its history and the numbers of its trials.
-
-    A snapshot is two populations, the weights and the moments side by side, and the step.
+        folder: Destination.
+        snapshot: State of training.
+        history: History of the cohort.
+        members: Numbers of its trials.
     """
     p, moments = snapshot.population, snapshot.moments
     for name, flat in zip(STATES, (p.flat, moments.first, moments.second), strict=True):
@@ -52,62 +42,69 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, history: Sequence[History
 def read_checkpoint(
     folder: Path, network: Network, device: str = "cpu", members: Sequence[int] | None = None
 ) -> tuple[Snapshot, tuple[HistoryEntry, ...]]:
-    """The snapshot and the history that `write_checkpoint` wrote.
+    """Reads a checkpoint that `write_checkpoint` wrote.
 
     Args:
-        folder: Where they are.
-        network: Of the cohort.
-        device: Where to train.
-        members: Numbers of the trials to take, in this order; None for all of them.
+        folder: Folder of the checkpoint.
+        network: Architecture of the cohort.
+        device: Device to train on.
+        members: Numbers of the trials to read, in this order; None for all of them.
+
+    Returns:
+        The snapshot and the history of these trials.
     """
-    held = json.loads((folder / MEMBERS).read_text())
+    stored = json.loads((folder / MEMBERS).read_text())
     weights, first, second = (load_population(folder / f"{name}.safetensors", network) for name in STATES)
-    rows = _rows(held, members if members is not None else held, len(weights))
+    rows = _find_rows(stored, members if members is not None else stored, len(weights))
     snapshot = Snapshot(
         int((folder / "step.txt").read_text()),
         weights.select(rows).to(device),
         Moments(first.flat[rows].to(device), second.flat[rows].to(device)),
     )
     history = read_history(folder / "history", network)
-    return snapshot, tuple(HistoryEntry(moment.step, moment.population.select(rows)) for moment in history)
+    return snapshot, tuple(HistoryEntry(entry.step, entry.population.select(rows)) for entry in history)
 
 
 def find_checkpoints(uri: str) -> list[SavedCheckpoint]:
-    """The newest whole checkpoint of every cohort under a folder, Ray Tune's of any number of launches.
+    """Finds the latest complete checkpoint of every cohort in the Ray Tune folders of any number of launches.
 
     Args:
-        uri: A folder, or the address of one on S3 or GCS (what pyarrow reads).
+        uri: Folder, or address of one on S3 or GCS (in pyarrow's form).
 
     Raises:
         OSError: If it cannot be read.
     """
     files, root = FileSystem.from_uri(uri)
-    newest: dict[str, tuple[str, str]] = {}
+    latest: dict[str, tuple[str, str]] = {}
     names: dict[str, set[str]] = {}
-    for found in files.get_file_info(FileSelector(root, allow_not_found=True, recursive=True)):
-        if found.type == FileType.File:
-            folder, _, name = found.path.rpartition("/")
+    for info in files.get_file_info(FileSelector(root, allow_not_found=True, recursive=True)):
+        if info.type == FileType.File:
+            folder, _, name = info.path.rpartition("/")
             names.setdefault(folder, set()).add(name)
-    for folder, held in names.items():
+    for folder, present in names.items():
         cohort, _, checkpoint = folder.rpartition("/")
-        if held >= FILES and checkpoint > newest.get(cohort, ("", ""))[0]:
-            newest[cohort] = checkpoint, folder
+        if present >= FILES and checkpoint > latest.get(cohort, ("", ""))[0]:
+            latest[cohort] = checkpoint, folder
     start = len(root.rstrip("/")) + 1
-    return [_read_left(files, folder, join_path(uri, folder[start:])) for _, folder in sorted(newest.values())]
+    return [_read_saved(files, folder, join_path(uri, folder[start:])) for _, folder in sorted(latest.values())]
 
 
 def delete_folder(uri: str) -> None:
-    """Deletes a folder of checkpoints; does nothing where there is none."""
+    """Deletes a folder of checkpoints, if it exists.
+
+    Args:
+        uri: Folder, or address of one on S3 or GCS.
+    """
     files, path = FileSystem.from_uri(uri)
     if files.get_file_info(path).type == FileType.Directory:
         files.delete_dir(path)
 
 
-def _read_left(files: FileSystem, folder: str, uri: str) -> SavedCheckpoint:
+def _read_saved(files: FileSystem, folder: str, uri: str) -> SavedCheckpoint:
     with files.open_input_file(f"{folder}/step.txt") as step, files.open_input_file(f"{folder}/{MEMBERS}") as members:
         return SavedCheckpoint(uri, int(step.read()), tuple(json.loads(members.read())))
 
 
-def _rows(held: Sequence[int], wanted: Sequence[int], networks: int) -> list[int]:
-    each = networks // len(held)
-    return [held.index(number) * each + replicate for number in wanted for replicate in range(each)]
+def _find_rows(stored: Sequence[int], wanted: Sequence[int], networks: int) -> list[int]:
+    replicates = networks // len(stored)
+    return [stored.index(number) * replicates + replicate for number in wanted for replicate in range(replicates)]

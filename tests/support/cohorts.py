@@ -1,18 +1,32 @@
-"""Cohorts that are quick to train."""
+"""Cohorts that train quickly."""
 
-from sweeps.worker.cohort import CohortSpec, Member, run_cohort
+from sweeps.spec.sweep import parse_spec
+from sweeps.worker.cohort import run_cohort
 
 QUICK = {"steps": 40, "relocate_every": 15, "hidden_width": 6}
 
 
-def cohort(*changes, seeds=(3, 4), evaluations=4, **common):
-    """A cohort of quick trials; the first is number 10."""
-    members = tuple(Member(10 + i, QUICK | common | change) for i, change in enumerate(changes))
-    return CohortSpec("two_moons", None, members, seeds, evaluations)
+def cohort(*changes, seed=3, replicates=2, evaluations=4, task="two_moons", dtype=None, **common):
+    """A cohort of quick trials, numbered from 10, one for each mapping of changed hyperparameters."""
+    spec = parse_spec(
+        {
+            "name": "quick",
+            "task": task,
+            "objectives": [{"metric": "score", "direction": "maximize"}],
+            "trials": len(changes),
+            "seed": seed,
+            "replicates": replicates,
+            "evaluations": evaluations,
+            "dtype": dtype,
+        }
+    )
+    quick = QUICK if task == "two_moons" else {}
+    return spec.cohort({10 + i: quick | common | change for i, change in enumerate(changes)})
 
 
-def trained(spec, snapshot=None, history=()):
-    return list(run_cohort(spec, snapshot, history))
+def train_all(cohort, snapshot=None, history=()):
+    """All evaluations of a cohort."""
+    return list(run_cohort(cohort, snapshot, history))
 
 
 THREE = cohort({"cost_weight": 0.0}, {"cost_weight": 3e-3, "weight_factor": 2.0}, {"learning_rate": 1e-2})

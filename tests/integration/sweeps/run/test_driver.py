@@ -1,4 +1,4 @@
-"""Whole sweeps with real Ray, Optuna and MLflow, made short by few optimiser steps."""
+"""Complete sweeps with real Ray, Optuna and MLflow, short because of few optimiser steps."""
 
 import os
 import signal
@@ -19,11 +19,12 @@ import ray
 import yaml
 
 from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
-from sweeps.cli.progress import Status
 from sweeps.cluster.ray_private import TUNE_SETTINGS
 from sweeps.run import driver as driver_module
 from sweeps.run import finish
-from sweeps.run.trainable import CohortTrainable
+from sweeps.run import tune as tune_module
+from sweeps.run.state import Status
+from sweeps.run.tune import CohortTrainable
 from sweeps.worker.artifacts import spread_evenly
 from sweeps.worker.checkpoint import delete_folder, find_checkpoints
 
@@ -43,7 +44,7 @@ def store(tmp_path: Path, new_store: Callable[[Path, str], Store]) -> Store:
 
 
 def spec_of(**changes: Any) -> SweepSpec:
-    """A sweep of two-moons networks that train for a moment."""
+    """A sweep of two-moons networks that train for few steps."""
     data: dict[str, Any] = {
         "name": "short",
         "task": "two_moons",
@@ -87,11 +88,11 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
     sweep = open_sweep("short", store)
     trials = sweep.trials()
     assert list(trials["state"]) == ["COMPLETE"] * 6
-    assert set(sweep.pareto().index) == {record.number for record in summary.front}
+    assert set(sweep.pareto().index) == {trial.number for trial in summary.front}
 
     parent = next(run for run in runs_of(store) if run.data.tags["bimt.role"] == "sweep")
     children = trial_runs(store)
-    films = spread_evenly(sweep.pareto().index.tolist(), finish.MOST_FILMED)
+    animated = spread_evenly(sweep.pareto().index.tolist(), finish.MAX_ANIMATED)
     assert parent.info.status == "FINISHED"
     assert len(children) == 6
     client = mlflow.MlflowClient(store.mlflow_uri)
@@ -111,8 +112,8 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
             "weights.safetensors",
         }
         drawn = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
-        on_front = {"figures/decision_regions.png", "figures/knock_out_table.png", "figures/training.gif"}
-        if number not in films:
+        on_front = {"figures/decision_regions.png", "figures/ablation_table.png", "figures/training.gif"}
+        if number not in animated:
             on_front -= {"figures/training.gif"}
         assert drawn == (on_front if number in sweep.pareto().index else set())
     page = client.download_artifacts(parent.info.run_id, "report.html")
@@ -120,24 +121,27 @@ def test_a_sweep_from_spec_to_results(store: Store) -> None:
     assert Path(page).stat().st_size == pytest.approx(1e6 * summary.report_mb, rel=0.01)
     assert (summary.report_problem, len(sweep.sketches())) == (None, 6)
     number = int(sweep.best().index[0])
-    steps = [moment.step for moment in sweep.history(number)]
+    steps = [entry.step for entry in sweep.history(number)]
     assert steps == [0, 20, 40, 60]
     scores = [sweep.network(number, replicate).score() for replicate in range(2)]
     assert sum(scores) / 2 == pytest.approx(trials.loc[number, "score"], abs=1e-12)
 
 
-def test_the_last_checkpoint_of_a_cohort_is_kept_while_it_trains(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[str] = []
-    monkeypatch.setattr(driver_module, "forget", lambda uri: (dropped.append(uri), delete_folder(uri)))
+def test_the_latest_checkpoint_of_a_cohort_is_kept_while_it_trains(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[str] = []
+    for module in (finish, tune_module):
+        monkeypatch.setattr(module, "delete_folder", lambda uri: (deleted.append(uri), delete_folder(uri)))
     launch(spec_of(trials=3), store)
-    whole, cohort = dropped.pop(), dropped.pop()
-    assert whole == store.checkpoint_folder("short")
+    sweep, cohort = deleted.pop(), deleted.pop()
+    assert sweep == store.checkpoint_folder("short")
     assert Path(cohort).name.startswith("cohort_")
-    assert dropped == [f"{cohort}/checkpoint_000000", f"{cohort}/checkpoint_000001"]
+    assert deleted == [f"{cohort}/checkpoint_000000", f"{cohort}/checkpoint_000001"]
 
 
 class NoRights(CohortTrainable):
-    """A worker that may not write where checkpoints are kept."""
+    """A worker that may not write checkpoints."""
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         super().save_checkpoint(checkpoint_dir)
@@ -153,10 +157,10 @@ def test_checkpoints_that_cannot_be_kept_are_no_reason_to_fail(store: Store) -> 
 def test_checkpoints_that_cannot_be_deleted_are_no_reason_to_fail(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(uri: str) -> None:
+    def refuse(uri: str) -> None:
         raise OSError("no such right")
 
-    monkeypatch.setattr(driver_module, "forget", refused)
+    monkeypatch.setattr(finish, "delete_folder", refuse)
     summary = launch(spec_of(trials=2), store)
     assert (summary.complete, summary.report_problem) == (2, None)
     assert summary.checkpoints_problem is not None
@@ -164,10 +168,10 @@ def test_checkpoints_that_cannot_be_deleted_are_no_reason_to_fail(
 
 
 def test_pictures_that_cannot_be_drawn_are_no_reason_to_fail(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object, **how: object) -> dict[str, bytes]:
+    def fail(*arguments: object, **how: object) -> dict[str, bytes]:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(finish, "front_pictures", broken)
+    monkeypatch.setattr(finish, "draw_front_trial", fail)
     summary = launch(spec_of(trials=2), store)
     assert (summary.complete, summary.report_problem) == (2, None)
     client = mlflow.MlflowClient(store.mlflow_uri)
@@ -189,15 +193,15 @@ def test_launching_again_continues(store: Store, monkeypatch: pytest.MonkeyPatch
     assert after.loc[before.index].equals(before)
     assert len(trial_runs(store)) == 5
 
-    def no_report(*_: Any) -> str:
+    def fail(*_: Any) -> str:
         raise RuntimeError("no\nink")
 
-    monkeypatch.setattr(finish, "report", no_report)
+    monkeypatch.setattr(finish, "render_report", fail)
     done = launch(spec_of(trials=5), store)
     assert (done.complete, done.report_mb, done.report_problem) == (5, 0.0, "RuntimeError: no ink")
     with pytest.raises(BadInputError, match="seed was 0, is 7"):
         launch(spec_of(trials=5, seed=7), store)
-    with pytest.raises(BadInputError, match="trials may only rise, from 5, got 4"):
+    with pytest.raises(BadInputError, match="trials can only be raised from 5, got 4"):
         launch(spec_of(trials=4), store)
 
 
@@ -220,14 +224,22 @@ def test_a_sweep_whose_trials_all_fail_gives_up(store: Store) -> None:
     spec = spec_of(search={"learning_rate": 1e30, "steps": 20}, trials=3, max_failed=4)
     summary = launch(spec, store)
     assert summary.gave_up
-    assert (summary.complete, summary.front) == (0, ())
+    assert (summary.complete, list(summary.front)) == (0, [])
     assert summary.failed >= 4
+
+
+def test_a_sweep_gives_up_also_when_some_trials_are_complete(store: Store) -> None:
+    search = {"learning_rate": {"choices": [1e-3, 1e30]}, "steps": 20}
+    summary = launch(spec_of(search=search, trials=6, sampler="random", max_failed=1), store)
+    assert 0 < summary.complete < 6
+    assert summary.failed > 0
+    assert summary.gave_up, "launching again would not continue by itself"
 
 
 def test_a_member_that_raises_fails_alone(store: Store) -> None:
     class Faulty(CohortTrainable):
         def step(self) -> dict[str, Any]:
-            if any(member.params["relocate_top_k"] == 1 for member in self._spec.members):
+            if any(params["relocate_top_k"] == 1 for params in self._cohort.members.values()):
                 return {"error": "ZeroDivisionError: culprit", "traceback": "the whole trace", "done": True}
             return super().step()
 
@@ -264,7 +276,7 @@ def test_a_worker_that_dies_is_replaced(store: Store, tmp_path: Path) -> None:
 def test_a_worker_that_always_dies_takes_only_the_culprit_down(store: Store) -> None:
     class Cursed(CohortTrainable):
         def step(self) -> dict[str, Any]:
-            if any(member.params["hidden_width"] == 5 for member in self._spec.members):
+            if any(params["hidden_width"] == 5 for params in self._cohort.members.values()):
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().step()
 
@@ -279,7 +291,7 @@ def test_a_worker_that_always_dies_takes_only_the_culprit_down(store: Store) -> 
 def test_a_small_sweep_does_not_wait_for_a_large_one(
     tmp_path: Path, new_store: Callable[[Path, str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two sweeps on one cluster with two places: the first gives one of them up."""
+    """Two sweeps on one cluster with two slots: the first gives up one of them."""
 
     class Slow(CohortTrainable):
         def step(self) -> dict[str, Any]:
@@ -329,7 +341,7 @@ def test_an_mlflow_that_does_not_answer_delays_nothing_and_is_written_later(
         port = listener.getsockname()[1]
     away = Store(store.folder, tracking_uri=f"http://127.0.0.1:{port}")
     with monkeypatch.context() as impatient:
-        impatient.setattr(driver_module, "NO_ANSWER_PATIENCE_S", 1.0)
+        impatient.setattr(driver_module, "MLFLOW_PATIENCE_S", 1.0)
         summary = launch(spec_of(trials=2), away)
     assert summary.complete == 2
     assert summary.unwritten > 0
@@ -409,7 +421,7 @@ def test_a_stop_signal_ends_the_sweep_in_order_and_launching_goes_on(store: Stor
     assert process.returncode == 1, err
     assert "Traceback" not in err
     assert "of 6 trials complete" in out
-    assert "goes on" in out
+    assert "continues" in out
     trials = open_sweep("s.short", store).trials()
     assert not (trials["state"] == "RUNNING").any()
     assert not any(run.info.status == "RUNNING" for run in runs_of(store, "s.short"))

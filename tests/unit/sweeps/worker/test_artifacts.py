@@ -21,7 +21,7 @@ def test_best_and_median_replicate(losses):
 
 
 def history(name, params, steps):
-    """A trial's best replicate, that has not changed along training."""
+    """History of a replicate that does not change during training."""
     task = load_task(name)
     first = start(initialise(recipe(task, params).network, [0, 1], dtype=task.dtype))
     return serialize_history([HistoryEntry.of(replace(first, step=step)) for step in steps], 1)
@@ -30,12 +30,12 @@ def history(name, params, steps):
 @pytest.mark.parametrize(
     ("name", "figures"),
     [
-        ("two_moons", {"decision_regions", "knock_out_table"}),
-        ("independence", {"predicted_against_true", "knock_out_table"}),
-        ("permutation_s4", {"embedding_rings", "strip_plots", "cayley_graph", "knock_out_table"}),
+        ("two_moons", {"decision_regions", "ablation_table"}),
+        ("independence", {"predictions", "ablation_table"}),
+        ("permutation_s4", {"embedding_rings", "strip_plots", "cayley_graph", "ablation_table"}),
     ],
 )
-def test_a_trial_on_the_front_has_its_tasks_own_figures_and_a_film(name, figures):
+def test_a_trial_on_the_front_has_its_tasks_figures_and_an_animation(name, figures):
     params = {"hidden_width": 6}
     files = draw_front_trial(load_task(name), params, history(name, params, [0, 20, 40]))
     assert files.pop("diagrams/best.svg").count(b"</svg>") == 1
@@ -44,15 +44,15 @@ def test_a_trial_on_the_front_has_its_tasks_own_figures_and_a_film(name, figures
     assert Image.open(io.BytesIO(files["figures/training.gif"])).n_frames == 3
 
 
-def test_there_is_no_film_of_one_moment():
+def test_there_is_no_animation_of_one_entry():
     files = draw_front_trial(load_task("two_moons"), {}, history("two_moons", {}, [40]))
     assert "figures/training.gif" not in files
     assert "figures/decision_regions.png" in files
 
 
 @pytest.mark.parametrize(
-    ("front", "drawn"),
+    ("numbers", "picked"),
     [([], []), ([4], [4]), (list(range(8)), list(range(8))), (list(range(15)), [0, 2, 4, 6, 8, 10, 12, 14])],
 )
-def test_of_a_long_front_some_are_drawn_spread_along_it(front, drawn):
-    assert spread_evenly(front, 8) == drawn
+def test_numbers_are_picked_evenly(numbers, picked):
+    assert spread_evenly(numbers, 8) == picked
