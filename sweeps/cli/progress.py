@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.results.statistics import format_heading, format_mean
+from sweeps.results.statistics import format_mean
 from sweeps.run.state import Status, Watcher
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.trial import Trial
@@ -63,7 +63,7 @@ def render_front(front: Sequence[Trial], spec: SweepSpec, title: str) -> Table:
         title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
     for name in ("trial", *metrics, *spec.searched):
-        table.add_column(format_heading(name), justify="right", style="dim" if name in spec.searched else "")
+        table.add_column(name.replace("_", " "), justify="right", style="dim" if name in spec.searched else "")
     ordered = sorted(front, key=lambda trial: trial.mean[first.metric], reverse=first.direction == "maximize")
     for trial in ordered:
         values = [format_mean(trial.mean[m], trial.stderr[m]) for m in metrics]

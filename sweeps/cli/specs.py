@@ -69,11 +69,11 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate the time of a sweep on several numbers of workers."""
+    numbers, store = _parse_numbers(workers), resolve_store(folder, storage, tracking_uri)
     from dataclasses import asdict
 
     from sweeps.run.plan import make_plan
 
-    numbers, store = _parse_numbers(workers), resolve_store(folder, storage, tracking_uri)
     plans = [make_plan(one, store, numbers) for one in load_specs(spec)]
     if as_json:
         print(json.dumps([asdict(one) for one in plans], indent=2))

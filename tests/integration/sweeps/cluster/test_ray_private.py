@@ -5,7 +5,6 @@ import os
 import tomllib
 from pathlib import Path
 
-import pytest
 import ray
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -51,7 +50,7 @@ def test_a_jobs_supervisor_is_named_as_ray_names_it():
     assert namespace
     source = inspect.getsource(job_manager)
     assert "JOB_ACTOR_NAME_TEMPLATE" in source and "SUPERVISOR_ACTOR_RAY_NAMESPACE" in source
-    assert ray_private.SUPERVISOR_DIED == JobErrorType.JOB_SUPERVISOR_ACTOR_DIED.value
+    assert JobErrorType.JOB_SUPERVISOR_ACTOR_DIED.value == ray_private.SUPERVISOR_DIED
 
 
 def test_the_tested_version_is_the_newest_allowed_one():

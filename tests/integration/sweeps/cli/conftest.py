@@ -1,0 +1,1 @@
+from support.command_line import bimt, bimt_json  # noqa: F401
