@@ -15,27 +15,26 @@ from bimt_core.modularity import (
 )
 from bimt_core.networks import MLP, RNN, ModuleNetwork, Network, Transformer
 from bimt_core.pictures import (
-    contact_sheet,
+    plot_ablation_table,
     plot_all,
     plot_cayley_graph,
     plot_connectivity,
+    plot_decision_regions,
+    plot_embedding_rings,
+    plot_filters,
+    plot_loss_curves,
     plot_network_3d,
+    plot_neuron_values,
     plot_predictions,
     plot_strips,
+    plot_variant_grid,
+    render_animation,
+    render_interactive,
+    render_sketch,
     render_sketches,
     to_png,
     to_svg,
 )
-from bimt_core.pictures.network.animation import render_animation
-from bimt_core.pictures.network.interactive import render_interactive
-from bimt_core.pictures.network.sketch import render_sketch
-from bimt_core.pictures.tasks.ablation_table import plot_ablation_table
-from bimt_core.pictures.tasks.decision_regions import plot_decision_regions
-from bimt_core.pictures.tasks.embedding_rings import plot_embedding_rings
-from bimt_core.pictures.tasks.filters import plot_filters
-from bimt_core.pictures.tasks.loss_curves import plot_loss_curves
-from bimt_core.pictures.tasks.neuron_values import plot_neuron_values
-from bimt_core.pictures.tasks.variant_grid import plot_variant_grid
 from bimt_core.population import (
     Population,
     concatenate,
@@ -95,7 +94,6 @@ __all__ = [
     "communities",
     "concatenate",
     "connection_cost",
-    "contact_sheet",
     "deserialize_population",
     "formula",
     "formula_text",

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/gallery.md: python docs/gallery.py [folder of networks to keep and to start from]"""
+"""Draws the images of docs/gallery.md: python docs/gallery.py [folder from which networks are read if they exist]"""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from bimt_core import (
     Task,
     ablate,
     concatenate,
-    contact_sheet,
     initialise,
     load_population,
     load_task,
@@ -50,35 +49,37 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     draw_formulas()
     draw_moons()
-    draw_tokens(trained("modular_addition", folder, learning_rate=2e-3), load_task("modular_addition"))
-    draw_tokens(trained("permutation_s4", folder), load_task("permutation_s4"))
-    draw_sequences(trained("in_context", folder, cost_weight=5e-3))
-    draw_images(trained("digits", folder))
+    draw_tokens(train_network("modular_addition", folder, learning_rate=2e-3), load_task("modular_addition"))
+    draw_tokens(train_network("permutation_s4", folder), load_task("permutation_s4"))
+    draw_sequences(train_network("in_context", folder, cost_weight=5e-3))
+    draw_images(train_network("digits", folder))
 
 
 def write(name: str, png: bytes) -> None:
     (IMAGES / f"{name}.png").write_bytes(png)
 
 
-def trainings(
-    of: Task,
+def train_networks(
+    task: Task,
     per_network: Sequence[PerNetworkHyperparameters],
     steps: int,
     snapshot_at: Sequence[int],
     relocation: str = "assignment",
 ) -> list[Snapshot]:
-    """Short trainings with the published phases of lambda: the start and every snapshot."""
-    shared: SharedHyperparameters = replace(of.shared, steps=steps, relocation=relocation, move_moments=True)
-    first = start(initialise(of.network, [of.model_seed] * len(per_network), dtype=of.dtype))
-    return [first, *train(first, of, per_network, shared, snapshot_at)]
+    """Trains with the published phases of lambda in fewer steps; returns the start and every snapshot."""
+    shared: SharedHyperparameters = replace(task.shared, steps=steps, relocation=relocation, move_moments=True)
+    first = start(initialise(task.network, [task.model_seed] * len(per_network), dtype=task.dtype))
+    return [first, *train(first, task, per_network, shared, snapshot_at)]
 
 
-def trained(name: str, folder: Path | None, **per_network: float) -> Population:
-    """A network trained on a task for `STEPS`, or read from the folder, where it is kept."""
-    of, path = load_task(name), None if folder is None else folder / f"{name}.safetensors"
+def train_network(name: str, folder: Path | None, **per_network: float) -> Population:
+    """Trains a network on a task for `STEPS` and saves it in the folder, or reads it from there."""
+    task, path = load_task(name), None if folder is None else folder / f"{name}.safetensors"
     if path is not None and path.is_file():
         return load_population(path)
-    population = trainings(of, [replace(of.per_network, **per_network)], STEPS[name], [STEPS[name]])[-1].population
+    population = train_networks(task, [replace(task.per_network, **per_network)], STEPS[name], [STEPS[name]])[
+        -1
+    ].population
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_population(population, path)
@@ -86,68 +87,66 @@ def trained(name: str, folder: Path | None, **per_network: float) -> Population:
 
 
 def draw_formulas() -> None:
-    """What the parts of BIMT do, and one training in figures."""
-    steps, networks = 5000, {}
-    for name in SYMBOLIC:
-        of, k = load_task(name), load_task(name).per_network
-        still = [replace(k, cost_weight=0.0), replace(k, weight_factor=0.0), k]
-        fixed = trainings(of, still, steps, [steps], "none")[-1].population
-        moved = trainings(of, [replace(k, weight_factor=0.0), k], steps, [steps])[-1].population
-        methods = ("vanilla", "L1", "L1 + local", "L1 + swap", "BIMT")
+    """Draws the effect of the parts of BIMT, and one training."""
+    steps, networks, tasks = 5000, {}, {name: load_task(name) for name in SYMBOLIC}
+    for name, task in tasks.items():
+        k = task.per_network
+        unmoved = [replace(k, cost_weight=0.0), replace(k, weight_factor=0.0), k]
+        fixed = train_networks(task, unmoved, steps, [steps], "none")[-1].population
+        moved = train_networks(task, [replace(k, weight_factor=0.0), k], steps, [steps])[-1].population
+        variants = ("vanilla", "L1", "L1 + local", "L1 + relocation", "BIMT")
         every = concatenate([fixed, moved])
-        networks[name] = {method: every.select([i]) for i, method in enumerate(methods)}
-    write("ablation_grid", to_png(plot_variant_grid(networks, {name: load_task(name) for name in SYMBOLIC})))
-    of = load_task("independence")
-    snapshots = trainings(of, [of.per_network], steps, range(100, steps + 1, 100))
-    rows = [(s.step, {n: v.item() for n, v in measure(s.population, of, transforms=()).items()}) for s in snapshots]
+        networks[name] = {variant: every.select([i]) for i, variant in enumerate(variants)}
+    write("variant_grid", to_png(plot_variant_grid(networks, tasks)))
+    task = tasks["independence"]
+    snapshots = train_networks(task, [task.per_network], steps, range(100, steps + 1, 100))
+    rows = [(s.step, {n: v.item() for n, v in measure(s.population, task, transforms=()).items()}) for s in snapshots]
     write("loss_curves", to_png(plot_loss_curves(rows, title="independence: the terms of the loss")))
     network = snapshots[-1].population
-    write("predicted_against_true", to_png(plot_predictions(network, of)))
-    figure = plot_connectivity(network, of, title="independence\nin the paper's blue and red", colours="paper")
+    write("predictions", to_png(plot_predictions(network, task)))
+    figure = plot_connectivity(network, task, title="independence\nin the paper's blue and red", colours="paper")
     write("connectivity", to_png(figure))
 
 
 def draw_moons() -> None:
-    """A film, decision regions, and what is left when parts are taken away."""
-    of = load_task("two_moons")
-    snapshots = trainings(of, [of.per_network], STEPS["two_moons"], FRAMES)
-    (IMAGES / "film.gif").write_bytes(
-        render_animation([s.population for s in snapshots], of, steps=[s.step for s in snapshots])
-    )
+    """Draws an animation, decision regions, and the network without some of its parts."""
+    task = load_task("two_moons")
+    snapshots = train_networks(task, [task.per_network], STEPS["two_moons"], FRAMES)
+    animation = render_animation([s.population for s in snapshots], task, steps=[s.step for s in snapshots])
+    (IMAGES / "animation.gif").write_bytes(animation)
     whole = snapshots[-1].population
-    write("decision_regions", to_png(plot_decision_regions(whole, of)))
-    without = score_neuron_ablations(whole, of, 0)
-    worst = min((node for node in without if node[0] != of.network.wiring.inputs.name), key=without.__getitem__)
-    variants = [whole, prune(whole, 0.05), ablate(whole, [worst])]
-    titles = ["as trained", "without weights below 0.05", f"without {worst[0]} neuron {worst[1] + 1}"]
-    every = concatenate(variants)
-    accuracy = [f"accuracy {score:.3f}" for score in measure(every, of, transforms=())["score"].tolist()]
-    sheet = contact_sheet(every, of, [f"{title}\n{told}" for title, told in zip(titles, accuracy, strict=True)])
-    write("surgery", to_png(sheet))
+    write("decision_regions", to_png(plot_decision_regions(whole, task)))
+    without = score_neuron_ablations(whole, task, 0)
+    worst = min((node for node in without if node[0] != task.network.wiring.inputs.name), key=without.__getitem__)
+    variants = {
+        "as trained": whole,
+        "without weights below 0.05": prune(whole, 0.05),
+        f"without {worst[0]} neuron {worst[1] + 1}": ablate(whole, [worst]),
+    }
+    write("surgery", to_png(plot_variant_grid({task.name: variants}, {task.name: task})))
 
 
-def draw_tokens(population: Population, of: Task) -> None:
-    """What a network of tokens has made of them."""
-    name = of.name
-    write(f"{name}_connectivity", to_png(plot_connectivity(population, of, title=name.replace("_", " "))))
-    write(f"{name}_knock_out_table", to_png(plot_ablation_table(population, of)))
+def draw_tokens(population: Population, task: Task) -> None:
+    name = task.name
+    write(f"{name}_connectivity", to_png(plot_connectivity(population, task, title=name.replace("_", " "))))
+    write(f"{name}_ablation_table", to_png(plot_ablation_table(population, task)))
     if name == "modular_addition":
-        write("embedding_rings", to_png(plot_embedding_rings(population, of)))
+        write("embedding_rings", to_png(plot_embedding_rings(population, task)))
         return
-    write("strip_plots", to_png(plot_strips(population, of)))
-    write("cayley_graph", to_png(plot_cayley_graph(population, of)))
+    write("strip_plots", to_png(plot_strips(population, task)))
+    write("cayley_graph", to_png(plot_cayley_graph(population, task)))
 
 
 def draw_sequences(population: Population) -> None:
-    of = load_task("in_context")
-    write("in_context_connectivity", to_png(plot_connectivity(population, of, title="in-context regression"), dpi=70))
-    write("neuron_values", to_png(plot_neuron_values(population, of)))
+    task = load_task("in_context")
+    write("in_context_connectivity", to_png(plot_connectivity(population, task, title="in-context regression"), dpi=70))
+    write("neuron_values", to_png(plot_neuron_values(population, task)))
 
 
 def draw_images(population: Population) -> None:
-    of = load_task("digits")
-    write("network_3d", to_png(plot_network_3d(population, of)))
-    write("filters", to_png(plot_filters(population, of)))
+    task = load_task("digits")
+    write("network_3d", to_png(plot_network_3d(population, task)))
+    write("filters", to_png(plot_filters(population, task)))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Pictures of networks and of what they compute: matplotlib figures without pyplot and without global state."""
+"""Pictures of networks and of their computations: matplotlib figures without pyplot, SVG, GIF and HTML."""
 
 from bimt_core.pictures.canvas import to_png, to_svg
 from bimt_core.pictures.figures import plot_all
 from bimt_core.pictures.network.animation import render_animation
-from bimt_core.pictures.network.diagram import contact_sheet, plot_connectivity
+from bimt_core.pictures.network.diagram import plot_connectivity, plot_network_3d
 from bimt_core.pictures.network.interactive import render_interactive
-from bimt_core.pictures.network.perspective import plot_network_3d
 from bimt_core.pictures.network.sketch import render_sketch, render_sketches
 from bimt_core.pictures.tasks.ablation_table import plot_ablation_table
 from bimt_core.pictures.tasks.decision_regions import plot_decision_regions
@@ -18,7 +17,6 @@ from bimt_core.pictures.tasks.predictions import plot_predictions
 from bimt_core.pictures.tasks.variant_grid import plot_variant_grid
 
 __all__ = [
-    "contact_sheet",
     "plot_ablation_table",
     "plot_all",
     "plot_cayley_graph",

@@ -1,4 +1,4 @@
-"""A canvas: a figure that is drawn on in points (1/72 inch) from its lower left corner, and its image files.
+"""A matplotlib figure that is drawn on in points (1/72 inch) from its lower left corner, and its image files.
 
 Without axes and without pyplot no state is shared, so worker processes and threads may draw.
 """
@@ -19,93 +19,94 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D, Transform
 from PIL import Image
 
-INK, MUTED = "#1c2430", "#6b7480"
-FONT = "DejaVu Sans"  # comes with matplotlib, so pictures are the same everywhere
-WIDTH, MARGIN = 504.0, 12.0  # of every diagram, in points
-PNG_LEVEL = 1  # of compression: twice as fast as the usual 6, and without the opacity the files are as small
-LARGE_PNG = 150_000  # bytes from which on a PNG has 256 colours only
-MANY_LINES, SVG_DPI = 1000, 100  # from here on lines are pixels in an SVG too, and so many of them an inch
+from bimt_core.pictures.palette import INK
+from bimt_core.pictures.text import FONT
+
+WIDTH, MARGIN = 504.0, 12.0  # of every figure, in points
+PNG_LEVEL = 1  # of compression: twice as fast as 6, and files without an alpha channel are as small
+LARGE_PNG = 150_000  # bytes above which a PNG is reduced to 256 colours
+MANY_LINES, SVG_DPI = 1000, 100  # more lines are pixels in an SVG, at this resolution
 
 Floats = npt.NDArray[np.float64]
 _svg_salt = threading.Lock()
 
 
 class Surface(Protocol):
-    """What a network can be drawn on: a `Canvas`, or the text of a `sketch`."""
+    """Target of the drawing of a network: a `Canvas`, or the SVG text of a sketch."""
 
-    def text(self, x: float, y: float, text: str, size: float, colour: str = INK, **how: Any) -> None:
-        """See `Canvas.text`."""
+    def write(self, x: float, y: float, text: str, size: float, colour: str = INK, **properties: Any) -> None:
+        """See `Canvas.write`."""
 
-    def lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
-        """See `Canvas.lines`."""
+    def draw_lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
+        """See `Canvas.draw_lines`."""
 
-    def areas(self, corners: Floats, colour: str, edge: str, name: str) -> None:
-        """See `Canvas.areas`."""
+    def draw_polygons(self, corners: Floats, colour: str, edge: str, name: str) -> None:
+        """See `Canvas.draw_polygons`."""
 
-    def circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
-        """See `Canvas.circles`."""
+    def draw_circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
+        """See `Canvas.draw_circles`."""
 
 
 @dataclass(frozen=True)
 class Canvas:
     """A figure that is drawn on in points.
 
-    Attributes:
-        figure: What has been drawn so far.
-        points: From points to the figure's pixels.
+    Args:
+        figure: The figure.
+        points: Transform from points to the figure's pixels.
     """
 
     figure: Figure
     points: Transform
 
     @staticmethod
-    def of(width: float, height: float, *, below: float = 0.0) -> "Canvas":
-        """An empty white canvas.
+    def create(width: float, height: float, *, below: float = 0.0) -> "Canvas":
+        """Creates an empty white canvas.
 
         Args:
             width: In points.
             height: In points.
-            below: Room that is left under it for something else, in points.
+            below: Free space under it, in points.
         """
         figure = Figure(figsize=(width / 72, (height + below) / 72), facecolor="white")
         return Canvas(figure, Affine2D().translate(0, below).scale(1 / 72) + figure.dpi_scale_trans)
 
-    def text(self, x: float, y: float, text: str, size: float, colour: str = INK, **how: Any) -> None:
-        """Writes a plain text, without mathematics, centred unless told otherwise.
+    def write(self, x: float, y: float, text: str, size: float, colour: str = INK, **properties: Any) -> None:
+        """Writes one line of plain text, centred by default.
 
         Args:
             x: In points.
             y: In points.
-            text: One line.
+            text: The line; dollar signs do not start mathematics.
             size: Font size in points.
             colour: Any colour of matplotlib.
-            how: More properties of a matplotlib `Text`, such as ha, va and rotation.
+            properties: Of a matplotlib `Text`, such as ha, va and rotation.
         """
-        how = {"va": "center", "ha": "center"} | how
+        properties = {"va": "center", "ha": "center"} | properties
         self.figure.text(
-            x, y, text, fontsize=size, color=colour, family=FONT, transform=self.points, parse_math=False, **how
+            x, y, text, fontsize=size, color=colour, family=FONT, transform=self.points, parse_math=False, **properties
         )
 
-    def lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
+    def draw_lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
         """Draws straight lines, the last on top.
 
         Args:
-            ends: Both ends of each, in points, shape (n, 2, 2).
+            ends: Both ends of each line, in points, shape (n, 2, 2).
             widths: In points, shape (n,).
             colours: Red, green, blue and opacity from 0 to 1, shape (n, 4).
-            name: Identifies them among the figure's artists and in an SVG.
+            name: Identifies the lines among the figure's artists and in an SVG.
         """
         many = len(ends) > MANY_LINES
         lines = LineCollection(list(ends), linewidths=widths, colors=colours, transform=self.points, rasterized=many)
         lines.set_gid(name)
         self.figure.add_artist(lines)
 
-    def areas(self, corners: Floats, colour: str, edge: str, name: str) -> None:
+    def draw_polygons(self, corners: Floats, colour: str, edge: str, name: str) -> None:
         """Fills polygons, under all lines.
 
         Args:
             corners: In points, shape (n, corners, 2).
-            colour: Of the areas.
+            colour: Colour of the polygons.
             edge: Colour of their edges.
             name: Identifies them among the figure's artists and in an SVG.
         """
@@ -113,13 +114,13 @@ class Canvas:
         areas.set(gid=name, zorder=1)
         self.figure.add_artist(areas)
 
-    def circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
+    def draw_circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
         """Draws discs with a thin white edge, over all lines.
 
         Args:
             centres: In points, shape (n, 2).
             diameters: In points, shape (n,).
-            colours: One a disc.
+            colours: One per disc.
             name: Identifies them among the figure's artists and in an SVG.
         """
         area = np.pi / 4 * diameters**2
@@ -129,27 +130,26 @@ class Canvas:
 
 
 def to_png(figure: Figure, dpi: int = 110) -> bytes:
-    """The figure as a PNG file; equal figures give equal bytes.
+    r"""Encodes a figure as a PNG file; equal figures give equal bytes.
 
     Args:
         figure: Any figure.
-        dpi: Pixels per inch; diagrams are 7 inches wide.
+        dpi: Pixels per inch. Most figures are 7 inches wide.
+
+    Examples:
+        >>> to_png(Figure(figsize=(1, 1)))[:4]
+        b'\x89PNG'
     """
-    file = io.BytesIO()
     image = to_image(figure, dpi)
-    image.save(file, "png", compress_level=PNG_LEVEL)
-    if len(file.getvalue()) <= LARGE_PNG:
-        return file.getvalue()
-    file = io.BytesIO()
-    with_palette(image).save(file, "png", compress_level=PNG_LEVEL)
-    return file.getvalue()
+    png = _encode_png(image)
+    return png if len(png) <= LARGE_PNG else _encode_png(reduce_colours(image))
 
 
 def to_image(figure: Figure, dpi: int = 110) -> Image.Image:
-    """The figure as an image of red, green and blue.
+    """Draws a figure into an RGB image and leaves the figure unchanged.
 
     Args:
-        figure: Any figure; it stays as it is.
+        figure: Any figure.
         dpi: Pixels per inch.
     """
     canvas, before = FigureCanvasAgg(figure), figure.dpi
@@ -162,8 +162,12 @@ def to_image(figure: Figure, dpi: int = 110) -> Image.Image:
         figure.dpi = before
 
 
-def with_palette(image: Image.Image) -> Image.Image:
-    """The image in at most 256 colours of its own; what has the colour of the upper left corner keeps it exactly."""
+def reduce_colours(image: Image.Image) -> Image.Image:
+    """Reduces an image to at most 256 colours. The colour of the upper left corner, the background, stays exact.
+
+    Args:
+        image: An RGB image.
+    """
     reduced = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette, corner = reduced.getpalette() or [], reduced.getpixel((0, 0))
     assert isinstance(corner, int)
@@ -173,8 +177,22 @@ def with_palette(image: Image.Image) -> Image.Image:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """The figure as an SVG file, text as outlines; equal figures give equal bytes."""
+    """Encodes a figure as an SVG file with text as outlines; equal figures give equal bytes.
+
+    Args:
+        figure: Any figure.
+
+    Examples:
+        >>> b"<svg" in to_svg(Figure(figsize=(1, 1)))
+        True
+    """
     file = io.BytesIO()
     with _svg_salt, mpl.rc_context({"svg.hashsalt": "bimt", "svg.fonttype": "path"}):  # process-wide, hence the lock
         FigureCanvasSVG(figure).print_figure(file, dpi=SVG_DPI, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+def _encode_png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "png", compress_level=PNG_LEVEL)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""The subject of a picture: one network of a population, what it says on test rows, and its communities."""
+"""The subject of a figure: one network of a population, with its predictions on test rows and its communities."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,18 +6,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bimt_core.cost import ConnectionCost, connection_cost
-from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
+from bimt_core.modularity import Communities, louvain, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import Wire
+from bimt_core.wiring import Wire, is_active
 
 BROKEN, EMPTY = "weights not finite", "no active weight"
-MANY_EDGES = 200  # from here on one Louvain run must do for each of many pictures
+MANY_EDGES = 200  # larger graphs get a single Louvain run where many networks are drawn
 
 
 def select_network(population: Population, network: int) -> Population:
-    """One network as a population of its own, on the CPU.
+    """Selects one network, as a population of one on the CPU.
+
+    Args:
+        population: Any networks.
+        network: Index of the network.
 
     Raises:
         ValueError: If there is no such network.
@@ -28,76 +31,106 @@ def select_network(population: Population, network: int) -> Population:
 
 
 def task_title(task: Task) -> str:
-    """A task's name in words."""
+    """Returns a task's name in words.
+
+    Args:
+        task: Any task.
+    """
     return task.name.rpartition(":")[2].replace("_", " ")
 
 
 def find_fault(one: Population) -> str | None:
-    """Why there is nothing to see of a network, if so: weights that are not finite, or none that is active."""
+    """Returns the reason why a network cannot be drawn, if there is one: weights not finite, or no active weight.
+
+    Args:
+        one: A population of one network.
+    """
     if not one.flat.isfinite().all():
         return BROKEN
-    active = (one.tensors[wire.tensor].abs() > ACTIVE for wire in one.network.wiring.weights)
-    return None if any(bool(some.any()) for some in active) else EMPTY
+    weights = (one.tensors[wire.tensor] for wire in one.network.wiring.weights)
+    return None if any(bool(is_active(weight).any()) for weight in weights) else EMPTY
 
 
 def make_drawable(one: Population) -> Population:
-    """The network, without any weight where not all are finite."""
+    """Sets all parameters to 0 if any is not finite.
+
+    Args:
+        one: A population of one network.
+    """
     return one if one.flat.isfinite().all() else replace(one, flat=torch.zeros_like(one.flat))
 
 
 def tensors_of(one: Population) -> Mapping[str, Tensor]:
-    """Named tensors of a population of one network."""
+    """Returns the named tensors without their population dimension.
+
+    Args:
+        one: A population of one network.
+    """
     return {name: tensor[0].detach() for name, tensor in one.tensors.items()}
 
 
-def communities_of(one: Population, given: Communities | None, *, quick: bool = False) -> Communities:
-    """The communities that are given, or else those of |w| / layer maximum; quick where many pictures are drawn."""
-    if given is not None:
-        return given
+def find_communities(one: Population, communities: Communities | None = None, *, quick: bool = False) -> Communities:
+    """Returns the given communities, or finds those of the weights |w| / layer maximum.
+
+    Args:
+        one: A population of one network.
+        communities: Returned as they are.
+        quick: Whether a single Louvain run is enough for a large network.
+    """
+    if communities is not None:
+        return communities
     graph = weight_graph(one.network.wiring, tensors_of(one))
     return louvain(graph, seeds=1 if quick and graph.number_of_edges() > MANY_EDGES else 10)
 
 
-def cost_of(one: Population, task: Task) -> float:
-    """The connection cost with the task's published weight factor and layer distance, as it is tracked."""
-    factor, distance = (
-        one.flat.new_full((1,), v) for v in (task.per_network.weight_factor, task.per_network.layer_distance)
-    )
-    cost = ConnectionCost.of(one.network.wiring)
-    return connection_cost(one.flat, cost.coefficients(factor, distance)).item()
+def find_embedding(one: Population, task: Task) -> Wire:
+    """Returns the wire with the value of every token for every input neuron, shape (tokens, inputs).
 
-
-def embedding_of(one: Population, task: Task) -> Wire:
-    """The tensor that says what each token is to the input neurons, shape (tokens, inputs).
+    Args:
+        one: A population of one network.
+        task: Named in the error.
 
     Raises:
-        ValueError: If the network has none.
+        ValueError: If the network has no trainable embedding.
     """
     for wire in one.network.wiring.wires:
         is_embedding = len(wire.ends) == 1 and len(wire.axes) == 2 and wire.ends[0] is wire.axes[1]
         if is_embedding and wire.ends[0].neurons == one.network.wiring.inputs.name:
             return wire
-    raise ValueError(f"the picture needs tokens with a trainable embedding, task {task.name!r} has none")
+    raise ValueError(f"the figure needs tokens with a trainable embedding, task {task.name!r} has none")
 
 
 def token_names(task: Task, tokens: int) -> list[str]:
-    """What tokens are called: as the outputs where there are as many, else by their numbers."""
+    """Returns the names of tokens: those of the outputs if there are equally many, else numbers.
+
+    Args:
+        task: The task.
+        tokens: Number of tokens.
+    """
     return list(task.output_names) if len(task.output_names) == tokens else list(map(str, range(tokens)))
 
 
-def active_tokens(one: Population, wire: Wire) -> list[int]:
-    """Places of the embedding's neurons that tell tokens apart and are listened to, the strongest first.
+def rank_embedding_neurons(one: Population, embedding: Wire) -> list[int]:
+    """Ranks the embedding's neurons that distinguish tokens and are read by an active weight.
 
-    A neuron's strength is the standard deviation of its value over the tokens times the sum of |w| of what it leads to.
+    A neuron's strength here is the standard deviation of its value over the tokens times the sum of |w| over its active
+    outgoing weights.
+
+    Args:
+        one: A population of one network.
+        embedding: See `find_embedding`.
+
+    Returns:
+        Places of the neurons, the strongest first.
     """
     tensors, inputs = tensors_of(one), one.network.wiring.inputs.name
-    spread = tensors[wire.tensor].std(0, correction=0)
-    heard = torch.zeros_like(spread)
-    for weight in one.network.wiring.weights:
-        source = weight.ends[1]
+    spread = tensors[embedding.tensor].std(0, correction=0)
+    outgoing = torch.zeros_like(spread)
+    for wire in one.network.wiring.weights:
+        source, weight = wire.ends[1], tensors[wire.tensor]
         if source.neurons == inputs:
-            strength = tensors[weight.tensor].abs() * (tensors[weight.tensor].abs() > ACTIVE)
-            heard += strength.sum(0).unflatten(0, (source.folds, -1)).sum(0)
-    strength = heard * (spread > ACTIVE) * spread
+            sums = (weight.abs() * is_active(weight)).sum(0)
+            outgoing += sums.unflatten(0, (source.folds, -1)).sum(0)
+    strength = outgoing * is_active(spread) * spread
     order: list[int] = strength.argsort(descending=True, stable=True).tolist()
     return [place for place in order if strength[place] > 0]

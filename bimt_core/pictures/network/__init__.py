@@ -1,1 +1,1 @@
-"""Pictures of a network's wiring: the connectivity diagram as a figure, a sketch, a page and an animation."""
+"""Drawings of a network's neurons and weights."""

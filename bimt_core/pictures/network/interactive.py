@@ -1,38 +1,30 @@
-"""The interactive diagram: one network along its training, as a page of its own that needs nothing from outside."""
+"""Interactive diagrams: one network during training, as an HTML page without network access."""
 
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from bimt_core.modularity import ACTIVE, Communities, louvain, weight_graph
-from bimt_core.pictures.canvas import INK, MUTED, Floats
-from bimt_core.pictures.network.labels import readable
-from bimt_core.pictures.network.layout import CORNERS, layout
-from bimt_core.pictures.network.legend import CARRIED, COMMUNITY, INACTIVE, NEGATIVE, OTHER, PLATE, POSITIVE
+from bimt_core.modularity import Communities
+from bimt_core.pictures import palette
+from bimt_core.pictures.canvas import Floats
+from bimt_core.pictures.network.layout import CORNERS, make_layout
+from bimt_core.pictures.page import render_page
+from bimt_core.pictures.subject import find_communities, make_drawable, select_network
+from bimt_core.pictures.text import format_name
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import Wiring
+from bimt_core.wiring import ACTIVE, Wiring, is_active
 
-PER_UNIT = 1000  # weights are written as whole numbers of 1 / PER_UNIT: what is active is at least one
-MOST_LAST, MOST_IN_ALL, LEAST_EACH = 4000, 40_000, 500  # weights in a page: of the last moment, of all, of each
-LARGEST = 1e12  # what is larger is written as this
-COLOURS = {
-    "ink": INK,
-    "muted": MUTED,
-    "positive": POSITIVE,
-    "negative": NEGATIVE,
-    "inactive": INACTIVE,
-    "other": OTHER,
-    "carried": CARRIED,
-    "plate": PLATE,
-}
+PER_UNIT = 1000  # weights are written as multiples of 1 / PER_UNIT; an active weight is at least one of them
+MOST_LAST, MOST_IN_ALL, LEAST_EACH = 4000, 40_000, 500  # weights in a page: of the last entry, of all, of each
+LARGEST = 1e12  # larger weights are written as this
+COLOURS = ("ink", "muted", "positive", "negative", "inactive", "other", "carried", "plate")  # of the palette
 
 
 def render_interactive(
-    moments: Sequence[Population],
+    history: Sequence[Population],
     task: Task,
     network: int = 0,
     *,
@@ -40,65 +32,61 @@ def render_interactive(
     communities: Communities | None = None,
     title: str | None = None,
 ) -> str:
-    """The connectivity diagram as an HTML page to explore: one file, no network access, a few thousand weights.
+    """Renders a connectivity diagram as an HTML page to explore: one file, no network access.
 
-    A slider hides weak weights, another one goes through training; pointing at a neuron or a weight tells about it;
-    choosing a neuron shows all paths through it, choosing a community shows what belongs to it. Labels of inputs and
-    outputs follow when relocation moves these. All of it works from the keyboard.
+    One slider hides weak weights, another one selects the training step. Pointing at a neuron or a weight shows its
+    properties. Selecting a neuron shows all paths through it, selecting a community shows its neurons and weights.
+    Labels of inputs and outputs follow relocation. Everything can be done with the keyboard.
 
-    Values are rounded to 0.001, the size from which a weight is active. Of a moment with many active weights only the
-    strongest of each tensor's maximum are in the page, which says so.
+    Values are rounded to 0.001, the size above which a weight is active. Of an entry with many active weights, only the
+    strongest relative to their tensor's maximum are in the page, which says so.
 
     Args:
-        moments: The same networks at points of training, the earliest first; one is enough.
+        history: The same networks at one or more training steps, the earliest first.
         task: Names the inputs and outputs.
-        network: Which network of each population.
-        steps: Optimiser steps done at each moment; None numbers the moments 0, 1, ...
-        communities: Of the last moment; they colour the neurons at all moments. Found when left out.
+        network: Index of the network in each population.
+        steps: Optimiser steps done at each entry; None numbers the entries 0, 1, ...
+        communities: Of the last entry; they colour the neurons of all entries. Found when left out.
         title: Heading; None for the task's name.
 
     Returns:
         The page.
 
     Raises:
-        ValueError: If there is no moment, or not one step a moment, or their architectures differ.
+        ValueError: If the history is empty, has not one step per entry, has different architectures, or lacks the
+            network.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("two_moons")
+        >>> render_interactive([initialise(task.network, [0])], task, steps=[0])[:15]
+        '<!doctype html>'
     """
-    if not moments:
-        raise ValueError("moments must be at least one, got none")
-    if steps is not None and len(steps) != len(moments):
-        raise ValueError(f"steps must be one a moment: {len(moments)} moments, got {len(steps)}")
-    if any(other.network != moments[0].network for other in moments):
-        raise ValueError("moments must be of one architecture")
-    singles = [moment.select([network]).to("cpu") for moment in moments]
-    most = max(LEAST_EACH, MOST_IN_ALL // len(moments))
-    data = _drawing(singles[0].network.wiring, task) | {
+    if not history:
+        raise ValueError("history must have at least one entry, got none")
+    if steps is not None and len(steps) != len(history):
+        raise ValueError(f"steps must be one per entry: {len(history)} entries, got {len(steps)}")
+    if any(other.network != history[0].network for other in history):
+        raise ValueError("all entries of a history must have the same architecture")
+    singles = [select_network(population, network) for population in history]
+    most = max(LEAST_EACH, MOST_IN_ALL // len(history))
+    data = _describe_drawing(singles[0].network.wiring, task) | {
         "title": title or task.name,
-        "communities": _colouring(singles[-1], communities),
-        "moments": [
-            _moment(one, step, MOST_LAST if one is singles[-1] else most)
+        "communities": _number_communities(singles[-1], communities),
+        "entries": [
+            _describe_entry(one, step, MOST_LAST if one is singles[-1] else most)
             for one, step in zip(singles, steps or range(len(singles)), strict=True)
         ],
     }
-    return page("interactive.html", data)
+    template = files("bimt_core.pictures.network").joinpath("interactive.html").read_text(encoding="utf-8")
+    return render_page(template, data)
 
 
-def page(template: str, data: Any) -> str:
-    """A page of this folder with its data; text in the data cannot end the script element that holds it.
-
-    Args:
-        template: Name of the file.
-        data: What JSON can hold.
-    """
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    html = (files("bimt_core.pictures") / template).read_text(encoding="utf-8")
-    return html.replace("__DATA__", text.replace("<", "\\u003c"), 1)
-
-
-def _drawing(wiring: Wiring, task: Task) -> dict[str, Any]:
-    """What is the same at all moments: where everything is drawn, and what it is called."""
-    rows_of = layout(wiring)
+def _describe_drawing(wiring: Wiring, task: Task) -> dict[str, Any]:
+    """Describes what all entries have in common: rows, names and colours."""
+    layout = make_layout(wiring)
     number = {neurons.name: i for i, neurons in enumerate(wiring.neurons)}
-    folds = [sum(other.copy == row.copy for other in rows_of.rows[:i]) for i, row in enumerate(rows_of.rows)]
+    folds = [sum(other.copy == row.copy for other in layout.rows[:i]) for i, row in enumerate(layout.rows)]
     rows = [
         {
             "name": row.name,
@@ -107,56 +95,56 @@ def _drawing(wiring: Wiring, task: Task) -> dict[str, Any]:
             "gaps": round(row.gaps, 4),
             "depths": row.depths,
             "shift": round(row.shift, 5),
-            "x": row.places[:, 0].round(4).tolist(),
-            "y": row.places[:, 1].round(4).tolist(),
+            "x": row.points[:, 0].round(4).tolist(),
+            "y": row.points[:, 1].round(4).tolist(),
             "plate": row.is_plate,
         }
-        for row, fold in zip(rows_of.rows, folds, strict=True)
+        for row, fold in zip(layout.rows, folds, strict=True)
     ]
     return {
-        "colours": COLOURS | {"communities": COMMUNITY},
+        "colours": {name: getattr(palette, name.upper()) for name in COLOURS} | {"communities": palette.COMMUNITY},
         "unit": PER_UNIT,
         "corners": CORNERS.round(4).tolist(),
-        "gaps": rows_of.gaps,
-        "depths": rows_of.depths,
+        "gaps": layout.gaps,
+        "depths": layout.depths,
         "rows": rows,
-        "inputs": rows_of.rows.index(rows_of.inputs),
-        "outputs": rows_of.rows.index(rows_of.outputs),
-        "carried": rows_of.carried,
+        "inputs": layout.rows.index(layout.inputs),
+        "outputs": layout.rows.index(layout.outputs),
+        "carried": layout.carried,
         "sets": [{"name": n.name, "positions": n.positions.numpy().round(4).tolist()} for n in wiring.neurons],
         "tensors": [
             {
                 "name": wire.tensor,
-                "targets": rows_of.targets[wire.tensor],
-                "sources": rows_of.sources[wire.tensor],
+                "targets": layout.targets[wire.tensor],
+                "sources": layout.sources[wire.tensor],
                 "shape": wiring.shape(wire),
             }
             for wire in wiring.weights
         ],
         "distance": {"name": wiring.distance, "power": wiring.distance_power},
-        "labels": {"inputs": list(map(readable, task.input_names)), "outputs": list(map(readable, task.output_names))},
+        "labels": {
+            end: list(map(format_name, names))
+            for end, names in (("inputs", task.input_names), ("outputs", task.output_names))
+        },
     }
 
 
-def _colouring(one: Population, communities: Communities | None) -> list[list[int]]:
-    """For each set of neurons the community at each place, the largest 0; -1 for none."""
-    wiring, tensors = one.network.wiring, {name: tensor[0] for name, tensor in one.tensors.items()}
-    if communities is None:
-        finite = bool(one.flat.isfinite().all())
-        communities = louvain(weight_graph(wiring, tensors)) if finite else Communities(0.0, ())
-    of = {node: i for i, members in enumerate(communities.members) for node in members}
-    return [[of.get((n.name, place), -1) for place in range(len(n))] for n in wiring.neurons]
+def _number_communities(one: Population, communities: Communities | None) -> list[list[int]]:
+    """Returns, for each set of neurons, the community at each place, 0 for the largest and -1 for none."""
+    members = find_communities(make_drawable(one), communities).members
+    numbers = {node: i for i, some in enumerate(members) for node in some}
+    return [[numbers.get((n.name, place), -1) for place in range(len(n))] for n in one.network.wiring.neurons]
 
 
-def _moment(one: Population, step: int, most: int) -> dict[str, Any]:
-    """What changes: labels, biases and active weights, these as gaps between their indices and rounded values."""
+def _describe_entry(one: Population, step: int, most: int) -> dict[str, Any]:
+    """Describes labels, biases and active weights, which are gaps between their indices and rounded values."""
     wiring, finite = one.network.wiring, bool(one.flat.isfinite().all())
     flat = one.flat[0].detach().double().numpy() if finite else np.zeros(wiring.n_parameters)
     parts = np.split(flat, np.cumsum(wiring.sizes)[:-1])
     tensors = {wire.tensor: part for wire, part in zip(wiring.wires, parts, strict=True)}
     weights = [tensors[wire.tensor] for wire in wiring.weights]
     largest = [max(ACTIVE, np.abs(w).max()) for w in weights]
-    strengths = [np.abs(w) / m * (np.abs(w) > ACTIVE) for w, m in zip(weights, largest, strict=True)]
+    strengths = [np.abs(w) / m * is_active(w) for w, m in zip(weights, largest, strict=True)]
     active = sum(int(np.count_nonzero(s)) for s in strengths)
     least = np.partition(np.concatenate(strengths), -most)[-most] if active > most else 0.0
     kept = [np.flatnonzero((s > 0) & (s >= least)) for s in strengths]  # the strongest of their tensors
@@ -165,24 +153,24 @@ def _moment(one: Population, step: int, most: int) -> dict[str, Any]:
         "finite": finite,
         "inputs": one.input_labels[0].tolist(),
         "outputs": one.output_labels[0].tolist(),
-        "biases": [_biases(wiring, name, tensors) for name in (n.name for n in wiring.neurons)],
+        "biases": [_sum_biases(wiring, n.name, tensors) for n in wiring.neurons],
         "largest": [round(m, 4) for m in largest],
         "left_out": active - sum(map(len, kept)),
-        "weights": [[np.diff(k, prepend=0).tolist(), _rounded(w[k])] for w, k in zip(weights, kept, strict=True)],
+        "weights": [[np.diff(k, prepend=0).tolist(), _round(w[k])] for w, k in zip(weights, kept, strict=True)],
     }
 
 
-def _biases(wiring: Wiring, neurons: str, tensors: dict[str, Floats]) -> list[int] | None:
-    """Summed biases of a set, fold after fold; None if it has none."""
-    found = [tensors[w.tensor] for w in wiring.wires if w.is_bias and w.ends[0].neurons == neurons]
-    if not found:
+def _sum_biases(wiring: Wiring, neurons: str, tensors: dict[str, Floats]) -> list[int] | None:
+    """Sums the biases of a set, fold after fold; None if it has no bias."""
+    biases = [tensors[w.tensor] for w in wiring.wires if w.is_bias and w.ends[0].neurons == neurons]
+    if not biases:
         return None
-    total = np.zeros(max(map(len, found)))
-    for bias in found:
-        total[-len(bias) :] += bias  # fewer folds than others are the last, as `layout` has it
-    return _rounded(total)
+    total = np.zeros(max(map(len, biases)))
+    for bias in biases:
+        total[-len(bias) :] += bias  # fewer folds than others are the last ones; see `make_layout`
+    return _round(total)
 
 
-def _rounded(values: Floats) -> list[int]:
+def _round(values: Floats) -> list[int]:
     whole: list[int] = np.rint(PER_UNIT * np.clip(values, -LARGEST, LARGEST)).astype(np.int64).tolist()
     return whole

@@ -1,77 +1,32 @@
-"""Labels: names in print, and the font sizes with which they fit."""
+"""Labels of neurons, and the font sizes at which they fit."""
 
-import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
-from bimt_core.pictures.canvas import FONT, WIDTH, Floats
+from bimt_core.pictures.canvas import WIDTH, Floats
+from bimt_core.pictures.network.layout import Row
+from bimt_core.pictures.text import LINE, SMALLEST_TEXT, format_name, width_ems
 
-SUBSCRIPTS, SUPERSCRIPTS = (str.maketrans("0123456789", digits) for digits in ("₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 NO_BREAK = "\N{NO-BREAK SPACE}"
-LEGEND_TEXT, SMALLEST_TEXT = 7.5, 6.0  # font sizes, in points
-LONGEST_UPRIGHT = 6.0  # of labels on end, in font sizes
-LINE = 1.3  # line height in font sizes
+LEGEND_TEXT = 7.5  # font size
+LONGEST_UPRIGHT = 6.0  # width of rotated labels, in font sizes
 PAD = 8.0  # from a neuron to its label, in points
-MOST_AROUND, MOST_COVERED = 40, 0.25  # labels around the neurons of a plate; the part of it that they may cover
-MOST_EXPLAINED = 8  # more abbreviations than these would need too long a key
-
-
-@lru_cache(maxsize=4096)
-def width_ems(text: str) -> float:
-    """Width of a text.
-
-    Args:
-        text: One line.
-
-    Returns:
-        The width in font sizes, rather too large than too small.
-    """
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(family=FONT, size=100), False)
-    return 0.0104 * float(width)  # rounding to pixels may widen it
-
-
-def readable(name: str) -> str:
-    """A plain-text formula in print: "x1^2" as "x₁²"; no mathtext, which is slow.
-
-    Args:
-        name: Of an input or output, as a task has it.
-    """
-    name = re.sub(r"(?<=\b[xy])\d+\b", lambda index: index[0].translate(SUBSCRIPTS), name)
-    name = re.sub(r"\^(\d+)", lambda power: power[1].translate(SUPERSCRIPTS), name)
-    return re.sub(r"\bpi\b", "π", re.sub(r"\bsqrt\b", "√", name))
-
-
-def shortened(text: str, size: float, room: float) -> tuple[str, float]:
-    """The text and a font size with which it fits: smaller if that does, else also cut.
-
-    Args:
-        text: One line.
-        size: The largest font size, in points.
-        room: The largest width, in points.
-    """
-    size = max(SMALLEST_TEXT, min(size, room / max(width_ems(text), 1e-9)))
-    if size * width_ems(text) > room * (1 + 1e-9):
-        while text and size * width_ems(text + "…") > room:
-            text = text[:-1]
-        text += "…"
-    return text, size
+MOST_AROUND, MOST_COVERED = 40, 0.25  # labels on a plate; the part of it that they may cover
+MOST_EXPLAINED = 8  # more abbreviations would need too long a key
 
 
 @dataclass(frozen=True)
 class Labels:
     """Labels of a row of neurons.
 
-    Attributes:
-        texts: By what they name, not by their places in the row.
-        size: Font size in points; 0 where they are left out.
-        upright: Written on end.
+    Args:
+        texts: The labels in the order of a task's names, not of places.
+        size: Font size in points; 0 if the labels are left out.
+        upright: Whether they are rotated by 90 degrees.
     """
 
     texts: list[str]
@@ -79,54 +34,46 @@ class Labels:
     upright: bool = False
 
     @staticmethod
-    def fitting(texts: list[str], spacing: float, largest: float) -> "Labels":
-        """Side by side if they fit when shrunk, else (short ones) on end, else none.
+    def fit(names: Sequence[str], row: Row, width: float, depth: float, largest: float) -> "Labels":
+        """Chooses the largest font size at which labels fit their row.
+
+        Labels of a row stand side by side if they fit, else, if short, rotated. Labels of a plate stand next to their
+        neurons. Labels that do not fit in any of these ways are left out.
 
         Args:
-            texts: At least one.
-            spacing: From one neuron to the next, in points.
+            names: At least one name of a task, see `format_name`.
+            row: The neurons.
+            width: Width of the diagram, in points.
+            depth: Depth of a plate, in points.
             largest: The largest font size, in points.
         """
-        widest = max(1e-9, *map(width_ems, texts))
+        texts = list(map(format_name, names))
+        if row.is_plate:
+            return fit_around(texts, row.points * (width, depth), (width, depth), largest)
+        spacing, widest = width * row.spacing, max(1e-9, *map(width_ems, texts))
         for upright, size in ((False, 0.94 * spacing / widest), (True, spacing / 1.08)):
             if size >= SMALLEST_TEXT and (not upright or widest < LONGEST_UPRIGHT):
                 return Labels(texts, min(size, largest), upright)
         return Labels(texts, 0.0)
 
     @staticmethod
-    def around(texts: list[str], points: Floats, room: tuple[float, float], largest: float) -> "Labels":
-        """Beside each neuron of a plate, away from the middle, if they fit when shrunk, else none.
+    def abbreviate(names: Sequence[str], fit: Callable[[Sequence[str]], "Labels"]) -> tuple["Labels", list[str]]:
+        """Fits labels, with y1, y2, ... instead of a few names that do not fit.
 
         Args:
-            texts: At least one.
-            points: Where the neurons are, in points from the lower left of the plate, shape (n, 2).
-            room: Width and depth of the plate, in points.
-            largest: The largest font size, in points.
-        """
-        spots = beside(points) if len(texts) <= MOST_AROUND else []
-        for size in np.arange(largest, SMALLEST_TEXT - 1e-9, -0.5).tolist() if spots else ():
-            if _is_clear([box(*label, size) for label in zip(texts, spots, strict=True)], points, room):
-                return Labels(texts, size)
-        return Labels(texts, 0.0)
-
-    @staticmethod
-    def abbreviated(texts: list[str], fit: Callable[[list[str]], "Labels"]) -> tuple["Labels", list[str]]:
-        """Labels that fit; a few texts that do not become y1, y2, ...
-
-        Args:
-            texts: At least one.
-            fit: Makes labels of texts, or labels of size 0.
+            names: At least one.
+            fit: Makes labels of names, of size 0 if they do not fit.
 
         Returns:
-            The labels, and the lines that explain the abbreviations.
+            The labels, and lines that explain the abbreviations.
         """
-        labels = fit(texts)
-        if labels.size or len(texts) > MOST_EXPLAINED:
+        labels = fit(names)
+        if labels.size or len(names) > MOST_EXPLAINED:
             return labels, []
-        short = fit([readable(f"y{i + 1}") for i in range(len(texts))])
+        short = fit([f"y{i + 1}" for i in range(len(names))])
         if not short.size:
             return short, []
-        key = [f"{y} = {text}".replace(" ", NO_BREAK) for y, text in zip(short.texts, texts, strict=True)]
+        key = [f"{y} = {text}".replace(" ", NO_BREAK) for y, text in zip(short.texts, labels.texts, strict=True)]
         return short, textwrap.wrap(f"{3 * NO_BREAK} ".join(key), int(WIDTH / (0.65 * LEGEND_TEXT)))
 
     @property
@@ -137,13 +84,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a label stands.
+    """Anchor of a label.
 
     Args:
         x: In points.
         y: In points.
-        ha: Which side of the text is at x: "left", "center" or "right".
-        va: Which side is at y: "bottom", "center" or "top".
+        ha: Side of the text that is at x: "left", "center" or "right".
+        va: Side of the text that is at y: "bottom", "center" or "top".
     """
 
     x: float
@@ -152,11 +99,27 @@ class Spot:
     va: str
 
 
-def beside(points: Floats) -> list[Spot]:
-    """A spot for the label of each neuron of a plate: away from the middle of all.
+def fit_around(texts: list[str], points: Floats, room: tuple[float, float], largest: float) -> Labels:
+    """Fits labels next to the neurons of a plate.
 
     Args:
-        points: Where the neurons are, in points, shape (n, 2).
+        texts: One per neuron.
+        points: The neurons, in points from the lower left of the plate, shape (n, 2).
+        room: Width and depth of the plate, in points.
+        largest: The largest font size, in points.
+    """
+    spots = find_spots(points) if len(texts) <= MOST_AROUND else []
+    for size in np.arange(largest, SMALLEST_TEXT - 1e-9, -0.5).tolist() if spots else ():
+        if _is_clear([bounding_box(*label, size) for label in zip(texts, spots, strict=True)], points, room):
+            return Labels(texts, size)
+    return Labels(texts, 0.0)
+
+
+def find_spots(points: Floats) -> list[Spot]:
+    """Finds a spot for the label of each neuron of a plate: next to it, away from the centre of all.
+
+    Args:
+        points: The neurons, in points, shape (n, 2).
     """
     away = points - points.mean(0)
     away /= np.maximum(np.abs(away).max(0), 1e-9)  # a ring is a circle again
@@ -169,18 +132,22 @@ def beside(points: Floats) -> list[Spot]:
     return spots
 
 
-def box(text: str, spot: Spot, size: float) -> Floats:
-    """Lower left and upper right corner of a label, shape (2, 2)."""
+def bounding_box(text: str, spot: Spot, size: float) -> Floats:
+    """Returns the lower left and upper right corner of a label, shape (2, 2).
+
+    Args:
+        text: One line.
+        spot: Its anchor.
+        size: Font size in points.
+    """
     extent = np.array([size * width_ems(text), size])
-    shift = np.array(
-        [{"left": 0.0, "center": 0.5, "right": 1.0}[spot.ha], {"bottom": 0, "center": 0.5, "top": 1}[spot.va]]
-    )
-    low = np.array([spot.x, spot.y]) - shift * extent
+    right, top = {"left": 0.0, "center": 0.5, "right": 1.0}, {"bottom": 0.0, "center": 0.5, "top": 1.0}
+    low = np.array([spot.x, spot.y]) - (right[spot.ha], top[spot.va]) * extent
     return np.stack([low, low + extent])
 
 
 def _is_clear(boxes: list[Floats], points: Floats, room: tuple[float, float]) -> bool:
-    """Whether labels are off each other, off all neurons, within the panel, and leave most of the plate to be seen."""
+    """Tests that labels overlap neither each other nor neurons, stay within the panel, and hide little of the plate."""
     covered = sum(float(np.prod(high - low)) for low, high in boxes)
     outside = any(low[0] < 0 or high[0] > room[0] for low, high in boxes)
     hiding = any(((points > low) & (points < high)).all(1).any() for low, high in boxes)

@@ -1,4 +1,4 @@
-"""Loss curves: how each term of the loss goes along a training."""
+"""Loss curves: each term of the loss during training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from bimt_core.pictures.canvas import MUTED
-from bimt_core.pictures.chart import LEFT, TEXT, chart, entitle
-from bimt_core.pictures.network.legend import COMMUNITY, NEGATIVE, POSITIVE
+from bimt_core.pictures.chart import LEFT, TEXT, create_chart, set_titles
+from bimt_core.pictures.palette import COMMUNITY, MUTED, NEGATIVE, POSITIVE
 
 PANELS: dict[str, dict[str, str]] = {
     "prediction loss": {"train_loss": POSITIVE, "test_loss": NEGATIVE},
@@ -17,30 +16,34 @@ PANELS: dict[str, dict[str, str]] = {
 
 
 def plot_loss_curves(rows: Sequence[tuple[int, Mapping[str, float]]], *, title: str = "Training") -> Figure:
-    """Prediction loss (train and test) and connection cost against the step.
+    """Plots prediction loss (train and test) and connection cost against the step.
 
-    Axes are logarithmic where all values are above 0. Values that are not finite leave a gap.
+    Axes are logarithmic if all values are above 0. Values that are not finite leave a gap.
 
     Args:
-        rows: Step and figures by name, as `measure` calls them: train_loss, test_loss, connection_cost; others are
-            not shown, and those that a row lacks neither.
-        title: Over the panels.
+        rows: Step and metrics by name, as in `measure`. Only train_loss, test_loss and connection_cost are shown, each
+            of them at the rows that have it.
+        title: Title above the panels.
 
     Raises:
-        ValueError: If there are no rows, or none has one of these figures.
+        ValueError: If there are no rows, or none has one of these metrics.
+
+    Examples:
+        >>> figure = plot_loss_curves([(0, {"train_loss": 1.0}), (100, {"train_loss": 0.1})])
     """
     if not rows:
-        raise ValueError("loss curves need at least 1 row of (step, figures), got none")
-    shown = {p: [n for n in names if any(n in figures for _, figures in rows)] for p, names in PANELS.items()}
+        raise ValueError("loss curves need at least 1 row of (step, metrics), got none")
+    shown = {p: [n for n in names if any(n in metrics for _, metrics in rows)] for p, names in PANELS.items()}
     shown = {panel: names for panel, names in shown.items() if names}
     if not shown:
-        raise ValueError(f"loss curves need one of {', '.join(_all_names())}, got {', '.join(sorted(rows[0][1]))}")
-    figure, panels = chart(title, len(shown), columns=len(shown), height=160, left=LEFT + 8)
+        known = ", ".join(name for panel in PANELS.values() for name in panel)
+        raise ValueError(f"loss curves need one of {known}, got {', '.join(sorted(rows[0][1]))}")
+    figure, panels = create_chart(title, len(shown), columns=len(shown), height=160, left=LEFT + 8)
     for axes, (panel, names) in zip(panels, shown.items(), strict=True):
         positive = True
         for name in names:
-            steps = [step for step, figures in rows if name in figures]
-            values = [float(figures[name]) for _, figures in rows if name in figures]
+            steps = [step for step, metrics in rows if name in metrics]
+            values = [float(metrics[name]) for _, metrics in rows if name in metrics]
             finite = [value for value in values if math.isfinite(value)]
             positive &= bool(finite) and min(finite) > 0
             label = name.replace("_", " ")
@@ -52,12 +55,8 @@ def plot_loss_curves(rows: Sequence[tuple[int, Mapping[str, float]]], *, title: 
             low, high = axes.get_ylim()
             axes.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else NullFormatter())
         axes.grid(axis="y", linewidth=0.4, alpha=0.5)
-        entitle(axes, panel, "step")
+        set_titles(axes, panel, "step")
         axes.tick_params(which="both", labelsize=TEXT, colors=MUTED)
         if len(names) > 1:
             axes.legend(fontsize=TEXT, frameon=False)
     return figure
-
-
-def _all_names() -> list[str]:
-    return [name for names in PANELS.values() for name in names]

@@ -1,4 +1,4 @@
-"""Neuron values: what the neurons of a residual stream have to do with the quantities of a task."""
+"""Neuron values: the neurons of a residual stream against the quantities of a task."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from bimt_core.networks import Transformer
-from bimt_core.pictures.canvas import MUTED, Floats
-from bimt_core.pictures.chart import chart, entitle, nothing
-from bimt_core.pictures.network.legend import NEGATIVE, POSITIVE
+from bimt_core.pictures.canvas import Floats
+from bimt_core.pictures.chart import create_chart, create_message, set_titles
+from bimt_core.pictures.palette import MUTED, NEGATIVE, POSITIVE
 from bimt_core.pictures.subject import BROKEN, select_network, task_title
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
-MOST, ROWS, LOOKED_AT = 5, 300, 2000  # neurons shown; test rows drawn; test rows that correlations are taken of
-CLEAR = 0.5  # |correlation| from which on points are coloured
+MOST, DRAWN, ROWS = 5, 300, 2000  # neurons; test rows drawn; test rows used for correlations
+CLEAR = 0.5  # |correlation| above which points are coloured
 
 
 def plot_neuron_values(
@@ -28,81 +28,85 @@ def plot_neuron_values(
     quantities: Mapping[str, Tensor] | None = None,
     most: int = MOST,
 ) -> Figure:
-    """The values of residual-stream neurons at the last place against the task's quantities, as scatter plots.
+    """Plots residual-stream neurons at the last sequence index against the task's quantities, as scatter plots.
 
-    Strongest neurons (largest standard deviation times sum of |w| of what reads them) at the top; the correlation r is
-    told, and points are blue where it is above 0.5 and orange-red where it is below -0.5.
+    The strongest neurons (standard deviation times sum of |w| of the weights that read them) are at the top. Titles
+    show the correlation r. Points are blue where r is above 0.5 and orange-red where it is below -0.5.
 
     Args:
         population: Transformers trained on the task.
         task: A task of sequences.
-        network: Which network of the population.
-        quantities: Name to the value for each test row. When left out: x, w and w x for sequences (0, x1), (y1, 0),
-            (0, x2) as of the task in_context, and else the inputs at the last place.
-        most: Neurons shown.
+        network: Index of the network in the population.
+        quantities: Name to the value for each test row. When left out: x, w and w x for the task in_context, whose
+            sequences are (0, x1), (y1, 0), (0, x2), and for others the inputs at the last sequence index.
+        most: Number of neurons shown.
 
     Raises:
-        ValueError: If the network is no transformer, quantities are not one value a test row, or there is no such
+        ValueError: If the network is no transformer, a quantity has not one value per test row, or there is no such
             network.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("in_context")
+        >>> figure = plot_neuron_values(initialise(task.network, [0]), task)
     """
-    one, title = (
-        select_network(population, network),
-        f"{task_title(task)}: neurons of the residual stream at the last place",
-    )
+    one, title = select_network(population, network), f"{task_title(task)}: neurons of the residual stream, last index"
     if not isinstance(one.network, Transformer):
         raise ValueError(f"neuron values need a transformer, task {task.name!r} has {type(one.network).__name__}")
     rows = len(task.test_inputs)
-    told = quantities_of(task) if quantities is None else quantities
-    for name, given in told.items():
-        if tuple(given.shape) != (rows,):
-            raise ValueError(f"quantity {name!r} must have one value a test row: ({rows},), got {tuple(given.shape)}")
+    quantities = task_quantities(task) if quantities is None else quantities
+    for name, values in quantities.items():
+        if tuple(values.shape) != (rows,):
+            raise ValueError(f"quantity {name!r} must have one value per test row ({rows}), got {tuple(values.shape)}")
     if not one.flat.isfinite().all():
-        return nothing(title, BROKEN)
-    stream = residual_stream(one, task.test_inputs[:LOOKED_AT].cpu())[0, :, -1].double()
+        return create_message(title, BROKEN)
+    stream = residual_stream(one, task.test_inputs[:ROWS].cpu())[0, :, -1].double()
     strength = stream.std(0, correction=0) * one.tensors["read.weight"][0].abs().sum(0)
     shown = [i for i in strength.argsort(descending=True, stable=True).tolist()[:most] if strength[i] > 0]
     if not shown:
-        return nothing(title, "no neuron of the residual stream varies and is read")
-    columns = len(told)
-    figure, panels = chart(title, len(shown) * columns, columns=columns, height=74, bottom=22, foot=12)
+        return create_message(title, "no neuron of the residual stream varies and is read")
+    columns = len(quantities)
+    figure, panels = create_chart(title, len(shown) * columns, columns=columns, height=74, bottom=22, foot=12)
     for row, neuron in enumerate(shown):
-        for column, (name, given) in enumerate(told.items()):
+        for column, (name, values) in enumerate(quantities.items()):
             axes = panels[row * columns + column]
-            x, y = given[:LOOKED_AT].cpu().double().numpy(), stream[:, neuron].numpy()
+            x, y = values[:ROWS].cpu().double().numpy(), stream[:, neuron].numpy()
             r = correlation(x, y)
             colour = MUTED if abs(r) < CLEAR else POSITIVE if r > 0 else NEGATIVE
-            axes.scatter(x[:ROWS], y[:ROWS], s=3, color=colour, edgecolors="none", gid=f"neuron{neuron}.{name}")
+            axes.scatter(x[:DRAWN], y[:DRAWN], s=3, color=colour, edgecolors="none", gid=f"neuron{neuron}.{name}")
             is_last, is_first = row + 1 == len(shown), column == 0
-            entitle(axes, f"r = {r:.2f}", name if is_last else "", f"neuron {neuron + 1}" if is_first else "")
+            set_titles(axes, f"r = {r:.2f}", name if is_last else "", f"neuron {neuron + 1}" if is_first else "")
     return figure
 
 
 def residual_stream(one: Population, inputs: Tensor) -> Tensor:
-    """The residual stream before it is read.
-
-    It is what the same transformer says whose last layer passes the stream on as it is.
+    """Computes the residual stream before it is read: the output of the same transformer with an identity readout.
 
     Args:
         one: Transformers.
-        inputs: Shape (rows, places, inputs).
+        inputs: Shape (rows, sequence, inputs).
 
     Returns:
-        Shape (networks, rows, places, width).
+        Shape (networks, rows, sequence, width).
     """
     assert isinstance(one.network, Transformer)
     width, n = one.network.width, len(one)
-    passing = replace(one.network, outputs=width)
-    unchanged = {
+    network = replace(one.network, outputs=width)
+    identity = {
         "read.weight": torch.eye(width).to(one.flat).repeat(n, 1, 1),
         "read.bias": one.flat.new_zeros(n, width),
     }
-    flat = passing.wiring.flatten({**one.tensors, **unchanged})
+    flat = network.wiring.flatten({**one.tensors, **identity})
     labels = torch.arange(width, device=one.flat.device).repeat(n, 1)
-    return Population(passing, flat, one.input_labels, labels).predict(inputs)
+    return Population(network, flat, one.input_labels, labels).predict(inputs)
 
 
-def quantities_of(task: Task) -> dict[str, Tensor]:
-    """What the values of neurons are compared with; see `plot_neuron_values`."""
+def task_quantities(task: Task) -> dict[str, Tensor]:
+    """Returns the default quantities of `plot_neuron_values`.
+
+    Args:
+        task: A task of sequences.
+    """
     inputs = task.test_inputs
     if task.name == "in_context":
         x, w = inputs[:, 2, 1], inputs[:, 1, 0] / inputs[:, 0, 1]
@@ -111,7 +115,12 @@ def quantities_of(task: Task) -> dict[str, Tensor]:
 
 
 def correlation(x: Floats, y: Floats) -> float:
-    """Pearson's correlation; 0 where one of the two does not vary."""
+    """Computes Pearson's correlation; 0 if one of the two does not vary.
+
+    Args:
+        x: Shape (n,).
+        y: Shape (n,).
+    """
     x, y = x - x.mean(), y - y.mean()
     sizes = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / sizes if sizes > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Permutations as tokens: strips of the embedding's neurons over all of them, and their Cayley graph."""
+"""Permutations as tokens: strip plots of the embedding's neurons, and the Cayley graph of the tokens."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,13 +11,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bimt_core.pictures.canvas import INK, MUTED, Floats
-from bimt_core.pictures.chart import DIVERGING, chart, entitle, nothing
-from bimt_core.pictures.network.legend import COMMUNITY, INACTIVE
+from bimt_core.pictures.canvas import Floats
+from bimt_core.pictures.chart import create_chart, create_message, set_titles
+from bimt_core.pictures.palette import COMMUNITY, DIVERGING, INACTIVE, INK, MUTED
 from bimt_core.pictures.subject import (
-    active_tokens,
-    embedding_of,
+    find_embedding,
     find_fault,
+    rank_embedding_neurons,
     select_network,
     task_title,
     tensors_of,
@@ -27,42 +27,48 @@ from bimt_core.population import Population
 from bimt_core.tasks import Task
 
 Permutation = tuple[int, ...]
+Moves = tuple[list[tuple[int, int]], list[tuple[int, int]]]
 EVEN, ODD = COMMUNITY[2], COMMUNITY[1]
 MOST_STRIPS, MOST_GRAPHS = 9, 5
 STRIP, NAMES, GRAPH = 30.0, 30.0, 150.0  # heights, in points
 
 
 def plot_strips(population: Population, task: Task, network: int = 0, *, most: int = MOST_STRIPS) -> Figure:
-    """The value of each active embedding neuron for every token, one strip a neuron.
+    """Plots the value of each active embedding neuron for every token, one strip per neuron.
 
-    Strongest neurons (see `active_tokens`) at the top. Where the tokens are permutations, the even ones stand left, and
-    even and odd ones have their colours: a neuron that has one value for all even and another for all odd permutations
-    knows the parity.
+    The strongest neurons are at the top (see `rank_embedding_neurons`). If the tokens are permutations, the even ones
+    are on the left in purple, the odd ones on the right in yellow: a neuron with one value for all even and another for
+    all odd permutations represents the parity.
 
     Args:
         population: Networks trained on the task.
-        task: Whose inputs are tokens.
-        network: Which network of the population.
-        most: Neurons shown.
+        task: A task whose inputs are tokens.
+        network: Index of the network in the population.
+        most: Number of neurons shown.
 
     Raises:
         ValueError: If there is no trainable embedding, or no such network.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("permutation_s4")
+        >>> figure = plot_strips(initialise(task.network, [0]), task)
     """
     one = select_network(population, network)
-    wire = embedding_of(one, task)
+    wire = find_embedding(one, task)
     values = tensors_of(one)[wire.tensor].double().numpy()
-    places = [] if find_fault(one) else active_tokens(one, wire)
+    places = [] if find_fault(one) else rank_embedding_neurons(one, wire)
     title = f"{task_title(task)}: {len(places)} active embedding neurons, their value for each token"
     if not places:
-        return nothing(title, find_fault(one) or "no embedding neuron is active")
+        return create_message(title, find_fault(one) or "no embedding neuron is active")
     names = token_names(task, len(values))
-    signs = [sign(permutation) for permutation in permutations(names)]
+    signs = [sign(permutation) for permutation in parse_permutations(names)]
     order = sorted(range(len(names)), key=lambda i: (-signs[i], i)) if signs else list(range(len(names)))
     colours = [(EVEN if signs[i] > 0 else ODD) if signs else COMMUNITY[0] for i in order]
     shown = places[:most]
     title += f" (the strongest {len(shown)})" if len(shown) < len(places) else ""
     title += "\neven permutations left, odd ones right" if signs else ""
-    figure, panels = chart(title, len(shown), columns=1, height=STRIP, bottom=2, left=78, foot=NAMES)
+    figure, panels = create_chart(title, len(shown), columns=1, height=STRIP, bottom=2, left=78, foot=NAMES)
     for axes, place in zip(panels, shown, strict=True):
         column = values[order, place]
         axes.vlines(range(len(order)), 0, column, colors=colours, linewidth=1.0)
@@ -72,7 +78,7 @@ def plot_strips(population: Population, task: Task, network: int = 0, *, most: i
         axes.margins(y=0.15)
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.spines["bottom"].set_visible(False)
-        entitle(axes, "", up=f"neuron {place + 1}")
+        set_titles(axes, "", y=f"neuron {place + 1}")
         axes.yaxis.label.set(rotation=0, ha="right", va="center")
     if len(order) <= 40:
         panels[-1].set_xticks(range(len(order)), [names[i].split()[0] for i in order], rotation=90)
@@ -80,63 +86,84 @@ def plot_strips(population: Population, task: Task, network: int = 0, *, most: i
 
 
 def plot_cayley_graph(population: Population, task: Task, network: int = 0, *, most: int = MOST_GRAPHS) -> Figure:
-    """The Cayley graph of the tokens' group, its nodes coloured by parity and then by the strongest embedding neurons.
+    """Plots the Cayley graph of the tokens' group, coloured by parity and by the strongest embedding neurons.
 
-    Nodes are permutations p; thick edges lead from p to p after the exchange of the first two, thin ones to p after the
-    cycle of all. Of four things the graph is that of the truncated octahedron. Where neighbours share a neuron's colour
-    (blue high, orange-red low, each neuron on its own scale), it does not see the move between them.
+    Nodes are permutations p. Thick edges lead from p to p after the exchange of the first two elements, thin ones to p
+    after the cycle of all. For four elements this is the graph of the truncated octahedron. If neighbours have the same
+    colour (blue high, orange-red low, each neuron on its own scale), the neuron ignores the move between them.
 
     Args:
         population: Networks trained on the task.
-        task: Whose tokens are permutations, called so by the outputs, such as "0132".
-        network: Which network of the population.
-        most: Neurons shown.
+        task: A task whose output names begin with permutations, such as "0132".
+        network: Index of the network in the population.
+        most: Number of neurons shown.
 
     Raises:
-        ValueError: If the tokens are no permutations, there is no trainable embedding, or no such network.
+        ValueError: If the tokens are not permutations, there is no trainable embedding, or no such network.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("permutation_s4")
+        >>> figure = plot_cayley_graph(initialise(task.network, [0]), task)
     """
     one = select_network(population, network)
-    wire = embedding_of(one, task)
+    wire = find_embedding(one, task)
     values = tensors_of(one)[wire.tensor].double().numpy()
     names = token_names(task, len(values))
-    elements = permutations(names)
+    elements = parse_permutations(names)
     if not elements:
         raise ValueError(f"a Cayley graph needs tokens that are permutations, those of task {task.name!r} are not")
-    why = find_fault(one)
-    places = [] if why else active_tokens(one, wire)[:most]
-    title = f"{task_title(task)}: Cayley graph of the tokens, coloured by embedding neurons" + (
-        f" ({why})" if why else ""
-    )
-    key = "thick lines: exchange of the first two things; thin lines: cycle of all; blue high, orange-red low"
-    figure, panels = chart(f"{title}\n{key}", 1 + len(places), columns=min(3, 1 + len(places)), height=GRAPH, bottom=4)
-    points, moves = _drawn(tuple(elements))
+    fault = find_fault(one)
+    places = [] if fault else rank_embedding_neurons(one, wire)[:most]
+    title = f"{task_title(task)}: Cayley graph of the tokens, coloured by embedding neurons"
+    title += f" ({fault})" if fault else ""
+    key = "thick lines: exchange of the first two elements; thin lines: cycle of all; blue high, orange-red low"
+    n = 1 + len(places)
+    figure, panels = create_chart(f"{title}\n{key}", n, columns=min(3, n), height=GRAPH, bottom=4)
+    points, moves = _place_elements(tuple(elements))
     odd = np.array([sign(element) < 0 for element in elements])
     _draw_graph(panels[0], points, moves, np.where(odd, ODD, EVEN).tolist(), names, "parity")
-    entitle(panels[0], "parity: purple even, yellow odd")
+    set_titles(panels[0], "parity: purple even, yellow odd")
     for axes, place in zip(panels[1:], places, strict=True):
         column = values[:, place] - values[:, place].mean()
         colours = DIVERGING(0.5 + 0.5 * column / max(np.abs(column).max(), 1e-12))
         _draw_graph(axes, points, moves, colours, names, f"neuron{place}")
-        entitle(axes, f"embedding neuron {place + 1}")
+        set_titles(axes, f"embedding neuron {place + 1}")
     return figure
 
 
-def permutations(names: Sequence[str]) -> list[Permutation]:
-    """The permutations that names begin with, such as "0132 odd"; none if one of them is no permutation."""
-    found = [tuple(map(int, word)) if word.isdigit() else () for word in (name.partition(" ")[0] for name in names)]
-    n = len(found[0])
-    fine = n > 1 and all(sorted(element) == list(range(n)) for element in found) and len(set(found)) == len(found)
-    return found if fine else []
+def parse_permutations(names: Sequence[str]) -> list[Permutation]:
+    """Parses names that begin with a permutation.
+
+    Args:
+        names: Such as "0132 odd".
+
+    Returns:
+        One permutation per name; empty if one of the names has none, or two have the same.
+    """
+    words = (name.partition(" ")[0] for name in names)
+    elements = [tuple(map(int, word)) if word.isdigit() else () for word in words]
+    n = len(elements[0])
+    are_permutations = n > 1 and all(sorted(element) == list(range(n)) for element in elements)
+    return elements if are_permutations and len(set(elements)) == len(elements) else []
 
 
 def sign(permutation: Permutation) -> int:
-    """1 for an even permutation, -1 for an odd one."""
+    """Returns 1 for an even permutation, -1 for an odd one.
+
+    Args:
+        permutation: Numbers from 0 on.
+    """
     inversions = sum(one > other for one, other in combinations(permutation, 2))
     return -1 if inversions % 2 else 1
 
 
-def moves_between(elements: Sequence[Permutation]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Edges of the Cayley graph: pairs of elements, first those of the exchange, then those of the cycle."""
+def cayley_edges(elements: Sequence[Permutation]) -> Moves:
+    """Returns the edges of the Cayley graph as pairs of indices: those of the exchange, and those of the cycle.
+
+    Args:
+        elements: All permutations of one length.
+    """
     number, n = {element: i for i, element in enumerate(elements)}, len(elements[0])
     exchange, cycle = (1, 0, *range(2, n)), (*range(1, n), 0)
     exchanged, cycled = (
@@ -146,22 +173,22 @@ def moves_between(elements: Sequence[Permutation]) -> tuple[list[tuple[int, int]
 
 
 @lru_cache(maxsize=4)
-def _drawn(elements: tuple[Permutation, ...]) -> tuple[Floats, tuple[list[tuple[int, int]], list[tuple[int, int]]]]:
-    """Where each element is drawn, shape (n, 2), and the edges."""
-    moves = moves_between(elements)
+def _place_elements(elements: tuple[Permutation, ...]) -> tuple[Floats, Moves]:
+    """Computes the position of each element, shape (n, 2), and the edges."""
+    moves = cayley_edges(elements)
     graph = nx.Graph()
     graph.add_nodes_from(range(len(elements)))
     graph.add_edges_from(moves[0] + moves[1])
     is_planar, _ = nx.check_planarity(graph)
     start = nx.planar_layout(graph) if is_planar else nx.circular_layout(graph)
-    places = nx.kamada_kawai_layout(graph, pos=start)
-    return np.array([places[i] for i in range(len(elements))]), moves
+    positions = nx.kamada_kawai_layout(graph, pos=start)
+    return np.array([positions[i] for i in range(len(elements))]), moves
 
 
 def _draw_graph(
     axes: Axes,
     points: Floats,
-    moves: tuple[list[tuple[int, int]], list[tuple[int, int]]],
+    moves: Moves,
     colours: Sequence[str] | Floats,
     names: Sequence[str],
     name: str,
