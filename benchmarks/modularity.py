@@ -27,7 +27,7 @@ Tensors = Mapping[str, Tensor]
 def network(shape: tuple[int, ...], density: float) -> tuple[Wiring, Tensors]:
     """A network of which this share of the weights is left, the largest."""
     mlp = MLP(shape)
-    tensors = mlp.wiring.tensors(mlp.initial(torch.Generator().manual_seed(0), torch.float32))
+    tensors = mlp.wiring.tensors(mlp.initial_parameters(torch.Generator().manual_seed(0), torch.float32))
     for wire in mlp.wiring.weights:
         weight = tensors[wire.tensor]
         weight[weight.abs() < weight.abs().flatten().quantile(1 - density)] = 0.0

@@ -29,7 +29,7 @@ def ours(population: Population, method: Method, top_k: int) -> Population:
 
 def check(t: Task) -> None:
     """Both greedy searches end in the same arrangement, whose cost only differs by rounding."""
-    t = t.in_dtype(torch.float64)
+    t = t.cast(torch.float64)
     population = initialise(t.network, [t.model_seed], dtype=torch.float64)
     network = Network(t, population)
     plain_relocate(network, t)

@@ -1,6 +1,7 @@
 """Brain-Inspired Modular Training: the method (Liu, Gan, Tegmark, Entropy 2024, 26(1), 41)."""
 
 from bimt_core.cost import ConnectionCost, connection_cost
+from bimt_core.files import deserialize_population, load_population, save_population, serialize_population
 from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.metrics import METRICS, Metric, measure
 from bimt_core.modularity import (
@@ -35,20 +36,12 @@ from bimt_core.pictures import (
     to_png,
     to_svg,
 )
-from bimt_core.population import (
-    Population,
-    concatenate,
-    deserialize_population,
-    initialise,
-    load_population,
-    save_population,
-    serialize_population,
-)
+from bimt_core.population import Population, concatenate, initialise
 from bimt_core.relocate import relocate
 from bimt_core.surgery import (
     Ablation,
     Change,
-    Pruned,
+    PruningResult,
     Surgery,
     ablate,
     formula,
@@ -82,7 +75,7 @@ __all__ = [
     "Neurons",
     "PerNetworkHyperparameters",
     "Population",
-    "Pruned",
+    "PruningResult",
     "SharedHyperparameters",
     "Snapshot",
     "Surgery",

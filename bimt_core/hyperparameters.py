@@ -1,4 +1,4 @@
-"""What one training run is set to: knobs of a single network and the schedule a population shares."""
+"""Hyperparameters of training: per network, and shared by a population."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -19,16 +19,20 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PerNetworkHyperparameters:
-    """Hyperparameters that may differ between the networks of one population.
+    """Hyperparameters that may differ between the networks of a population.
 
     Args:
-        cost_weight: lambda, the weight of the connection cost in the loss; 0 switches BIMT off.
-        weight_factor: A, how much a unit of in-layer distance costs; 0 gives plain L1.
-        layer_distance: y0, the cost of a weight of length 0, and of biases.
-        learning_rate: Step size of AdamW.
+        cost_weight: lambda, the weight of the connection cost in the loss, at least 0; 0 disables BIMT.
+        weight_factor: A, the cost per unit of in-layer distance, at least 0; 0 gives plain L1.
+        layer_distance: y0, the cost of a weight of length 0 and of biases, at least 0.
+        learning_rate: Step size of AdamW, above 0.
 
     Raises:
-        ValueError: If a value is negative, or the learning rate is 0.
+        ValueError: If a value is outside its range.
+
+    Examples:
+        >>> PerNetworkHyperparameters(cost_weight=0.01)
+        PerNetworkHyperparameters(cost_weight=0.01, weight_factor=1.0, layer_distance=0.1, learning_rate=0.002)
     """
 
     cost_weight: float = 1e-3
@@ -46,30 +50,35 @@ class PerNetworkHyperparameters:
 
 @dataclass(frozen=True)
 class SharedHyperparameters:
-    """Hyperparameters that all networks of one population share.
+    """Hyperparameters that all networks of a population share.
 
     Args:
         steps: Optimiser steps.
-        batch_size: Training rows a step, drawn in epochs of shuffled rows; 0 for all of them.
+        batch_size: Training rows per step, drawn in epochs of shuffled rows; 0 for all rows.
         cost_phases: (fraction, factor) pairs: from that fraction of the steps on, lambda is multiplied by the factor.
-        bias_from: Fraction of the steps from which biases are penalised; 1 for never.
-        local_last: Whether distance counts in the last layer's penalty (False: the paper's no_penalize_last).
-        reduction: R over the entries of each tensor, "sum" or "mean"; "published" for the task's own.
-        distance: In-layer distance that costs, "manhattan" (the paper's) or "euclidean".
-        distance_power: What the distance is raised to; the paper's is 1.
-        penalty_step: "subgradient" adds the penalty's subgradient to the loss's, as published; "proximal" shrinks the
-            parameters towards 0 after each step instead, which gives exact zeros (see `train`).
+        bias_from: Fraction of the steps from which on biases are penalised; 1 for never.
+        local_last: If False, distance does not count in the last layer's penalty (the paper's no_penalize_last).
+        reduction: R over the entries of each tensor, "sum" or "mean"; "published" for the task's.
+        distance: In-layer distance of the penalty, "manhattan" (as published) or "euclidean".
+        distance_power: Power of that distance; 1 as published.
+        penalty_step: "subgradient" adds the penalty's subgradient to the gradient, as published. "proximal" shrinks the
+            parameters towards 0 after each step instead, which gives exact zeros; see `optimiser.make_step`.
         relocation: "assignment", "exchange", "greedy" (as published) or "none"; see `relocate`.
         relocate_every: S, optimiser steps between two relocations (and prunings).
-        relocate_top_k: Neurons that greedy relocation tries in each set.
-        relocate_rounds: How many times a relocation visits all sets.
-        move_moments: Whether AdamW's moments move with the weights. The published code leaves them behind.
-        prune_below: Hidden neurons whose incoming or outgoing weights sum to less than this in size are removed, at
-            relocations; 0 removes none.
+        relocate_top_k: Neurons per set that greedy relocation tries to move.
+        relocate_rounds: Visits of all sets per relocation.
+        move_moments: If True, AdamW's moments move with the weights. In the published code they stay.
+        prune_below: At relocations, hidden neurons are removed if the sizes of their incoming or outgoing weights sum
+            to less than this; 0 removes none.
 
     Raises:
-        ValueError: If a count is too small, a fraction is outside [0, 1], the phases do not start at 0 in rising order,
+        ValueError: If a count is too small, a fraction is outside [0, 1], the phases do not start at 0 or do not rise,
             or a choice is unknown.
+
+    Examples:
+        >>> shared = SharedHyperparameters(steps=1000, cost_phases=((0.0, 1.0), (0.5, 10.0)))
+        >>> shared.cost_factor(499), shared.cost_factor(500)
+        (1.0, 10.0)
     """
 
     steps: int = 20_000
@@ -106,23 +115,35 @@ class SharedHyperparameters:
 
     @property
     def is_published_relocation(self) -> bool:
-        """Whether neurons are relocated exactly as in the published code."""
+        """True if neurons are relocated exactly as in the published code."""
         return self.relocation == "greedy" and not self.move_moments
 
     def penalty_wiring(self, wiring: Wiring) -> Wiring:
-        """A network's wiring with the reduction and the distances that this schedule's penalty uses."""
+        """Returns a network's wiring with the reduction and distance of the penalty.
+
+        Args:
+            wiring: The network's own wiring.
+        """
         reduction = wiring.reduction if self.reduction == "published" else self.reduction
         return replace(wiring, reduction=reduction, distance=self.distance, distance_power=self.distance_power)
 
     def cost_factor(self, step: int) -> float:
-        """What lambda is multiplied by at a step (counted from 0)."""
+        """Returns the factor of lambda at a step.
+
+        Args:
+            step: Counted from 0.
+        """
         return [factor for fraction, factor in self.cost_phases if step >= int(fraction * self.steps)][-1]
 
     def penalises_bias(self, step: int) -> bool:
-        """Whether biases are penalised at a step (counted from 0)."""
+        """Returns True if biases are penalised at a step.
+
+        Args:
+            step: Counted from 0.
+        """
         return step >= int(self.bias_from * self.steps)
 
     def penalty_changes(self) -> frozenset[int]:
-        """Steps at which the penalty changes."""
+        """Computes the steps, counted from 0, at which the penalty changes."""
         fractions = [fraction for fraction, _ in self.cost_phases] + [self.bias_from]
         return frozenset(int(fraction * self.steps) for fraction in fractions)

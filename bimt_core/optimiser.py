@@ -13,19 +13,19 @@ from bimt_core.networks import Network
 from bimt_core.tasks.definition import Loss, prediction_loss
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-MOST_COMPILED = 8  # torch compiles one function for this many kinds of arguments, and then silently no more
+MAX_COMPILED = 8  # torch silently stops compiling a function after this many kinds of arguments
 
 
 class StepArguments(NamedTuple):
-    """What one step reads and changes; the tensors stay where they are from step to step.
+    """Tensors that one step reads and changes. Their memory stays the same from step to step.
 
     Args:
         flat: Parameters, shape (networks, n_parameters); changed in place.
         first: AdamW's running mean of the gradient, same shape; changed in place.
         second: AdamW's running mean of its square, same shape; changed in place.
-        inputs: As the input neurons see them; see `Population.place_inputs`.
-        targets: As the output neurons should give them.
-        scored: Which outputs count, or None.
+        inputs: Inputs ordered by place; see `Population.place_inputs`.
+        targets: Targets ordered by place; see `Population.place_targets`.
+        scored: Mask of the outputs that count, ordered by place, or None.
         coefficients: lambda * cost of one unit of each parameter, shape (networks, n_parameters).
         learning_rate: Shape (networks, 1).
         corrections: AdamW's 1 - beta1^t and sqrt(1 - beta2^t), t counted from 1, shape (2,).
@@ -46,24 +46,33 @@ Step = Callable[..., None]
 
 
 def bias_corrections(step: int) -> tuple[float, float]:
-    """AdamW's corrections of its first `step` steps' means, which start at 0."""
+    """Computes AdamW's corrections 1 - beta1^t and sqrt(1 - beta2^t) of its running means, which start at 0.
+
+    Args:
+        step: t, counted from 1.
+    """
     return 1 - BETA1**step, math.sqrt(1 - BETA2**step)
 
 
 def make_step(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
-    """The function of `StepArguments` that takes one step.
+    """Builds the function of `StepArguments` that takes one step.
 
-    AdamW is written out (weight decay 0) because torch's optimisers take one learning rate a tensor, and here each row
-    has its own. The penalty lambda * sum of cost * |parameter| enters in one of two ways:
+    AdamW is written out (weight decay 0) because torch's optimisers take one learning rate per tensor, and here each
+    row has its own. The penalty lambda * sum of cost * |parameter| enters in one of two ways:
 
-    - "subgradient", as published: lambda * cost * sign(parameter) is added to the gradient, so AdamW's moments see it.
-    - "proximal": the moments see the prediction loss only; after the step every parameter is shrunk towards 0 by
-      lambda * cost times its own step size, learning rate / (sqrt(second moment) + eps), and stops at 0. This is the
+    - "subgradient", as published: lambda * cost * sign(parameter) is added to the gradient and enters AdamW's moments.
+    - "proximal": the moments are those of the prediction loss only. After the step every parameter is shrunk towards 0
+      by lambda * cost times its step size, learning rate / (sqrt(second moment) + eps), and stops at 0. This is the
       proximal operator of the penalty in AdamW's metric (Yun, Lozano, Yang: "Adaptive proximal gradient methods for
       structured neural networks", NeurIPS 2021).
+
+    Args:
+        network: The architecture.
+        loss: The prediction loss.
+        penalty_step: "subgradient" or "proximal".
     """
     wiring = network.wiring
-    _ = wiring.sizes  # is cached from here on: the lock that caching takes cannot be compiled
+    _ = wiring.sizes  # fills the cache: the lock of functools.cached_property cannot be compiled
 
     def step(
         flat: Tensor,
@@ -80,7 +89,7 @@ def make_step(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
             outputs = network.forward(wiring.tensors(parameters), inputs)
             return prediction_loss(loss, outputs, targets, scored).sum()
 
-        gradient = _gradient(total_loss, flat)
+        gradient = _compute_gradient(total_loss, flat)
         with torch.no_grad():
             if penalty_step == "subgradient":
                 gradient.addcmul_(flat.sign(), coefficients)
@@ -95,42 +104,49 @@ def make_step(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
     return step
 
 
-def _gradient(of: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+def _compute_gradient(function: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
-        compiled: Tensor = torch.func.grad(of)(at)  # autograd.grad, which costs less, cannot be compiled
+        compiled: Tensor = torch.func.grad(function)(parameters)  # autograd.grad is faster but cannot be compiled
         return compiled
-    at = at.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(of(at), at)
+    parameters = parameters.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(function(parameters), parameters)
     return gradient
 
 
 def prepare_step(
     network: Network, loss: Loss, penalty_step: PenaltyStep, arguments: StepArguments, *, compiled: bool
 ) -> Callable[[], None]:
-    """What takes a step with the arguments' present contents, as fast as it can on their device.
+    """Builds the fastest function that takes a step with the present contents of the arguments.
 
-    On CUDA the step is captured once as a graph and replayed. On a CPU it is compiled if asked for; where there is no
-    compiler (or the step is something torch cannot compile), a warning says so and it runs as it is.
+    On CUDA the step is captured as a graph and replayed. On a CPU it is compiled on request; if that fails (for example
+    without a C++ compiler), a warning is issued and the step runs uncompiled.
+
+    Args:
+        network: The architecture.
+        loss: The prediction loss.
+        penalty_step: "subgradient" or "proximal".
+        arguments: Tensors of the step, which every call reads and changes.
+        compiled: If True, the step is compiled on a CPU.
     """
     step = make_step(network, loss, penalty_step)
     if arguments.flat.is_cuda:
-        return _captured(step, arguments)
+        return _capture_graph(step, arguments)
     if compiled:
         shapes = tuple(a if a is None else (a.shape, a.stride(), a.dtype) for a in arguments)
-        step = _compiled(step, (network, loss, penalty_step, torch.get_num_threads(), shapes))
+        step = _compile(step, (network, loss, penalty_step, torch.get_num_threads(), shapes))
     return lambda: step(*arguments)
 
 
-def _captured(step: Step, arguments: StepArguments) -> Callable[[], None]:
-    """The step as a CUDA graph; capturing needs a few steps first, whose effects are undone."""
+def _capture_graph(step: Step, arguments: StepArguments) -> Callable[[], None]:
+    """Captures the step as a CUDA graph, after a few steps for warming up, which are undone."""
     state = arguments.flat, arguments.first, arguments.second
     before = [tensor.clone() for tensor in state]
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
         for _ in range(3):
             step(*arguments)
-    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.current_stream().wait_stream(stream)
     for tensor, value in zip(state, before, strict=True):
         tensor.copy_(value)
     graph = torch.cuda.CUDAGraph()
@@ -142,10 +158,10 @@ def _captured(step: Step, arguments: StepArguments) -> Callable[[], None]:
 _COMPILED: dict[Hashable, Step] = {}
 
 
-def _compiled(step: Step, key: Hashable) -> Step:
-    """The compiled step, kept for later cohorts of the same kind."""
+def _compile(step: Step, key: Hashable) -> Step:
+    """Compiles the step, or returns an earlier compiled step for arguments of the same kind."""
     if key not in _COMPILED:
-        if len(_COMPILED) == MOST_COMPILED:
+        if len(_COMPILED) == MAX_COMPILED:
             torch.compiler.reset()
             _COMPILED.clear()
         _COMPILED[key] = _with_fallback(torch.compile(step, dynamic=False, fullgraph=True), step)
@@ -153,8 +169,9 @@ def _compiled(step: Step, key: Hashable) -> Step:
 
 
 def _with_fallback(fast: Step, plain: Step) -> Step:
-    """The fast step if its first call, which compiles it, succeeds."""
-    from torch._dynamo.exc import TorchDynamoException  # has no public name
+    """Chooses the fast step if its first call, which compiles it, succeeds, else the plain one."""
+    # The only private torch name: errors of compiling have no public class, and RuntimeError would hide others.
+    from torch._dynamo.exc import TorchDynamoException
 
     chosen: Step | None = None
 

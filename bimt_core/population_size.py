@@ -1,4 +1,4 @@
-"""How many networks to train at once: what fits into memory, and what is fastest."""
+"""Number of networks to train at once: limited by memory, chosen by speed."""
 
 import time
 from collections.abc import Iterator
@@ -12,26 +12,39 @@ from bimt_core.population import initialise
 from bimt_core.tasks import Task
 from bimt_core.train import start, train
 
-LONG_ENOUGH_S = 0.2  # one timing
-WORTH_IT = 1.05  # a larger population must be this much faster to be looked at further
-NEARLY_BEST = 0.9  # the smallest population this near to the fastest is chosen
+MIN_TIMING_S = 0.2
+MIN_SPEEDUP = 1.05  # populations grow while the larger one is this many times as fast
+NEARLY_BEST = 0.9  # the smallest population with this fraction of the best speed is chosen
 
 
 def network_bytes(task: Task, network: Network, shared: SharedHyperparameters) -> int:
-    """Memory of one network in training: about eight copies of its parameters, and its activations twice.
+    """Estimates the memory of one network in training: eight copies of its parameters, two of its activations.
 
     Args:
-        task: Its data; predictions on training and test rows count where rows do not come in batches.
+        task: The task; without batches, predictions on all training and test rows count.
         network: The architecture.
-        schedule: Says how many rows a step sees.
+        shared: The shared hyperparameters, of which the batch size matters.
+
+    Returns:
+        Bytes.
     """
     rows = shared.batch_size or len(task.inputs) + len(task.test_inputs)
-    numbers = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
-    return numbers * task.dtype.itemsize
+    values = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
+    return values * task.dtype.itemsize
 
 
-def throughput(task: Task, network: Network, shared: SharedHyperparameters, networks: int) -> float:
-    """Network-steps per second of a population in training, without relocation and compiling, on the task's device."""
+def measure_throughput(task: Task, network: Network, shared: SharedHyperparameters, networks: int) -> float:
+    """Measures the training speed of a population on the task's device, without relocation and compiling.
+
+    Args:
+        task: The task.
+        network: The architecture.
+        shared: The shared hyperparameters.
+        networks: Size of the population.
+
+    Returns:
+        Network-steps per second.
+    """
     one = initialise(network, [0], dtype=task.dtype, device=task.inputs.device)
     begin = start(one.select([0] * networks))
     steps = 1
@@ -39,42 +52,47 @@ def throughput(task: Task, network: Network, shared: SharedHyperparameters, netw
         plain = replace(shared, relocation="none", steps=1 + steps)
         snapshots = train(begin, task, [task.per_network] * networks, plain, {1, 1 + steps}, compiled=False)
         next(snapshots)
-        _finish(task)
+        _synchronise(task)
         before = time.perf_counter()
         next(snapshots)
-        _finish(task)
-        taken = time.perf_counter() - before
-        if taken > LONG_ENOUGH_S:
-            return networks * steps / taken
+        _synchronise(task)
+        elapsed = time.perf_counter() - before
+        if elapsed > MIN_TIMING_S:
+            return networks * steps / elapsed
         steps *= 2
 
 
-def _finish(task: Task) -> None:
+def _synchronise(task: Task) -> None:
     if task.inputs.is_cuda:
         torch.cuda.synchronize()
 
 
-def best_population(task: Task, network: Network, shared: SharedHyperparameters, *, most: int) -> int:
-    """The smallest population that trains nearly as fast, per network, as the fastest; measured, in seconds.
+def best_population_size(task: Task, network: Network, shared: SharedHyperparameters, *, most: int) -> int:
+    """Measures the smallest population that trains nearly as many network-steps per second as the fastest.
 
     Args:
         task: The task, on the device to train on.
         network: The architecture.
-        schedule: The schedule.
-        most: How many networks fit into memory, at least 1; see `network_bytes`.
+        shared: The shared hyperparameters.
+        most: Number of networks that fit into memory, at least 1; see `network_bytes`.
+
+    Returns:
+        Number of networks.
     """
-    measured = dict(_growing(task, network, shared, most))
-    best = max(measured.values())
-    return min(n for n, speed in measured.items() if speed >= NEARLY_BEST * best)
+    speeds = dict(_measure_speeds(task, network, shared, most))
+    best = max(speeds.values())
+    return min(n for n, speed in speeds.items() if speed >= NEARLY_BEST * best)
 
 
-def _growing(task: Task, network: Network, shared: SharedHyperparameters, most: int) -> Iterator[tuple[int, float]]:
-    """Powers of two (and `most`) with their speeds, until twice in a row a larger one was not worth it."""
-    best, in_vain = 0.0, 0
+def _measure_speeds(
+    task: Task, network: Network, shared: SharedHyperparameters, most: int
+) -> Iterator[tuple[int, float]]:
+    """Powers of two (and `most`) with their speeds, until two in a row are not faster."""
+    best, slower = 0.0, 0
     for size in sorted({min(2**k, most) for k in range(most.bit_length() + 1)}):
-        speed = throughput(task, network, shared, size)
+        speed = measure_throughput(task, network, shared, size)
         yield size, speed
-        in_vain = 0 if speed > WORTH_IT * best else in_vain + 1
+        slower = 0 if speed > MIN_SPEEDUP * best else slower + 1
         best = max(best, speed)
-        if in_vain == 2:
+        if slower == 2:
             return

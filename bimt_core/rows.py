@@ -1,4 +1,4 @@
-"""The rows of data that a step sees."""
+"""Rows of data for each step."""
 
 from functools import lru_cache
 
@@ -10,31 +10,39 @@ from bimt_core.tasks import Task
 
 
 class Rows:
-    """Rows of a task as the neurons of some networks see them, in buffers that stay where they are.
+    """Rows of a task, ordered by the places of some networks, in buffers whose memory stays the same.
 
     Args:
         task: The task.
         population: The networks.
-        batch_size: Rows a step; 0 for all.
+        batch_size: Rows per step; 0 for all.
 
     Raises:
-        ValueError: If a batch has more rows than there are.
+        ValueError: If a batch is larger than the number of training rows.
     """
 
     def __init__(self, task: Task, population: Population, batch_size: int) -> None:
         if batch_size > len(task.inputs):
-            raise ValueError(f"batch_size must be at most the {len(task.inputs)} rows there are, got {batch_size}")
+            raise ValueError(f"batch_size must be at most the number of rows {len(task.inputs)}, got {batch_size}")
         self._task, self._batch_size = task, batch_size
-        self.inputs, self.targets, self.scored = self._placed(population, self._rows(0))
+        self.inputs, self.targets, self.scored = self._place(population, self._rows(0))
         self._population = population
 
-    def place(self, population: Population) -> None:
-        """Takes note that neurons have moved."""
+    def update(self, population: Population) -> None:
+        """Adapts the buffers to moved neurons.
+
+        Args:
+            population: The same networks after a relocation.
+        """
         self._population = population
         self._fill(self._rows(0))
 
     def load(self, step: int) -> None:
-        """Puts the rows of a step (counted from 0) into the buffers."""
+        """Fills the buffers with the rows of a step.
+
+        Args:
+            step: Counted from 0.
+        """
         if self._batch_size:
             self._fill(self._rows(step))
 
@@ -43,7 +51,7 @@ class Rows:
             return slice(None)
         return batch(len(self._task.inputs), self._batch_size, step).to(self._task.inputs.device)
 
-    def _placed(self, population: Population, rows: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _place(self, population: Population, rows: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
         scored = self._task.scored
         return (
             population.place_inputs(self._task.inputs[rows]),
@@ -53,25 +61,26 @@ class Rows:
 
     def _fill(self, rows: Tensor | slice) -> None:
         buffers = self.inputs, self.targets, self.scored
-        for buffer, placed in zip(buffers, self._placed(self._population, rows), strict=True):
-            if buffer is not None and placed is not None:
-                _once(buffer).copy_(_once(placed))
+        for buffer, values in zip(buffers, self._place(self._population, rows), strict=True):
+            if buffer is not None and values is not None:
+                _stored(buffer).copy_(_stored(values))
 
 
 def batch(n: int, size: int, step: int) -> Tensor:
-    """Which rows a step sees: epochs of all rows in random order, without the last rows that fill no batch.
+    """Computes the rows of a step: each epoch has all rows in random order, except the last incomplete batch.
+
+    The order of an epoch depends on its number alone, so a resumed training gets the same batches.
 
     Args:
         n: Number of rows.
-        size: Rows a batch, at most n.
-        step: Counted from 0. The order of an epoch depends on its number alone, so a resumed training sees what it
-            would have seen.
+        size: Rows per batch, at most n.
+        step: Counted from 0.
 
     Returns:
         Row numbers, int64, shape (size,).
     """
-    epoch, place = divmod(step, n // size)
-    return _epoch(n, epoch)[place * size : (place + 1) * size]
+    epoch, number = divmod(step, n // size)
+    return _epoch(n, epoch)[number * size : (number + 1) * size]
 
 
 @lru_cache(maxsize=2)
@@ -79,6 +88,6 @@ def _epoch(n: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=Generator().manual_seed(epoch))
 
 
-def _once(tensor: Tensor) -> Tensor:
-    """What is in memory of a tensor that is the same for all networks."""
+def _stored(tensor: Tensor) -> Tensor:
+    """The part that is in memory of a tensor that all networks share."""
     return tensor[:1] if tensor.stride(0) == 0 else tensor

@@ -1,4 +1,4 @@
-"""The training loop: a population in, snapshots out."""
+"""Training loop."""
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,15 +17,20 @@ from bimt_core.relocate import relocate
 from bimt_core.rows import Rows
 from bimt_core.tasks import Task
 from bimt_core.weak_neurons import find_weak_neurons
-from bimt_core.wiring import parameter_order, parameters_at
+from bimt_core.wiring import parameter_mask, parameter_order
 
-CACHE_BYTES = 4 * 2**20  # values of a step that stay near a core; measured, see docs/results.md
-WORTH_COMPILING = 1e10  # values a run computes; half a minute of training or so, which compiling halves
+CACHE_BYTES = 4 * 2**20  # values of a step that stay in a core's caches; measured, see docs/results.md
+COMPILE_ABOVE = 1e10  # values a run computes: about half a minute of training, which compiling halves
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """AdamW's running means of the gradient and of its square, both of shape (networks, n_parameters)."""
+    """AdamW's moments.
+
+    Args:
+        first: Running mean of the gradient, shape (networks, n_parameters).
+        second: Running mean of its square, same shape.
+    """
 
     first: Tensor
     second: Tensor
@@ -33,26 +38,52 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Training after `step` optimiser steps (and the relocation due then): all that is needed to go on."""
+    """Everything that training needs to continue.
+
+    Args:
+        step: Number of finished optimiser steps; the relocation due after the last one is done.
+        population: The networks.
+        moments: AdamW's moments.
+    """
 
     step: int
     population: Population
     moments: Moments
 
     def select(self, networks: Sequence[int]) -> "Snapshot":
-        """The networks with these indices (a copy)."""
+        """Copies some of the networks.
+
+        Args:
+            networks: Indices of the networks.
+        """
         index = torch.as_tensor(networks, device=self.moments.first.device)
         moments = Moments(self.moments.first[index], self.moments.second[index])
         return Snapshot(self.step, self.population.select(networks), moments)
 
 
 def start(population: Population) -> Snapshot:
-    """The snapshot before the first step."""
+    """Creates the snapshot before the first step, with moments of 0.
+
+    Args:
+        population: The initial networks.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> start(initialise(MLP((4, 6, 2)), seeds=[0, 1])).step
+        0
+    """
     return Snapshot(0, population, Moments(torch.zeros_like(population.flat), torch.zeros_like(population.flat)))
 
 
 def estimate_work(network: Network, task: Task, shared: SharedHyperparameters, networks: int) -> float:
-    """Values that training computes in all; a measure of its length that is the same on every machine."""
+    """Estimates the number of values that training computes, a measure of its length that is equal on all machines.
+
+    Args:
+        network: The architecture.
+        task: The task.
+        shared: The shared hyperparameters.
+        networks: Size of the population.
+    """
     rows = shared.batch_size or len(task.inputs)
     return float(shared.steps) * networks * network.activation_values(rows * task.sequence_length)
 
@@ -68,33 +99,43 @@ def train(
 ) -> Iterator[Snapshot]:
     """Trains every network of a population with AdamW (weight decay 0).
 
-    Each network minimises its own prediction loss + lambda * connection cost; nothing is shared but the arithmetic (and
-    the order of the rows, where they come in batches), so a network that diverges leaves its neighbours as they are.
-    Every S steps small neurons are pruned and all are relocated. The caller's loop over the snapshots is the place for
-    evaluation, pictures and checkpoints; none happens in here.
+    Each network minimises its own prediction loss + lambda * connection cost. Networks share only the arithmetic (and
+    the order of batches), so a network that diverges does not change the others. Every S steps weak neurons are pruned
+    and all are relocated. Evaluation, pictures and checkpoints belong in the caller's loop over the snapshots.
 
     Args:
-        snapshot: Where to start; `start(population)` or any earlier snapshot.
-        task: The task, on the population's device and in its type of numbers.
-        knobs: One a network.
-        schedule: Shared by all.
-        report_at: Numbers of finished steps after which to yield.
-        compiled: Whether to compile the step, on a CPU: about twice as fast after some ten seconds of compiling, and
-            with other rounding. None for where the run is long enough, whatever the machine.
+        snapshot: Initial state; `start(population)` or any earlier snapshot.
+        task: The task, on the population's device and in its dtype.
+        per_network: Hyperparameters of each network.
+        shared: Hyperparameters of all networks.
+        snapshot_at: Numbers of finished steps after which to yield a snapshot.
+        compiled: If True, the step is compiled on a CPU: about twice as fast after ten seconds of compiling, with
+            different rounding. None compiles if the run is long enough, by a rule that is equal on all machines.
 
     Yields:
-        Snapshots, whose tensors are never changed afterwards.
+        Snapshots, whose tensors never change afterwards.
 
     Raises:
-        ValueError: If there is not one `PerNetworkHyperparameters` a network, or a batch has more rows than there are.
+        ValueError: If there is not one entry of `per_network` per network, or a batch is larger than the data.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("two_moons")
+        >>> shared = replace(task.shared, steps=20, relocate_every=10)
+        >>> begin = start(initialise(task.network, seeds=[0, 1]))
+        >>> for snapshot in train(begin, task, [task.per_network] * 2, shared, snapshot_at={10, 20}):
+        ...     print(snapshot.step, len(snapshot.population))
+        10 2
+        20 2
     """
     n = len(snapshot.population)
     if len(per_network) != n:
-        raise ValueError(f"knobs must be one a network: {n} networks, got {len(per_network)}")
+        raise ValueError(f"per_network must have one entry per network: {n} networks, got {len(per_network)}")
     if compiled is None:
-        compiled = estimate_work(snapshot.population.network, task, shared, n) > WORTH_COMPILING
-    size = _together(snapshot.population, task, shared)
-    padding = [min(i, n - 1) for i in range(size * math.ceil(n / size))]  # all parts are of one size
+        compiled = estimate_work(snapshot.population.network, task, shared, n) > COMPILE_ABOVE
+    size = _part_size(snapshot.population, task, shared)
+    padding = [min(i, n - 1) for i in range(size * math.ceil(n / size))]  # all parts have the same size
     state = _State(snapshot.select(padding), task, [per_network[i] for i in padding], shared, size, compiled=compiled)
 
     relocations = range(shared.relocate_every, shared.steps + 1, shared.relocate_every)
@@ -103,13 +144,13 @@ def train(
     for begin, end in pairwise(stops):
         state.advance(begin, end)
         if end in relocations:
-            state.rearrange()
+            state.prune_and_relocate()
         if end in snapshot_at:
             yield state.snapshot(end, n)
 
 
-def _together(population: Population, task: Task, shared: SharedHyperparameters) -> int:
-    """How many networks to take a step with at once: parts of equal size whose values fit a core's caches."""
+def _part_size(population: Population, task: Task, shared: SharedHyperparameters) -> int:
+    """Number of networks that take a step at once: parts of equal size whose values fit into a core's caches."""
     n = len(population)
     if population.flat.is_cuda:
         return n
@@ -119,8 +160,18 @@ def _together(population: Population, task: Task, shared: SharedHyperparameters)
     return math.ceil(n / math.ceil(n / max(1, most)))
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Networks that take a step at once, with their rows, the corrections of the step, and the step itself."""
+
+    networks: slice
+    rows: Rows
+    corrections: Tensor
+    run: Callable[[], None]
+
+
 class _State:
-    """A population in training: tensors that change in place, and the parts that take steps together."""
+    """A population in training: tensors that change in place, and the parts of the population."""
 
     def __init__(
         self,
@@ -134,18 +185,19 @@ class _State:
     ) -> None:
         self.population = replace(snapshot.population, flat=snapshot.population.flat.detach().clone())
         self.moments = Moments(snapshot.moments.first.clone(), snapshot.moments.second.clone())
-        self.shared = shared
+        self.shared, self.per_network = shared, per_network
         self.wiring = shared.penalty_wiring(self.population.network.wiring)
-        self.penalty = _Penalty(ConnectionCost.from_wiring(self.wiring, local_last=shared.local_last), per_network, shared)
+        self.cost = ConnectionCost.from_wiring(self.wiring, local_last=shared.local_last)
         self.coefficients = torch.zeros_like(self.population.flat)
-        rate = _column([k.learning_rate for k in per_network], self.population.flat)
+        rate = self._column("learning_rate")
         self.parts = []
         for first in range(0, len(per_network), size):
             part = slice(first, first + size)
-            step = self.population.flat[part], self.moments.first[part], self.moments.second[part]
             rows = Rows(task, self.population.part(part), shared.batch_size)
             arguments = StepArguments(
-                *step,
+                self.population.flat[part],
+                self.moments.first[part],
+                self.moments.second[part],
                 rows.inputs,
                 rows.targets,
                 rows.scored,
@@ -157,25 +209,38 @@ class _State:
             run = prepare_step(network, loss, shared.penalty_step, arguments, compiled=compiled)
             self.parts.append(_Part(part, rows, arguments.corrections, run))
 
+    def _column(self, name: str) -> Tensor:
+        """Values of a per-network hyperparameter, shape (networks, 1)."""
+        flat, values = self.population.flat, [getattr(one, name) for one in self.per_network]
+        return torch.tensor(values, dtype=flat.dtype, device=flat.device).unsqueeze(1)
+
     def advance(self, begin: int, end: int) -> None:
         """Takes the steps from `begin` (counted from 0) to before `end`, between which the penalty does not change."""
+        self._update_coefficients(begin)
         flat = self.population.flat
-        self.coefficients.copy_(self.penalty.coefficients(begin, flat))
-        corrected = [bias_corrections(step + 1) for step in range(begin, end)]
-        table = torch.tensor(corrected, dtype=flat.dtype, device=flat.device)
+        corrections = [bias_corrections(step + 1) for step in range(begin, end)]
+        table = torch.tensor(corrections, dtype=flat.dtype, device=flat.device)
         for part in self.parts:
             for step, correction in zip(range(begin, end), table, strict=True):
                 part.rows.load(step)
                 part.corrections.copy_(correction)
                 part.run()
 
-    def rearrange(self) -> None:
-        """Prunes and relocates."""
+    def _update_coefficients(self, step: int) -> None:
+        """Sets lambda * (cost of one unit of each parameter) for the phase of a step."""
+        unit = self.cost.coefficients(
+            self._column("weight_factor").squeeze(1),
+            self._column("layer_distance").squeeze(1),
+            penalise_bias=self.shared.penalises_bias(step),
+        )
+        self.coefficients.copy_(unit * self._column("cost_weight") * self.shared.cost_factor(step))
+
+    def prune_and_relocate(self) -> None:
         flat, first, second = self.population.flat, self.moments.first, self.moments.second
         if self.shared.prune_below:
-            dead = parameters_at(self.wiring, find_weak_neurons(self.wiring, flat, self.shared.prune_below))
+            weak = parameter_mask(self.wiring, find_weak_neurons(self.wiring, flat, self.shared.prune_below))
             for tensor in (flat, first, second):
-                tensor.masked_fill_(dead, 0.0)
+                tensor.masked_fill_(weak, 0.0)
         s = self.shared
         order = relocate(self.wiring, flat, s.relocation, top_k=s.relocate_top_k, rounds=s.relocate_rounds)
         if not order:
@@ -187,42 +252,8 @@ class _State:
         for moment in (first, second):
             moment.copy_(moment.gather(1, index))
         for part in self.parts:
-            part.rows.place(self.population.part(part.networks))
+            part.rows.update(self.population.part(part.networks))
 
     def snapshot(self, step: int, networks: int) -> Snapshot:
-        """A copy of where the first networks are."""
+        """Copies the first networks."""
         return Snapshot(step, self.population, self.moments).select(range(networks))
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Networks that take a step together: which they are, their rows, the step's corrections, and what takes it."""
-
-    networks: slice
-    rows: Rows
-    corrections: Tensor
-    run: Callable[[], None]
-
-
-class _Penalty:
-    """lambda * (cost of one unit of each parameter), for the phase a step lies in."""
-
-    def __init__(
-        self, cost: ConnectionCost, per_network: Sequence[PerNetworkHyperparameters], shared: SharedHyperparameters
-    ) -> None:
-        self.cost, self.per_network, self.shared = cost, per_network, shared
-
-    def coefficients(self, step: int, like: Tensor) -> Tensor:
-        """Shape (networks, n_parameters), in the type and on the device of `like`."""
-        weight_factor, layer_distance, cost_weight = (
-            _column([getattr(k, name) for k in self.per_network], like)
-            for name in ("weight_factor", "layer_distance", "cost_weight")
-        )
-        unit = self.cost.coefficients(
-            weight_factor.squeeze(1), layer_distance.squeeze(1), penalise_bias=self.shared.penalises_bias(step)
-        )
-        return unit * cost_weight * self.shared.cost_factor(step)
-
-
-def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)

@@ -1,11 +1,10 @@
-"""Wiring: which tensor connects which neurons.
+"""Wiring: the declaration of the tensors that connect neurons.
 
-A wiring is a list of neuron sets and a list of wires. A wire is one tensor of the network with, for each of its
-dimensions, the neurons that dimension belongs to. A layer of a perceptron, attention heads, a residual stream (one set
-of neurons tied to many tensors) and a recurrent layer (a tensor with the same neurons twice) are all cases of it. Cost
-and relocation read nothing else, so they are written once for every architecture. All tensors of a network are stored
-end to end in one flat vector, and a population of networks is a matrix with one row a network; `Wiring.tensors` gives
-the named views.
+A wiring is a list of sets of neurons and a list of wires. A wire is one tensor of the network, with the neurons that
+each of its dimensions belongs to. Layers of a perceptron, attention heads, a residual stream (one set of neurons with
+many tensors) and a recurrent layer (a tensor with the same set twice) are all cases of it. Cost and relocation depend
+on the wiring only, so they are written once for all architectures. The tensors of a network are concatenated to one
+flat vector, and a population is a matrix with one row per network. `Wiring.tensors` gives named views of it.
 """
 
 from collections import Counter
@@ -47,17 +46,22 @@ def is_active(weights: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """A set of neurons that share one row (or grid) of positions.
+    """A set of neurons that share one row, grid or ring of positions.
 
     Args:
         name: Unique name, such as "hidden1".
         positions: In-layer positions, shape (n, dimensions).
-        movable: Whether relocation may rearrange them.
-        blocks: Equal blocks of neighbours, such as attention heads: relocation rearranges the neurons within a block
-            and whole blocks, so that a block stays together.
+        movable: If False, relocation does not move them.
+        blocks: Number of equal blocks of consecutive neurons, such as attention heads. Relocation moves neurons within
+            their block, and whole blocks.
 
     Raises:
-        ValueError: If there is no neuron, or the blocks do not divide the neurons.
+        ValueError: If the set is empty, or the blocks do not divide it.
+
+    Examples:
+        >>> from bimt_core.geometry import line
+        >>> len(Neurons("heads1", line(8), blocks=2))
+        8
     """
 
     name: str
@@ -80,9 +84,13 @@ class Neurons:
 
 @dataclass(frozen=True)
 class Axis:
-    """A tensor dimension that runs over a set of neurons, `folds` times one after the other.
+    """A tensor dimension that consists of a set of neurons, repeated for every fold.
 
-    Two folds are an input made of two tokens: the positions are tiled, and moving a neuron moves it in every fold.
+    Two folds are an input of two tokens. All folds have the same positions, and a neuron moves in all of them.
+
+    Args:
+        neurons: Name of the set.
+        folds: Number of repetitions.
     """
 
     neurons: str
@@ -91,10 +99,14 @@ class Axis:
 
 @dataclass(frozen=True)
 class Wire:
-    """One tensor of the network and what its dimensions belong to.
+    """One tensor of the network, with the neurons of its dimensions.
 
-    Two neuron axes (target, source) make it a weight, whose entries cost by distance; one axis of a vector makes it a
-    bias; one axis of a matrix makes it an embedding. An integer stands for a plain dimension of that size.
+    With two neuron axes (target, source) it is a weight, whose entries cost by distance. A vector is a bias. A matrix
+    with one neuron axis is an embedding.
+
+    Args:
+        tensor: Name of the tensor.
+        axes: An axis, or the size of a dimension without neurons, for each dimension.
     """
 
     tensor: str
@@ -102,7 +114,7 @@ class Wire:
 
     @property
     def ends(self) -> tuple[Axis, ...]:
-        """The axes that belong to neurons."""
+        """Axes that belong to neurons."""
         return tuple(axis for axis in self.axes if isinstance(axis, Axis))
 
     @property
@@ -115,42 +127,52 @@ class Wire:
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether it connects a set of neurons to itself."""
+        """True if it connects a set of neurons to itself."""
         return self.is_weight and self.ends[0].neurons == self.ends[1].neurons
 
 
 def linear_wires(
     name: str, source: str, target: str, *, source_folds: int = 1, target_folds: int = 1
 ) -> tuple[Wire, Wire]:
-    """The two wires of a `torch.nn.Linear`: "NAME.weight", shape (target, source), and "NAME.bias".
+    """Declares the two wires of a `torch.nn.Linear`: "NAME.weight", shape (target, source), and "NAME.bias".
 
     Args:
-        name: The module's name.
-        source: The neurons it reads.
-        target: The neurons it writes.
-        source_folds: How many times the source neurons follow each other in the weight's columns.
-        target_folds: The same of the target neurons and the rows, such as 3 for query, key and value.
+        name: Name of the module.
+        source: Name of the set of neurons that it reads.
+        target: Name of the set of neurons that it writes.
+        source_folds: Folds of the source neurons in the weight's columns.
+        target_folds: Folds of the target neurons in its rows, such as 3 for query, key and value.
+
+    Examples:
+        >>> [wire.tensor for wire in linear_wires("fc1", "input", "hidden1")]
+        ['fc1.weight', 'fc1.bias']
     """
-    to = Axis(target, target_folds)
-    return Wire(f"{name}.weight", (to, Axis(source, source_folds))), Wire(f"{name}.bias", (to,))
+    rows = Axis(target, target_folds)
+    return Wire(f"{name}.weight", (rows, Axis(source, source_folds))), Wire(f"{name}.bias", (rows,))
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Neuron sets, in the order relocation visits them, and the tensors attached to them.
+    """Sets of neurons, in the order in which relocation visits them, and the tensors attached to them.
 
     Args:
-        neurons: Neuron sets, input first, output last.
-        wires: Tensors in storage order, the last weight being the last layer.
+        neurons: Sets of neurons, input first, output last.
+        wires: Tensors in storage order; the last weight is the last layer.
         reduction: R of the connection cost: "sum" or "mean" over the entries of each tensor.
         distance: In-layer distance; the paper's is "manhattan".
-        distance_power: What the distance is raised to; the paper's is 1.
+        distance_power: Power of the distance, above 0; the paper's is 1.
 
     Raises:
-        ValueError: If a name is used twice, an axis names unknown neurons, a tensor has no neuron axis, or more than
-            two, or two and another dimension, or no entries, connected neurons have positions of different dimensions,
-            neurons in blocks are connected to themselves, no tensor connects neurons, reduction or distance is unknown,
-            or the distance's power is not above 0.
+        ValueError: If names are not unique or unknown, a tensor is empty or has an impossible combination of axes,
+            connected neurons have positions of different dimensions, neurons in blocks are connected to themselves, no
+            tensor connects neurons, or reduction, distance or its power is not allowed.
+
+    Examples:
+        >>> from bimt_core.geometry import line
+        >>> neurons = Neurons("input", line(4)), Neurons("hidden1", line(6)), Neurons("output", line(2))
+        >>> wires = *linear_wires("fc1", "input", "hidden1"), *linear_wires("fc2", "hidden1", "output")
+        >>> Wiring(neurons, wires).n_parameters
+        44
     """
 
     neurons: tuple[Neurons, ...]
@@ -164,17 +186,15 @@ class Wiring:
         object.__setattr__(self, "_by_name", {neurons.name: neurons for neurons in self.neurons})
         if len(self._by_name) < len(self.neurons):
             raise ValueError(f"neuron names must differ, got {[neurons.name for neurons in self.neurons]}")
-        for what, value, known in (
-            ("reduction", self.reduction, REDUCTIONS),
-            ("distance", self.distance, DISTANCES),
-        ):
+        choices = (("reduction", self.reduction, REDUCTIONS), ("distance", self.distance, DISTANCES))
+        for argument, value, known in choices:
             if value not in known:
-                raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
+                raise ValueError(f"{argument} must be one of {', '.join(known)}, got {value!r}")
         if not self.distance_power > 0:
             raise ValueError(f"distance_power must be above 0, got {self.distance_power}")
-        twice = [name for name, times in Counter(wire.tensor for wire in self.wires).items() if times > 1]
-        if twice:
-            raise ValueError(f"a tensor is attached once, {twice[0]!r} is attached twice")
+        for tensor, times in Counter(wire.tensor for wire in self.wires).items():
+            if times > 1:
+                raise ValueError(f"every tensor must be attached once, {tensor!r} is attached {times} times")
         for wire in self.wires:
             self._check(wire)
         if not self.weights:
@@ -219,15 +239,23 @@ class Wiring:
 
     @property
     def weights(self) -> tuple[Wire, ...]:
-        """The wires that connect two sets of neurons."""
+        """Wires that connect two sets of neurons."""
         return tuple(wire for wire in self.wires if wire.is_weight)
 
     def shape(self, wire: Wire) -> tuple[int, ...]:
-        """Shape of the wire's tensor in one network."""
+        """Computes the shape of the wire's tensor in one network.
+
+        Args:
+            wire: One of the wires.
+        """
         return tuple(axis if isinstance(axis, int) else len(self[axis.neurons]) * axis.folds for axis in wire.axes)
 
     def scale(self, wire: Wire) -> float:
-        """What R multiplies each entry of the wire's tensor by: 1, or 1 / number of entries."""
+        """Computes the factor that R gives each entry of the wire's tensor: 1, or 1 / number of entries.
+
+        Args:
+            wire: One of the wires.
+        """
         return 1.0 if self.reduction == "sum" else 1.0 / prod(self.shape(wire))
 
     @cached_property
@@ -240,45 +268,64 @@ class Wiring:
         return sum(self.sizes)
 
     def tensors(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of flat parameters as named tensors.
+        """Splits flat parameters into named views.
 
         Args:
             flat: Parameters, shape (..., n_parameters).
 
         Returns:
-            Tensor name to view, shape (..., *shape of the tensor).
+            Name to view, shape (..., *shape of the tensor).
         """
         parts = flat.split(self.sizes, dim=-1)
         return {w.tensor: part.unflatten(-1, self.shape(w)) for w, part in zip(self.wires, parts, strict=True)}
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Inverse of `tensors`: named tensors with equal leading dimensions stored end to end."""
+        """Concatenates named tensors to flat parameters; the inverse of `tensors`.
+
+        Args:
+            tensors: Name to tensor, all with the same leading dimensions.
+        """
         parts = [tensors[wire.tensor].flatten(-len(wire.axes)) for wire in self.wires]
         return torch.cat(parts, dim=-1)
 
     def lengths(self, wire: Wire) -> Tensor:
-        """In-layer distance (to its power) of every entry of a weight, shape of its tensor; folds share positions."""
-        target, source = wire.ends
-        return self.between(self[target.neurons], self[source.neurons]).repeat(target.folds, source.folds)
+        """Computes the distance of every entry of a weight, raised to `distance_power`.
 
-    def between(self, target: Neurons, source: Neurons) -> Tensor:
-        """In-layer distances between two sets of neurons to their power, shape (n target, n source)."""
+        Args:
+            wire: One of `weights`.
+
+        Returns:
+            Distances, shape of its tensor; equal in all folds.
+        """
+        target, source = wire.ends
+        return self.distances(self[target.neurons], self[source.neurons]).repeat(target.folds, source.folds)
+
+    def distances(self, target: Neurons, source: Neurons) -> Tensor:
+        """Computes the distances between two sets of neurons, raised to `distance_power`.
+
+        Args:
+            target: The first set.
+            source: The second set.
+
+        Returns:
+            Distances, shape (n target, n source).
+        """
         return DISTANCES[self.distance](target.positions, source.positions) ** self.distance_power
 
 
 def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_only: bool = False) -> Tensor:
-    """Where each parameter comes from when neurons are rearranged.
+    """Computes the permutation of the flat parameters that moves neurons to other places.
 
     Args:
         wiring: The wiring.
-        order: For every set of neurons that moves, which neuron (by its present place) goes to each place, int64,
-            shape (networks, n). Sets that are left out stay.
-        embeddings_only: Only embeddings go along. The published code moves weights and biases without their optimiser
-            moments, but permutes what an embedding gives, so that an embedding keeps its own.
+        order: Present place of the neuron that goes to each place, for every set that moves, int64, shape (networks,
+            n). Other sets stay.
+        embeddings_only: If True, only embeddings are permuted. The published code moves weights and biases without
+            their moments, but permutes the output of an embedding, whose moments therefore stay with it.
 
     Returns:
-        Index into the flat parameters, int64, shape (networks, n_parameters): `flat.gather(1, index)` rearranges
-        weights, optimiser moments or gradients alike.
+        Index into the flat parameters, int64, shape (networks, n_parameters), for `flat.gather(1, index)` of
+        parameters, moments or gradients.
     """
     some = next(iter(order.values()))
     networks, device = len(some), some.device
@@ -298,24 +345,24 @@ def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_o
     return torch.cat(parts, dim=1)
 
 
-def parameters_at(wiring: Wiring, chosen: Mapping[str, Tensor]) -> Tensor:
-    """Which parameters belong to chosen neurons: their incoming and outgoing weights, biases and embeddings.
+def parameter_mask(wiring: Wiring, neurons: Mapping[str, Tensor]) -> Tensor:
+    """Computes the mask of all parameters of some neurons: weights, in and out, biases and embeddings.
 
     Args:
         wiring: The wiring.
-        chosen: For some sets of neurons, which of them, bool, shape (networks, n).
+        neurons: Mask of the neurons of each set, bool, shape (networks, n). Other sets have none.
 
     Returns:
-        Bool, shape (networks, n_parameters).
+        Mask of the flat parameters, bool, shape (networks, n_parameters).
     """
-    some = next(iter(chosen.values()))
+    some = next(iter(neurons.values()))
     parts = []
     for wire in wiring.wires:
         shape = wiring.shape(wire)
         mask = torch.zeros(len(some), *shape, dtype=torch.bool, device=some.device)
         for dimension, axis in enumerate(wire.axes):
-            if isinstance(axis, Axis) and axis.neurons in chosen:
-                here = chosen[axis.neurons].repeat(1, axis.folds)
-                mask = mask | here.unflatten(1, [-1 if d == dimension else 1 for d in range(len(shape))])
+            if isinstance(axis, Axis) and axis.neurons in neurons:
+                along = neurons[axis.neurons].repeat(1, axis.folds)
+                mask = mask | along.unflatten(1, [-1 if d == dimension else 1 for d in range(len(shape))])
         parts.append(mask.flatten(1))
     return torch.cat(parts, dim=1)

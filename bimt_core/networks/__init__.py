@@ -9,27 +9,38 @@ from bimt_core.networks.network import Network
 from bimt_core.networks.rnn import RNN
 from bimt_core.networks.transformer import Transformer
 
-DESCRIBED: dict[str, type[MLP] | type[RNN] | type[Transformer]] = {"mlp": MLP, "rnn": RNN, "transformer": Transformer}
+KINDS: dict[str, type[MLP] | type[RNN] | type[Transformer]] = {"mlp": MLP, "rnn": RNN, "transformer": Transformer}
 
 
 def to_dict(network: Network) -> dict[str, Any]:
-    """Plain data that describes an architecture, its kind included."""
-    kinds: dict[type, str] = {made: kind for kind, made in DESCRIBED.items()}
-    return {"kind": kinds.get(type(network), "module"), **network.as_dict()}
+    """Converts an architecture to plain data, including its kind.
+
+    Args:
+        network: The architecture.
+
+    Examples:
+        >>> to_dict(RNN(2, (3, 3), 1))
+        {'kind': 'rnn', 'inputs': 2, 'hidden': [3, 3], 'outputs': 1, 'reduction': 'mean'}
+    """
+    names: dict[type, str] = {architecture: kind for kind, architecture in KINDS.items()}
+    return {"kind": names.get(type(network), "module"), **network.as_dict()}
 
 
 def from_dict(data: Mapping[str, Any]) -> Network:
-    """The architecture that `to_dict` described.
+    """Builds the architecture that `to_dict` described.
+
+    Args:
+        data: Result of `to_dict`.
 
     Raises:
-        ValueError: If it is a module of somebody's own, or no architecture.
+        ValueError: If it describes a `ModuleNetwork`, or no architecture.
     """
     kind = data.get("kind")
     if kind == "module":
         raise ValueError(f"it holds networks of the module {data.get('build')!r}: pass network= to read them")
-    if kind not in DESCRIBED:
-        raise ValueError(f"network kind must be one of {', '.join(DESCRIBED)}, got {kind!r}")
-    return DESCRIBED[kind].from_dict({name: value for name, value in data.items() if name != "kind"})
+    if kind not in KINDS:
+        raise ValueError(f"network kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[kind].from_dict({name: value for name, value in data.items() if name != "kind"})
 
 
 __all__ = ["MLP", "RNN", "ModuleNetwork", "Network", "Transformer", "from_dict", "to_dict"]

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron."""
+"""Multi-layer perceptron."""
 
 import math
 from collections.abc import Mapping
@@ -23,17 +23,24 @@ class MLP:
     """Multi-layer perceptron with SiLU activations.
 
     Args:
-        shape: Each layer, input first: a number of neurons on a line, or (rows, columns) of neurons on a grid. With an
-            embedding, the input is the embedding's width.
+        shape: Size of each layer, input first: a number of neurons on a line, or (rows, columns) of a grid. With an
+            embedding, the first is the embedding's width.
         reduction: R of the connection cost over each tensor.
-        folds: Number of tokens the input row is used for; the first weight has `folds` times the input's columns.
-        vocabulary: Number of tokens of a trainable embedding, or 0 for none: inputs are then the neuron values.
-        ring_outputs: Whether the outputs stand on a ring; the other layers are grids then.
-        fixed_inputs: Whether the inputs never move, such as the pixels of an image.
+        folds: Tokens per row of data; the first weight has `folds` times the columns of the input.
+        vocabulary: Number of tokens of a trainable embedding; 0 for none.
+        ring_outputs: If True, the outputs are on a ring, and all other layers on grids.
+        fixed_inputs: If True, the inputs never move, such as the pixels of an image.
 
     Raises:
         ValueError: If there are fewer than two layers, a layer is empty, grids and lines are mixed, the vocabulary is
             negative, or folds are used without an embedding.
+
+    Examples:
+        >>> network = MLP((4, 20, 2))
+        >>> [(neurons.name, len(neurons)) for neurons in network.wiring.neurons]
+        [('input', 4), ('hidden1', 20), ('output', 2)]
+        >>> network.wiring.n_parameters
+        142
     """
 
     shape: tuple[Size, ...]
@@ -45,13 +52,13 @@ class MLP:
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2 or min(min(size) if isinstance(size, tuple) else size for size in self.shape) < 1:
-            raise ValueError(f"shape must have at least 2 layers of at least 1 neuron, got {_told(self.shape)}")
+            raise ValueError(f"shape must have at least 2 layers of at least 1 neuron, got {_shape_data(self.shape)}")
         grids = [isinstance(size, tuple) for size in self.shape]
         fits = grids == [True] * (len(grids) - 1) + [False] if self.ring_outputs else len(set(grids)) == 1
         if not fits:
             raise ValueError(
                 "shape must be all lines, or all grids (rows, columns) with perhaps a number of outputs on a ring, "
-                f"got {_told(self.shape)}, ring_outputs={self.ring_outputs}"
+                f"got {_shape_data(self.shape)}, ring_outputs={self.ring_outputs}"
             )
         if self.vocabulary < 0:
             raise ValueError(f"vocabulary must be at least 0, got {self.vocabulary}")
@@ -65,19 +72,19 @@ class MLP:
 
     @property
     def takes_tokens(self) -> bool:
-        """Whether it has an embedding."""
+        """True if there is an embedding."""
         return self.vocabulary > 0
 
     @cached_property
     def wiring(self) -> Wiring:
-        """Layers "input", "hidden1", ..., "output"; tensors "weight0", "bias0", ... and "embedding"."""
+        """Sets "input", "hidden1", ..., "output"; tensors "weight0", "bias0", ... and "embedding"."""
         names = ["input", *(f"hidden{i}" for i in range(1, len(self.shape) - 1)), "output"]
         positions = [grid(*size) if isinstance(size, tuple) else line(size) for size in self.shape]
         if self.ring_outputs:
             positions[-1] = ring(self.widths[-1])
         neurons = tuple(
-            Neurons(name, at, movable=not (self.fixed_inputs and name == "input"))
-            for name, at in zip(names, positions, strict=True)
+            Neurons(name, position, movable=not (self.fixed_inputs and name == "input"))
+            for name, position in zip(names, positions, strict=True)
         )
         wires: list[Wire] = []
         for layer, (source, target) in enumerate(pairwise(names)):
@@ -91,16 +98,16 @@ class MLP:
         return Wiring(neurons, tuple(wires), self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Values of the output neurons, in order of their places.
+        """Computes the values of the output neurons, ordered by place.
 
-        Inside, and in the memory of what comes in and goes out, the rows of data are next to each other: measured a
-        third faster on a CPU than neurons next to each other. The first layer of embedded tokens is multiplied out
-        for every token of the vocabulary instead of for every row, of which there are many more.
+        Rows of data are contiguous in memory, in the inputs, the outputs and between: a third faster on a CPU, as
+        measured, than contiguous neurons. With an embedding, the first layer is computed for every token of the
+        vocabulary and not for every row, of which there are many more.
 
         Args:
-            tensors: One population's parameters, each with the leading dimension networks.
-            inputs: Values of the input neurons in order of their places, shape (networks, rows, inputs); or tokens,
-                int64, shape (rows, folds).
+            tensors: Parameters of a population, each with the leading dimension networks.
+            inputs: Values of the input neurons, ordered by place, shape (networks, rows, inputs); or tokens, int64,
+                shape (rows, folds).
 
         Returns:
             Shape (networks, rows, outputs).
@@ -113,19 +120,23 @@ class MLP:
         return values.mT
 
     def _first_layer(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Before its activation, shape (networks, neurons, rows)."""
+        """Values before the activation function, shape (networks, neurons, rows)."""
         weight, bias = tensors["weight0"], tensors["bias0"].unsqueeze(2)
         if not self.vocabulary:
             return torch.baddbmm(bias, weight, inputs.mT)
         tokens = tensors["embedding"].mT
         folds = weight.unflatten(2, (self.folds, -1)).unbind(2)
-        values = [look_up(torch.bmm(w, tokens), which) for w, which in zip(folds, inputs.mT, strict=True)]
+        values = [look_up(torch.bmm(w, tokens), token) for w, token in zip(folds, inputs.mT, strict=True)]
         return sum(values[1:], values[0] + bias)
 
-    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Flat parameters of one network drawn as torch.nn.Linear and nn.Embedding draw theirs.
+    def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws the parameters of one network as torch.nn.Linear and nn.Embedding do.
 
         Weights and biases are uniform on +-1/sqrt(fan in), layer by layer; then the embedding, standard normal.
+
+        Args:
+            generator: Source of the random numbers, on the CPU.
+            dtype: Type of the parameters.
         """
         tensors = empty_tensors(self.wiring, dtype)
         for layer in range(len(self.shape) - 1):
@@ -135,32 +146,40 @@ class MLP:
         return self.wiring.flatten(tensors)
 
     def activation_values(self, rows: int) -> int:
-        """Numbers kept for the backward pass of one network on `rows` rows; an estimate for memory and work."""
+        """Estimates the number of values kept for the backward pass of one network.
+
+        Args:
+            rows: Number of rows.
+        """
         first, *rest = self.widths
         return rows * (first * self.folds + 2 * sum(rest))
 
-    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "MLP":
-        """`hidden_width` neurons in each of `hidden_layers` hidden layers.
+    def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "MLP":
+        """Returns the same architecture with other hidden layers.
+
+        Args:
+            hidden_width: Neurons in each hidden layer; None for the present number.
+            hidden_layers: Number of hidden layers; None for the present number.
 
         Raises:
             ValueError: If a number is below 1, or the width of a grid is not a square number.
         """
         first, *hidden, last = self.shape
-        for name, given in (("hidden_width", hidden_width), ("hidden_layers", hidden_layers)):
-            if given is not None and given < 1:
-                raise ValueError(f"{name} must be at least 1, got {given}")
+        for name, size in (("hidden_width", hidden_width), ("hidden_layers", hidden_layers)):
+            if size is not None and size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
         if hidden_width is not None:
             hidden = [square(hidden_width) if isinstance(first, tuple) else hidden_width] * max(1, len(hidden))
         if hidden_layers not in (None, len(hidden)):
             if not hidden:
-                raise ValueError(f"hidden_width is needed where there is no hidden layer yet, got {hidden_layers=}")
+                raise ValueError(f"hidden_width is needed if there is no hidden layer yet, got {hidden_layers=}")
             hidden = hidden[:1] * hidden_layers
         return replace(self, shape=(first, *hidden, last))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that `MLP.from_dict` reads."""
+        """Converts the architecture to plain data that `MLP.from_dict` reads."""
         return {
-            "shape": _told(self.shape),
+            "shape": _shape_data(self.shape),
             "reduction": self.reduction,
             "folds": self.folds,
             "vocabulary": self.vocabulary,
@@ -170,28 +189,32 @@ class MLP:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "MLP":
-        """The network that `as_dict` described."""
+        """Builds the architecture that `as_dict` described.
+
+        Args:
+            data: Result of `as_dict`.
+        """
         shape = tuple(tuple(size) if isinstance(size, list) else size for size in data["shape"])
         return MLP(**{**data, "shape": shape})
 
 
-def look_up(by_token: Tensor, which: Tensor) -> Tensor:
-    """What belongs to each row's token.
+def look_up(by_token: Tensor, token: Tensor) -> Tensor:
+    """Selects the values of each row's token.
 
-    On CUDA as a product with one-hot rows, since the gradient of a lookup there adds up in no fixed order.
+    On CUDA this is a product with one-hot rows: the gradient of indexing is summed in no fixed order there.
 
     Args:
-        by_token: Shape (networks, neurons, tokens).
-        which: Token of each row, int64, shape (rows,).
+        by_token: Values for every token, shape (networks, neurons, tokens).
+        token: Token of each row, int64, shape (rows,).
 
     Returns:
         Shape (networks, neurons, rows).
     """
     if not by_token.is_cuda:
-        return by_token.index_select(2, which)
-    one_hot = torch.arange(by_token.shape[2], device=which.device).unsqueeze(1) == which
+        return by_token.index_select(2, token)
+    one_hot = torch.arange(by_token.shape[2], device=token.device).unsqueeze(1) == token
     return by_token @ one_hot.to(by_token.dtype)
 
 
-def _told(shape: tuple[Size, ...]) -> list[int | list[int]]:
+def _shape_data(shape: tuple[Size, ...]) -> list[int | list[int]]:
     return [list(size) if isinstance(size, tuple) else size for size in shape]

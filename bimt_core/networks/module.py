@@ -1,4 +1,4 @@
-"""A torch module of a user's own as a network."""
+"""Any torch module as a network."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,20 +13,34 @@ from bimt_core.wiring import Wiring
 
 @dataclass(frozen=True, eq=False)
 class ModuleNetwork:
-    """Any `torch.nn.Module` whose parameters are all attached to neurons.
+    """A `torch.nn.Module` whose parameters are all attached to neurons.
 
-    Its wires are called as its parameters; `linear("fc1", "input", "hidden")` gives those of a linear layer. The module
-    must be a function of its parameters, its buffers, which stay as they are, and its inputs: no dropout, no batch
-    norm. It must not matter to it where neurons are: neurons of a set go through the same activation function, and
-    nothing else happens to them by their number. Where neurons are pruned, that function must be 0 at 0.
+    Wires have the names of the parameters; `linear_wires` gives those of a linear layer. The module must be a function
+    of its parameters, its constant buffers and its inputs: no dropout, no batch norm. Exchanging two neurons of a set
+    must not matter to it: all neurons of a set have the same activation function, and nothing depends on their index.
+    If neurons are pruned, that function must be 0 at 0.
 
     Args:
-        build: Makes the module; a class without arguments, or a function.
-        wiring: Attaches every parameter, once.
-        takes_tokens: Whether the module's input is token numbers.
+        build: Builds the module; a class or function without arguments.
+        wiring: Attaches every parameter once.
+        takes_tokens: If True, the module's inputs are token numbers.
 
     Raises:
         ValueError: If a parameter is attached to no neurons, a wire names no parameter, or shapes do not match.
+
+    Examples:
+        >>> from bimt_core import Neurons, initialise, linear_wires
+        >>> from bimt_core.geometry import line
+        >>> class Linear(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fc = nn.Linear(3, 2)
+        ...     def forward(self, x):
+        ...         return self.fc(x)
+        >>> neurons = Neurons("input", line(3)), Neurons("output", line(2))
+        >>> network = ModuleNetwork(Linear, Wiring(neurons, linear_wires("fc", "input", "output")))
+        >>> initialise(network, seeds=[0, 1]).predict(torch.zeros(10, 3)).shape
+        torch.Size([2, 10, 2])
     """
 
     build: Callable[[], nn.Module]
@@ -36,7 +50,7 @@ class ModuleNetwork:
     _buffers: dict[tuple[str, torch.dtype], dict[str, Tensor]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_module", self._built(0))
+        object.__setattr__(self, "_module", self._build(0))
         parameters = dict(self._module.named_parameters())
         wires = {wire.tensor: wire for wire in self.wiring.wires}
         for name in sorted(parameters.keys() - wires.keys()):
@@ -49,12 +63,12 @@ class ModuleNetwork:
                 raise ValueError(f"parameter {name!r} has shape {shape}, its wire says {self.wiring.shape(wire)}")
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """What the module gives, for every network.
+        """Computes the module's outputs for every network.
 
         Args:
-            tensors: One population's parameters, each with the leading dimension networks.
-            inputs: Values, shape (networks, rows, [places,] inputs); or tokens, int64, shape (rows, folds). The module
-                sees those of one network.
+            tensors: Parameters of a population, each with the leading dimension networks.
+            inputs: Values, shape (networks, rows, [sequence_length,] inputs), or tokens, int64, shape (rows, folds).
+                The module gets those of one network.
         """
         buffers = self._buffers_like(next(iter(tensors.values())))
 
@@ -65,7 +79,7 @@ class ModuleNetwork:
         return outputs
 
     def _buffers_like(self, parameter: Tensor) -> dict[str, Tensor]:
-        """The module's buffers where and in what precision its parameters are; copied once, for CUDA graphs."""
+        """Buffers on the parameters' device and in their precision; copied only once, as CUDA graphs require."""
         key = str(parameter.device), parameter.dtype
         if key not in self._buffers:
             self._buffers[key] = {
@@ -74,31 +88,44 @@ class ModuleNetwork:
             }
         return self._buffers[key]
 
-    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Flat parameters as the module draws them when torch's global seed is the generator's."""
-        module = self._built(generator.initial_seed())
+    def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws the parameters as the module does with the generator's seed as torch's global seed.
+
+        Args:
+            generator: Only its initial seed is used.
+            dtype: Type of the parameters.
+        """
+        module = self._build(generator.initial_seed())
         return self.wiring.flatten({name: p.detach().to(dtype) for name, p in module.named_parameters()})
 
-    def _built(self, seed: int) -> nn.Module:
+    def _build(self, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return self.build()
 
     def activation_values(self, rows: int) -> int:
-        """Numbers kept for the backward pass of one network on `rows` rows; a guess of two a neuron."""
+        """Estimates the number of values kept for the backward pass of one network: two per neuron.
+
+        Args:
+            rows: Number of rows, times the length of the sequences.
+        """
         return 2 * rows * sum(len(neurons) for neurons in self.wiring.neurons)
 
-    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "ModuleNetwork":
-        """The same network; it has one size.
+    def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "ModuleNetwork":
+        """Returns the network itself, which has one size.
+
+        Args:
+            hidden_width: None.
+            hidden_layers: None.
 
         Raises:
-            ValueError: If another size is asked for.
+            ValueError: If an argument is not None.
         """
-        for name, given in (("hidden_width", hidden_width), ("hidden_layers", hidden_layers)):
-            if given is not None:
-                raise ValueError(f"{name} cannot be changed in a module of one's own, got {given}")
+        for name, size in (("hidden_width", hidden_width), ("hidden_layers", hidden_layers)):
+            if size is not None:
+                raise ValueError(f"{name} of a ModuleNetwork cannot be changed, got {size}")
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """What the module is called. `from_dict` cannot make it again: nothing is imported because a file says so."""
+        """Returns the module's name, which `from_dict` refuses: files never cause imports."""
         return {"build": getattr(self.build, "__qualname__", repr(self.build))}

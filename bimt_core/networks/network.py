@@ -1,4 +1,4 @@
-"""What every architecture is: pure functions of named tensors that declare their wiring."""
+"""Protocol of architectures, and functions that they share."""
 
 import math
 from collections.abc import Mapping
@@ -11,46 +11,62 @@ from bimt_core.wiring import Wiring
 
 
 class Network(Protocol):
-    """An architecture. It holds no parameters: those of many networks come and go as one population.
+    """An architecture. It holds no parameters: these are passed to it, those of many networks at once.
 
     Architectures are values: equal ones describe the same networks.
     """
 
     @property
     def wiring(self) -> Wiring:
-        """Its neurons, input first and output last, and its tensors."""
+        """Sets of neurons, input first and output last, and tensors."""
 
     @property
     def takes_tokens(self) -> bool:
-        """Whether inputs are token numbers (for a trainable embedding) and not values of the input neurons."""
+        """True if inputs are token numbers (for a trainable embedding) and not values of the input neurons."""
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Values of the output neurons, in order of their places.
+        """Computes the values of the output neurons, ordered by place.
 
         Args:
-            tensors: One population's parameters, each with the leading dimension networks.
-            inputs: Values of the input neurons in order of their places, shape (networks, rows, [places,] inputs); or
+            tensors: Parameters of a population, each with the leading dimension networks.
+            inputs: Values of the input neurons, ordered by place, shape (networks, rows, [sequence_length,] inputs); or
                 tokens, int64, shape (rows, folds).
 
         Returns:
-            Shape (networks, rows, [places,] outputs).
+            Shape (networks, rows, [sequence_length,] outputs).
         """
 
-    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Flat parameters of one network, drawn anew; shape (n_parameters,)."""
+    def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws the parameters of one network.
+
+        Args:
+            generator: Source of the random numbers, on the CPU.
+            dtype: Type of the parameters.
+
+        Returns:
+            Flat parameters, shape (n_parameters,).
+        """
 
     def activation_values(self, rows: int) -> int:
-        """Numbers kept for the backward pass of one network on `rows` rows; an estimate for memory and work."""
+        """Estimates the number of values kept for the backward pass of one network, a measure of memory and work.
 
-    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "Network":
-        """The same architecture with other hidden layers; None keeps what there is.
+        Args:
+            rows: Number of rows, times the length of the sequences.
+        """
+
+    def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "Network":
+        """Returns the same architecture with other hidden layers.
+
+        Args:
+            hidden_width: Neurons in each hidden layer; None for the present number.
+            hidden_layers: Number of hidden layers; None for the present number.
 
         Raises:
             ValueError: If the architecture has no such size.
         """
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data from which `from_dict` makes the architecture again."""
+        """Converts the architecture to plain data that `from_dict` reads."""
 
 
 def draw_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
@@ -67,12 +83,20 @@ def draw_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
 
 
 def empty_tensors(wiring: Wiring, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The tensors of one network, not yet drawn."""
+    """Allocates the tensors of one network, uninitialised.
+
+    Args:
+        wiring: Names and shapes of the tensors.
+        dtype: Type of the tensors.
+    """
     return {wire.tensor: torch.empty(wiring.shape(wire), dtype=dtype) for wire in wiring.wires}
 
 
 def square(n: int) -> tuple[int, int]:
-    """(rows, columns) of a square grid of n neurons.
+    """Computes (rows, columns) of a square grid.
+
+    Args:
+        n: Number of neurons.
 
     Raises:
         ValueError: If n is not a square number above 0.

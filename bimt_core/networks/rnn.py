@@ -1,4 +1,4 @@
-"""A recurrent network whose hidden neurons stand on a grid."""
+"""Recurrent network with hidden neurons on a grid."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,17 +18,21 @@ from bimt_core.wiring import Axis, Neurons, Reduction, Wire, Wiring, linear_wire
 class RNN:
     """Recurrent network: h(t) = tanh(W_in x(t) + W h(t - 1) + b), y(t) = W_out h(t) + b_out, with h(-1) = 0.
 
-    Inputs and outputs stand on rings, hidden neurons on a grid (Liu et al., "Growing Brains", arXiv 2310.07711). The
-    hidden neurons are connected to themselves, so what an exchange of two of them gains depends on their own tie too.
+    Inputs and outputs are on rings, hidden neurons on a grid (Liu et al., "Growing Brains", arXiv 2310.07711). Hidden
+    neurons are connected to each other, so the gain of exchanging two of them depends on their own connection too.
 
     Args:
-        inputs: Values at each time.
-        hidden: (rows, columns) of hidden neurons.
-        outputs: Values given at each time.
+        inputs: Number of input values at each time.
+        hidden: (rows, columns) of the hidden neurons.
+        outputs: Number of output values at each time.
         reduction: R of the connection cost over each tensor.
 
     Raises:
         ValueError: If a size is below 1.
+
+    Examples:
+        >>> [wire.tensor for wire in RNN(2, (3, 3), 1).wiring.weights]
+        ['in.weight', 'recurrent', 'out.weight']
     """
 
     inputs: int
@@ -57,11 +61,11 @@ class RNN:
         return Wiring(neurons, wires, self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Values of the output neurons at every time.
+        """Computes the values of the output neurons at every time, ordered by place.
 
         Args:
-            tensors: One population's parameters, each with the leading dimension networks.
-            inputs: Values of the input neurons in order of their places, shape (networks, rows, times, inputs).
+            tensors: Parameters of a population, each with the leading dimension networks.
+            inputs: Values of the input neurons, ordered by place, shape (networks, rows, times, inputs).
 
         Returns:
             Shape (networks, rows, times, outputs).
@@ -76,8 +80,13 @@ class RNN:
         outputs: Tensor = values.unflatten(2, (times, rows)).permute(0, 3, 2, 1)
         return outputs
 
-    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Flat parameters of one network, drawn as torch.nn.Linear draws its layers: in, recurrent, out."""
+    def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws the parameters of one network as torch.nn.Linear does: in, recurrent, out.
+
+        Args:
+            generator: Source of the random numbers, on the CPU.
+            dtype: Type of the parameters.
+        """
         tensors = empty_tensors(self.wiring, dtype)
         draw_linear(tensors["in.weight"], tensors["in.bias"], generator)
         draw_linear(tensors["recurrent"], torch.empty(len(self.wiring["hidden"]), dtype=dtype), generator)
@@ -85,24 +94,36 @@ class RNN:
         return self.wiring.flatten(tensors)
 
     def activation_values(self, rows: int) -> int:
-        """Numbers kept for the backward pass of one network on `rows` times of sequences; an estimate."""
+        """Estimates the number of values kept for the backward pass of one network.
+
+        Args:
+            rows: Number of rows, times the length of the sequences.
+        """
         return rows * (self.inputs + self.outputs + 2 * len(self.wiring["hidden"]))
 
-    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "RNN":
-        """`hidden_width` hidden neurons on a square grid.
+    def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "RNN":
+        """Returns the same architecture with other hidden neurons, on a square grid.
+
+        Args:
+            hidden_width: Number of hidden neurons, a square number; None for the present grid.
+            hidden_layers: 1 or None.
 
         Raises:
-            ValueError: If the width is not a square number, or other than one layer is asked for.
+            ValueError: If an argument has another value.
         """
         if hidden_layers not in (None, 1):
             raise ValueError(f"hidden_layers of a recurrent network is 1, got {hidden_layers}")
         return self if hidden_width is None else dataclasses.replace(self, hidden=square(hidden_width))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that `RNN.from_dict` reads."""
+        """Converts the architecture to plain data that `RNN.from_dict` reads."""
         return dataclasses.asdict(self) | {"hidden": list(self.hidden)}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "RNN":
-        """The network that `as_dict` described."""
+        """Builds the architecture that `as_dict` described.
+
+        Args:
+            data: Result of `as_dict`.
+        """
         return RNN(**{**data, "hidden": tuple(data["hidden"])})

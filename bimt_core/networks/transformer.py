@@ -1,4 +1,4 @@
-"""The transformer of the in-context regression task."""
+"""Transformer of the in-context regression task."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,24 +17,29 @@ from bimt_core.wiring import Neurons, Reduction, Wiring, linear_wires
 
 @dataclass(frozen=True)
 class Transformer:
-    """Causal transformer without layer norms and without positions, as in the paper.
+    """Causal transformer without layer norms and position embeddings, as in the paper.
 
-    Values are embedded linearly into a residual stream; each block adds causal attention, then a perceptron with
-    tanh-GELU; a last linear layer reads the stream. The residual stream is one set of neurons, however many tensors
-    read and write it. Query, key and value of a block share one set of neurons (three folds of the tensor that writes
-    them), of which every head is a block: neurons move within their head, and heads move as wholes.
+    Values are embedded linearly into a residual stream. Each transformer block adds causal attention, then a perceptron
+    with tanh-GELU. A last linear layer reads the stream. The residual stream is one set of neurons, which many tensors
+    read and write. Query, key and value share one set of neurons (three folds of the tensor that writes them), in which
+    every head is a block: neurons move within their head, and heads move as wholes.
 
     Args:
-        inputs: Values at each place of a sequence.
-        outputs: Values given at each place.
-        width: Neurons of the residual stream, and of the heads of a block together.
-        blocks: Attention layers, each with a perceptron.
-        heads: Heads of each attention layer.
-        hidden_width: Hidden neurons of each perceptron.
+        inputs: Number of input values at each sequence index.
+        outputs: Number of output values at each sequence index.
+        width: Neurons of the residual stream, and of all heads of an attention layer together.
+        blocks: Number of attention layers, each followed by a perceptron.
+        heads: Heads per attention layer.
+        hidden_width: Hidden neurons per perceptron.
         reduction: R of the connection cost over each tensor.
 
     Raises:
         ValueError: If a size is below 1, or the heads do not divide the width.
+
+    Examples:
+        >>> network = Transformer(2, 1, width=8, blocks=1, heads=2, hidden_width=16)
+        >>> [(neurons.name, neurons.blocks) for neurons in network.wiring.neurons]
+        [('input', 1), ('residual', 1), ('heads1', 2), ('hidden1', 1), ('output', 1)]
     """
 
     inputs: int
@@ -56,7 +61,7 @@ class Transformer:
 
     @cached_property
     def wiring(self) -> Wiring:
-        """Sets "input", "residual", "heads1", "hidden1", ..., "output"; tensors as of linear modules of these names."""
+        """Sets "input", "residual", "heads1", "hidden1", ..., "output"; tensors "embed.weight", "embed.bias", ..."""
         neurons = [Neurons("input", line(self.inputs)), Neurons("residual", line(self.width))]
         wires = [*linear_wires("embed", "input", "residual")]
         for block in range(1, self.blocks + 1):
@@ -73,14 +78,14 @@ class Transformer:
         return Wiring(tuple(neurons), tuple(wires), self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Values of the output neurons at every place.
+        """Computes the values of the output neurons at every sequence index, ordered by place.
 
         Args:
-            tensors: One population's parameters, each with the leading dimension networks.
-            inputs: Values of the input neurons in order of their places, shape (networks, rows, places, inputs).
+            tensors: Parameters of a population, each with the leading dimension networks.
+            inputs: Values of the input neurons, ordered by place, shape (networks, rows, sequence_length, inputs).
 
         Returns:
-            Shape (networks, rows, places, outputs).
+            Shape (networks, rows, sequence_length, outputs).
         """
         sequences = inputs.shape[1:3]
 
@@ -89,8 +94,8 @@ class Transformer:
 
         stream = apply("embed", inputs.flatten(1, 2))
         for block in range(1, self.blocks + 1):
-            asked = apply(f"attend{block}", stream).unflatten(1, sequences).unflatten(3, (3, self.heads, -1))
-            query, key, value = asked.transpose(2, 4).unbind(3)  # (networks, rows, heads, places, width of a head)
+            folds = apply(f"attend{block}", stream).unflatten(1, sequences).unflatten(3, (3, self.heads, -1))
+            query, key, value = folds.transpose(2, 4).unbind(3)  # (networks, rows, heads, sequence_length, head width)
             attended = scaled_dot_product_attention(query, key, value, is_causal=True)
             stream = stream + apply(f"attended{block}", attended.transpose(2, 3).flatten(3).flatten(1, 2))
             hidden = gelu(apply(f"expand{block}", stream), approximate="tanh")
@@ -98,8 +103,13 @@ class Transformer:
         values: Tensor = apply("read", stream).unflatten(1, sequences)
         return values
 
-    def initial(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Flat parameters of one network, every layer drawn as torch.nn.Linear draws it, input to output."""
+    def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws the parameters of one network as torch.nn.Linear does, layer by layer from input to output.
+
+        Args:
+            generator: Source of the random numbers, on the CPU.
+            dtype: Type of the parameters.
+        """
         tensors = empty_tensors(self.wiring, dtype)
         for wire in self.wiring.weights:
             name = wire.tensor.removesuffix(".weight")
@@ -107,20 +117,33 @@ class Transformer:
         return self.wiring.flatten(tensors)
 
     def activation_values(self, rows: int) -> int:
-        """Numbers kept for the backward pass of one network on `rows` places of sequences; an estimate."""
+        """Estimates the number of values kept for the backward pass of one network.
+
+        Args:
+            rows: Number of rows, times the length of the sequences.
+        """
         return rows * (self.inputs + self.outputs + self.blocks * (7 * self.width + 2 * self.hidden_width))
 
-    def resized(self, hidden_width: int | None, hidden_layers: int | None) -> "Transformer":
-        """`hidden_width` hidden neurons in the perceptron of each of `hidden_layers` blocks."""
+    def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "Transformer":
+        """Returns the same architecture with other perceptrons or another number of blocks.
+
+        Args:
+            hidden_width: Hidden neurons per perceptron; None for the present number.
+            hidden_layers: Number of blocks; None for the present number.
+        """
         width = self.hidden_width if hidden_width is None else hidden_width
         blocks = self.blocks if hidden_layers is None else hidden_layers
         return dataclasses.replace(self, hidden_width=width, blocks=blocks)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that `Transformer.from_dict` reads."""
+        """Converts the architecture to plain data that `Transformer.from_dict` reads."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Transformer":
-        """The network that `as_dict` described."""
+        """Builds the architecture that `as_dict` described.
+
+        Args:
+            data: Result of `as_dict`.
+        """
         return Transformer(**data)

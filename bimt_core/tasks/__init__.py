@@ -1,4 +1,4 @@
-"""The tasks, by name, and how a task of one's own is found."""
+"""Registry of tasks, and loading of tasks from other modules."""
 
 import importlib
 from collections.abc import Callable
@@ -31,42 +31,45 @@ TASKS: dict[str, Callable[..., Task]] = {
 
 
 def load_task(name: str, data_seed: int | None = None) -> Task:
-    """The task of a name.
+    """Loads a task.
 
     Args:
-        name: One of `TASKS`, or "module:function" for a task of one's own: the module is imported (so it is trusted
-            code, and must be importable wherever networks are trained) and the function called, with `data_seed` where
-            one is given; it returns a `Task`.
+        name: One of `TASKS`, or "module:function". The module is imported, so it must be trusted, and importable
+            wherever networks are trained. The function takes `data_seed` (no argument if None) and returns a `Task`.
         data_seed: Seed of the data; None for the published one.
 
     Raises:
-        ValueError: If there is no such task, or it cannot be made.
+        ValueError: If there is no such task, or the module or function fails to provide one.
+
+    Examples:
+        >>> task = load_task("two_moons")
+        >>> task.network.shape, tuple(task.inputs.shape)
+        ((2, 20, 20, 2), (200, 2))
     """
-    return _made(name, data_seed)
+    return _load_task(name, data_seed)
 
 
 @cache
-def _made(name: str, data_seed: int | None) -> Task:
-    factory = _imported(name) if ":" in name else TASKS.get(name)
+def _load_task(name: str, data_seed: int | None) -> Task:
+    factory = _import_factory(name) if ":" in name else TASKS.get(name)
     if factory is None:
         raise ValueError(f"task must be one of {', '.join(sorted(TASKS))} or module:function, got {name!r}")
-    made = factory() if data_seed is None else factory(data_seed)
-    if not isinstance(made, Task):
-        raise ValueError(f"task {name!r} must return a Task, got {type(made).__name__}")
-    return made
+    task = factory() if data_seed is None else factory(data_seed)
+    if not isinstance(task, Task):
+        raise ValueError(f"task {name!r} must return a Task, got {type(task).__name__}")
+    return task
 
 
-def _imported(name: str) -> Callable[..., Task]:
+def _import_factory(name: str) -> Callable[..., Task]:
     module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
+        factory: Callable[..., Task] = getattr(importlib.import_module(module), function)
     except (ImportError, SyntaxError) as error:
         raise ValueError(f"task {name!r}: cannot import {module!r}: {error}") from error
     except AttributeError:
         raise ValueError(f"task {name!r}: module {module!r} has no {function!r}") from None
-    if not callable(found):
+    if not callable(factory):
         raise ValueError(f"task {name!r}: {function!r} is not a function")
-    factory: Callable[..., Task] = found
     return factory
 
 

@@ -1,4 +1,4 @@
-"""Algebra on tokens with a trainable embedding: modular addition and the permutations of four things."""
+"""Algebra on tokens with a trainable embedding: modular addition, and permutations of four elements."""
 
 import itertools
 
@@ -21,24 +21,21 @@ def _algorithmic(
     split_seed: int,
     output_names: tuple[str, ...],
 ) -> Task:
-    """A task on all pairs of tokens (a, b), a changing fastest; 80 % of the pairs are for training.
-
-    `labels` holds the class of each pair, shape (tokens, tokens), indexed [b, a].
-    """
+    """Task on all pairs of tokens (a, b), of which 80 % are for training; `labels[b, a]` is the class of a pair."""
     tokens = len(labels)
     b, a = torch.meshgrid(torch.arange(tokens), torch.arange(tokens), indexing="ij")
     pairs = torch.stack([a.flatten(), b.flatten()], dim=1)
     n = len(pairs)
     train = torch.from_numpy(np.random.RandomState(split_seed).choice(n, int(0.8 * n), replace=False))
     test = torch.ones(n, dtype=torch.bool).index_fill(0, train, value=False).nonzero().squeeze(1)
-    every = labels.flatten()
+    classes = labels.flatten()
     return Task(
         name,
         description,
         pairs[train],
-        every[train],
+        classes[train],
         pairs[test],
-        every[test],
+        classes[test],
         MLP((32, 50, 50, len(output_names)), reduction="mean", folds=2, vocabulary=tokens),
         per_network,
         shared,
@@ -49,7 +46,11 @@ def _algorithmic(
 
 
 def modular_addition(data_seed: int = 4) -> Task:
-    """(a + b) mod 59 from two tokens with a trainable embedding."""
+    """Builds the task of (a + b) mod 59 from two tokens with a trainable embedding.
+
+    Args:
+        data_seed: Seed of the split into training and test rows.
+    """
     number = torch.arange(59)
     return _algorithmic(
         "modular_addition",
@@ -70,16 +71,19 @@ def modular_addition(data_seed: int = 4) -> Task:
 
 
 def permutation_s4(data_seed: int = 1) -> Task:
-    """The product of two permutations of four things, (a b)(i) = a(b(i)), from two tokens.
+    """Builds the task of multiplying two permutations of four elements, (a b)(i) = a(b(i)), from two tokens.
 
-    Outputs are called by where the permutation takes 0, 1, 2 and 3, and by its parity: "0132 odd" exchanges 2 and 3.
+    The name of an output lists the images of 0, 1, 2 and 3 and the parity: "0132 odd" exchanges 2 and 3.
+
+    Args:
+        data_seed: Seed of the split into training and test rows.
     """
     elements = np.array(list(itertools.permutations(range(4))))
     number = {tuple(p): i for i, p in enumerate(elements.tolist())}
     products = [[number[tuple(a[b].tolist())] for a in elements] for b in elements]
     return _algorithmic(
         "permutation_s4",
-        "the product of two permutations of four things",
+        "the product of two permutations of four elements",
         torch.tensor(products),
         PerNetworkHyperparameters(cost_weight=1.0, weight_factor=1.0, layer_distance=0.5, learning_rate=2e-3),
         SharedHyperparameters(steps=20_000, relocation="greedy", relocate_top_k=30, move_moments=False),
@@ -90,6 +94,5 @@ def permutation_s4(data_seed: int = 1) -> Task:
 
 
 def _parity(permutation: list[int]) -> str:
-    """The number of pairs in wrong order is even or odd."""
     inversions = sum(one > other for one, other in itertools.combinations(permutation, 2))
     return "odd" if inversions % 2 else "even"

@@ -1,4 +1,4 @@
-"""Functions of bits that are built of smaller ones: a majority of majorities, and pairs of bits with their parity."""
+"""Boolean functions composed of smaller ones: a majority of majorities, and the parities of pairs of bits."""
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ def _boolean(
     steps: int,
     output_names: tuple[str, ...],
 ) -> Task:
-    """A regression task on bits, set up as the paper's formulas are; `train` and `test` are inputs and targets.
+    """Regression task on bits with the set-up of the paper's formulas; `train` and `test` are inputs and targets.
 
-    Bits are -1 and +1, not 0 and 1: inputs and outputs then have mean 0, so the biases, which cost too, need not move
-    it, and exchanging -1 and +1 changes a sign and not the size of a weight.
+    Bits are -1 and +1, not 0 and 1: inputs and outputs then have mean 0, which needs no biases (they cost too), and
+    exchanging -1 and +1 changes the sign of a weight and not its size.
     """
     n_inputs = train[0].shape[1]
     return Task(
@@ -46,18 +46,20 @@ def _boolean(
 
 
 def _all_bits(n: int) -> Tensor:
-    """Every row of n bits, each -1 or +1, the last bit changing fastest; shape (2^n, n)."""
+    """All rows of n bits, each -1 or +1, the last bit changing fastest; shape (2^n, n)."""
     return torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * n)
 
 
 def majority_of_majorities(data_seed: int = 0) -> Task:
-    """The majority of the majorities of three times three bits: y = M(M(x1, x2, x3), M(x4, x5, x6), M(x7, x8, x9)).
+    """Builds the task of y = M(M(x1, x2, x3), M(x4, x5, x6), M(x7, x8, x9)), a majority of majorities of bits.
 
-    A task of pykan's (github KindXiaoming/pykan, tutorial "Interpretability 10A: swap"), whose bits are 0 and 1. Ours:
-    bits are -1 and +1, M is the sign of their sum, and network, loss and schedule are those of the paper's formulas,
-    with half the steps. Of the 512 rows, 80 % (409, drawn with `data_seed`) are for training and the others for
-    testing, so the score tells whether the network has found the function and not only the rows. The loss is the mean
-    squared error to -1 or +1, and the score R^2.
+    It is a task of pykan (github KindXiaoming/pykan, tutorial "Interpretability 10A: swap"), where bits are 0 and 1.
+    Here bits are -1 and +1, M is the sign of their sum, and network, loss and hyperparameters are those of the paper's
+    formulas, with half the steps. Of the 512 rows, 80 % (409) are for training and the others for testing, so the score
+    measures generalisation. The loss is the mean squared error to -1 or +1, and the score R^2.
+
+    Args:
+        data_seed: Seed of the split into training and test rows.
     """
     bits = _all_bits(9)
     values = bits.unflatten(1, (3, 3)).sum(2).sign().sum(1, keepdim=True).sign()
@@ -75,12 +77,15 @@ def majority_of_majorities(data_seed: int = 0) -> Task:
 
 
 def parity(data_seed: int = 0) -> Task:
-    """Five outputs, each the parity (exclusive or) of a pair of ten bits: (x1 xor x2, x3 xor x4, ..., x9 xor x10).
+    """Builds the task of the parities of five pairs of bits: (x1 xor x2, x3 xor x4, ..., x9 xor x10).
 
-    Five parts that share nothing, so the right modules are known. As bits are -1 or +1 (true), x xor y = -x y. Ours:
-    network, loss and schedule are those of the paper's formulas, with one hidden layer, which is all that a product of
-    two signs needs, and a quarter of the steps. All 1024 rows are for training, and for testing too, so the test loss
-    is the training loss; there is nothing to draw, and `data_seed` changes nothing. The score is R^2.
+    The five parts share nothing, so the communities of an ideal network are known. Bits are -1 or +1 (true), so
+    x xor y = -x y. Network, loss and hyperparameters are those of the paper's formulas, with one hidden layer, which
+    suffices for a product of two signs, and a quarter of the steps. All 1024 rows are for training and for testing, so
+    the test loss is the training loss. The score is R^2.
+
+    Args:
+        data_seed: Unused: no data are drawn.
     """
     bits = _all_bits(10)
     rows = bits, -bits.unflatten(1, (5, 2)).prod(2)

@@ -1,4 +1,4 @@
-"""A task: data, prediction loss, score and the set-up it is published with."""
+"""Tasks: data, prediction loss, score and the published set-up."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,16 +16,16 @@ RISE_AND_FALL = ((0.0, 1.0), (0.25, 10.0), (0.75, 1.0))  # the paper's phases of
 
 
 def prediction_loss(loss: Loss, outputs: Tensor, targets: Tensor, scored: Tensor | None = None) -> Tensor:
-    """Mean squared error, or mean cross-entropy, of each network.
+    """Computes the mean squared error, or the mean cross-entropy, of each network.
 
     Args:
-        loss: Which of them.
-        outputs: Shape (networks, rows, [places,] outputs).
-        targets: Shape (networks, rows, [places,] outputs) or (networks, rows), or the same without the networks.
-        scored: Which outputs count, shape (places, outputs), or with networks and rows before; None for all.
+        loss: "mse" or "cross_entropy".
+        outputs: Shape (networks, rows, [sequence_length,] outputs).
+        targets: Shape ([networks,] rows, [sequence_length,] outputs), or class numbers, shape ([networks,] rows).
+        scored: Mask of the outputs that count, shape ([networks, rows,] sequence_length, outputs); None for all.
 
     Returns:
-        Mean over all that counts, shape (networks,).
+        Mean over all outputs that count, shape (networks,).
     """
     if loss == "mse":
         error = (outputs - targets).square()
@@ -33,39 +33,38 @@ def prediction_loss(loss: Loss, outputs: Tensor, targets: Tensor, scored: Tensor
             return error.flatten(1).mean(1)
         counts = scored.to(error.dtype).expand_as(error)
         return (error * counts).flatten(1).sum(1) / counts.flatten(1).sum(1)
-    every = targets.expand(outputs.shape[:2])
-    return cross_entropy(outputs.mT, every, reduction="none").mean(1)
+    classes = targets.expand(outputs.shape[:2])
+    return cross_entropy(outputs.mT, classes, reduction="none").mean(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Data, prediction loss and score, with the set-up the paper used.
+    """Data, prediction loss and score, with the published set-up.
 
-    Targets decide the loss: class numbers mean cross-entropy and accuracy, values mean mean squared error and R^2 (or
-    accuracy, where the values are one-hot classes). In a sequence, inputs and targets have one more dimension, the
-    places.
+    The targets determine the loss: cross-entropy for class numbers, the mean squared error for values. The score is the
+    accuracy of classes (also of one-hot ones) and R^2 of values.
 
     Args:
         name: Name in the registry.
         description: One line.
-        inputs: Training inputs, shape (rows, [places,] inputs), or tokens, int64, shape (rows, folds).
-        targets: Training targets, shape (rows, [places,] outputs), or class numbers, int64, shape (rows,).
+        inputs: Training inputs, shape (rows, [sequence_length,] inputs), or tokens, int64, shape (rows, folds).
+        targets: Training targets, shape (rows, [sequence_length,] outputs), or class numbers, int64, shape (rows,).
         test_inputs: Test inputs.
         test_targets: Test targets.
         network: The published architecture.
-        knobs: The published hyperparameters; their weight factor and layer distance are also the fixed constants the
-            reported connection cost is computed with.
-        schedule: The published schedule, with greedy relocation.
-        model_seed: The published seed of the initial weights.
-        input_names: What each input is called in diagrams.
-        output_names: What each output is called.
-        scored: Which outputs at which places count, bool, shape (places, outputs); None for all.
-        one_hot: Whether targets are one-hot class values, 1 for the class and 0 for the others: the loss is then the
-            mean squared error, and the score is the accuracy of the largest output.
-        trained_in: Type of the parameters where `dtype`'s rule does not hold; see `in_dtype`.
+        per_network: The published hyperparameters. The reported connection cost always has their weight factor and
+            layer distance.
+        shared: The published shared hyperparameters, with greedy relocation.
+        model_seed: The published seed of the initial parameters.
+        input_names: Name of each input in diagrams.
+        output_names: Name of each output.
+        scored: Mask of the outputs that count, bool, shape (sequence_length, outputs); None for all.
+        one_hot: If True, targets are 1 for the class and 0 for all others. The loss is the mean squared error, and the
+            score is the accuracy of the largest output.
+        parameter_dtype: Type of the parameters; None for that of the inputs, or float64 with a trainable embedding.
 
     Raises:
-        ValueError: If rows, or numbers of inputs or outputs, do not match, or class numbers are called one-hot.
+        ValueError: If numbers of rows, inputs, outputs or names do not match, or the last sequence index is not scored.
     """
 
     name: str
@@ -82,32 +81,34 @@ class Task:
     output_names: tuple[str, ...]
     scored: Tensor | None = None
     one_hot: bool = False
-    trained_in: torch.dtype | None = None
+    parameter_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        wiring, what = self.network.wiring, f"task {self.name!r}"
+        wiring, task = self.network.wiring, f"task {self.name!r}"
         for x, y, rows in ((self.inputs, self.targets, "training"), (self.test_inputs, self.test_targets, "test")):
             if len(x) != len(y) or not len(x):
-                raise ValueError(f"{what} has {len(x)} {rows} inputs and {len(y)} {rows} targets")
+                raise ValueError(f"{task} has {len(x)} {rows} inputs and {len(y)} {rows} targets")
             if not self.network.takes_tokens and x.shape[-1] != len(wiring.inputs):
-                raise ValueError(f"{what} has {x.shape[-1]} inputs, its network has {len(wiring.inputs)}")
+                raise ValueError(f"{task} has {x.shape[-1]} inputs, its network has {len(wiring.inputs)}")
             if self.loss_name == "mse" and y.shape[-1] != len(wiring.outputs):
-                raise ValueError(f"{what} has {y.shape[-1]} outputs, its network has {len(wiring.outputs)}")
+                raise ValueError(f"{task} has {y.shape[-1]} outputs, its network has {len(wiring.outputs)}")
         for kind, names, neurons in (
             ("input", self.input_names, wiring.inputs),
             ("output", self.output_names, wiring.outputs),
         ):
             if len(names) != len(neurons):
-                raise ValueError(f"{what} has {len(names)} {kind} names, its network has {len(neurons)} {kind}s")
+                raise ValueError(f"{task} has {len(names)} {kind} names, its network has {len(neurons)} {kind}s")
         if self.one_hot and self.loss_name == "cross_entropy":
-            raise ValueError(f"targets of {what} must be values where one_hot is true, got class numbers")
+            raise ValueError(f"targets of {task} must be values if one_hot is true, got class numbers")
         if self.scored is not None and self.scored.shape != self.targets.shape[1:]:
             raise ValueError(
-                f"scored of {what} must have the targets' shape {tuple(self.targets.shape[1:])}, "
+                f"scored of {task} must have the targets' shape {tuple(self.targets.shape[1:])}, "
                 f"got {tuple(self.scored.shape)}"
             )
         if self.scored is not None and not self.scored[-1].any():
-            raise ValueError(f"scored of {what} must score an output at the last place, which gives the score")
+            raise ValueError(
+                f"scored of {task} must include an output at the last sequence index"
+            )
 
     @property
     def loss_name(self) -> Loss:
@@ -121,23 +122,31 @@ class Task:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the parameters: that of the data, and float64 where an embedding is trained, as in the paper."""
-        if self.trained_in is not None:
-            return self.trained_in
+        """Type of the parameters: that of the inputs, or float64 with a trainable embedding, as in the paper."""
+        if self.parameter_dtype is not None:
+            return self.parameter_dtype
         return torch.float64 if self.network.takes_tokens else self.inputs.dtype
 
     @property
     def sequence_length(self) -> int:
-        """Points at which the network is evaluated for one row: the places of a sequence, else 1."""
+        """Number of tokens or times of a sequence; 1 if rows are not sequences."""
         return self.inputs.shape[1] if self.inputs.ndim == 3 else 1
 
-    def in_dtype(self, dtype: torch.dtype) -> "Task":
-        """The same task, with parameters and values (not its tokens and classes) in a floating-point type."""
+    def cast(self, dtype: torch.dtype) -> "Task":
+        """Converts values, not tokens and classes, to a floating-point type, which parameters will also have.
+
+        Args:
+            dtype: A floating-point type.
+        """
         values = {name: value.to(dtype) for name, value in self._data.items() if value.is_floating_point()}
-        return replace(self, **values, trained_in=dtype)
+        return replace(self, **values, parameter_dtype=dtype)
 
     def to(self, device: torch.device | str) -> "Task":
-        """The same task with its data on a device."""
+        """Copies the data to a device.
+
+        Args:
+            device: A torch device.
+        """
         scored = None if self.scored is None else self.scored.to(device)
         return replace(self, **{name: value.to(device) for name, value in self._data.items()}, scored=scored)
 
@@ -146,28 +155,31 @@ class Task:
         return {name: getattr(self, name) for name in ("inputs", "targets", "test_inputs", "test_targets")}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Prediction loss of each network on the task; see `prediction_loss`.
+        """Computes the prediction loss of each network; see `prediction_loss`.
 
         Args:
-            outputs: In the task's order, shape (networks, rows, [places,] outputs).
-            targets: In the task's order, shape (rows, [places,] outputs) or (rows,).
+            outputs: In the task's order, shape (networks, rows, [sequence_length,] outputs).
+            targets: In the task's order, shape (rows, [sequence_length,] outputs) or (rows,).
         """
         return prediction_loss(self.loss_name, outputs, targets, self.scored)
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Accuracy, or the mean over outputs of R^2 = 1 - residual / total sum of squares; shape (networks,).
+        """Computes the accuracy, or the mean over outputs of R^2 = 1 - residual / total sum of squares.
 
-        Of sequences, the last place counts (and there the outputs that are scored).
+        In sequences only the last sequence index counts, with those of its outputs that are scored.
 
         Args:
-            outputs: In the task's order, shape (networks, rows, [places,] outputs).
-            targets: In the task's order, shape (rows, [places,] outputs) or (rows,).
+            outputs: In the task's order, shape (networks, rows, [sequence_length,] outputs).
+            targets: In the task's order, shape (rows, [sequence_length,] outputs) or (rows,).
+
+        Returns:
+            Score, shape (networks,).
         """
         if self.loss_name == "cross_entropy":
             return (outputs.argmax(2) == targets).to(outputs.dtype).mean(1)
         if targets.ndim == 3:
-            which = slice(None) if self.scored is None else self.scored[-1].to(outputs.device)
-            outputs, targets = outputs[:, :, -1, which], targets[:, -1, which]
+            mask = slice(None) if self.scored is None else self.scored[-1].to(outputs.device)
+            outputs, targets = outputs[:, :, -1, mask], targets[:, -1, mask]
         if self.one_hot:
             return (outputs.argmax(2) == targets.argmax(1)).to(outputs.dtype).mean(1)
         residual = (outputs - targets).square().sum(1)

@@ -1,4 +1,4 @@
-"""Pictures of digits: MNIST, read from files that the user has, and the small digits of scikit-learn."""
+"""Images of digits: MNIST, read from the user's files, and the small digits of scikit-learn."""
 
 import gzip
 import hashlib
@@ -19,10 +19,10 @@ from bimt_core.networks import MLP
 from bimt_core.tasks.definition import Task
 
 FOLDER = "BIMT_MNIST"  # the environment variable that names the folder of the files
-DIMENSIONS = {0x00000803: 3, 0x00000801: 1}  # magic number of a file of unsigned bytes (pictures, labels) to dimensions
+DIMENSIONS = {0x00000803: 3, 0x00000801: 1}  # magic number of a file of unsigned bytes (images, labels) to dimensions
 CLASSES = 10
 
-# Each file and its MD5 checksums, as it is and with .gz, as published at http://yann.lecun.com/exdb/mnist.
+# Each file and its MD5 checksums, uncompressed and with .gz, as published at http://yann.lecun.com/exdb/mnist.
 MNIST: dict[str, tuple[str, str]] = {
     "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
     "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
@@ -32,7 +32,7 @@ MNIST: dict[str, tuple[str, str]] = {
 
 
 class Images(NamedTuple):
-    """Pictures, uint8, shape (rows, height, width), and which digit each shows, uint8, shape (rows,)."""
+    """Images, uint8, shape (rows, height, width), and their digits, uint8, shape (rows,)."""
 
     images: Tensor
     labels: Tensor
@@ -43,7 +43,7 @@ class Images(NamedTuple):
 def read_idx(path: Path) -> Tensor:
     """Reads an IDX file of unsigned bytes, the format of MNIST.
 
-    It holds a magic number (0x00000803 for pictures, 0x00000801 for labels), the size of each dimension, both as
+    Such a file has a magic number (0x00000803 for images, 0x00000801 for labels), the size of each dimension, both as
     big-endian 32-bit numbers, and then the bytes, the last dimension changing fastest.
 
     Args:
@@ -53,41 +53,41 @@ def read_idx(path: Path) -> Tensor:
         Uint8, shape (rows, height, width) or (rows,).
 
     Raises:
-        ValueError: If the file cannot be read, or is no such file.
+        ValueError: If the file cannot be read, or is not an IDX file.
     """
-    return _parsed(_unpacked(_read(path), path), path)
+    return _parse_idx(_decompress(_read(path), path), path)
 
 
 def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = MNIST) -> Images:
-    """Reads the four files of MNIST, or others of the same names, each as it is or with .gz.
+    """Reads the four files of MNIST, or others of the same names, each uncompressed or with .gz.
 
     Args:
-        folder: Where they are.
-        checksums: Name to MD5 checksums of the file as it is and with .gz; None for files that are not checked.
+        folder: Folder of the files.
+        checksums: Name to MD5 checksums of the file, uncompressed and with .gz; None to check nothing.
 
     Raises:
-        ValueError: If files are missing, are not the right ones, or cannot be read.
+        ValueError: If files are missing, are not the expected ones, or cannot be read.
     """
-    paths = {name: _existing(folder / name) for name in MNIST}
+    paths = {name: _find_file(folder / name) for name in MNIST}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
         absent = "all" if len(missing) == len(MNIST) else ", ".join(missing)
         raise ValueError(
-            f"the files {', '.join(MNIST)} (each as it is or with .gz) must be in {folder.absolute()}, or in another "
-            f"folder that the environment variable {FOLDER} names; missing: {absent}"
+            f"the files {', '.join(MNIST)} (each may end in .gz) must be in {folder.absolute()}, or in the folder "
+            f"that the environment variable {FOLDER} names; missing: {absent}"
         )
-    read = []
+    tensors = []
     for name, path in paths.items():
         assert path is not None
         data = _read(path)
         if checksums is not None:
             _check(data, path, checksums[name][path.suffix == ".gz"])
-        read.append(_parsed(_unpacked(data, path), path))
-    return Images(*read)
+        tensors.append(_parse_idx(_decompress(data, path), path))
+    return Images(*tensors)
 
 
-def _existing(path: Path) -> Path | None:
-    """The file as it is, or with .gz, or None."""
+def _find_file(path: Path) -> Path | None:
+    """The file, uncompressed if it exists, else with .gz."""
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
@@ -99,69 +99,74 @@ def _read(path: Path) -> bytes:
 
 
 def _check(data: bytes, path: Path, checksum: str) -> None:
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != checksum:
-        raise ValueError(f"{path} is not the published file: its MD5 checksum must be {checksum}, got {found}")
+    actual = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if actual != checksum:
+        raise ValueError(f"{path} is not the published file: its MD5 checksum must be {checksum}, got {actual}")
 
 
-def _unpacked(data: bytes, path: Path) -> bytes:
+def _decompress(data: bytes, path: Path) -> bytes:
     if path.suffix != ".gz":
         return data
     try:
         return gzip.decompress(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} must be a whole gzip file, got {len(data)} bytes that are not: {error}") from error
+        raise ValueError(f"{path} must be a complete gzip file, got {len(data)} bytes that are not: {error}") from error
 
 
-def _parsed(data: bytes, path: Path) -> Tensor:
+def _parse_idx(data: bytes, path: Path) -> Tensor:
     magic = int.from_bytes(data[:4], "big")
     if len(data) < 4 or magic not in DIMENSIONS:
         known = " or ".join(f"0x{number:08x}" for number in DIMENSIONS)
         raise ValueError(f"{path} must begin with the magic number {known}, got 0x{data[:4].hex()}")
     header = 4 * (1 + DIMENSIONS[magic])
     if len(data) < header:
-        raise ValueError(f"{path} must have a header of {header} bytes, got {len(data)} bytes in all")
-    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4)]
+        raise ValueError(f"{path} must have a header of {header} bytes, got {len(data)} bytes in total")
+    shape = [int.from_bytes(data[offset : offset + 4], "big") for offset in range(4, header, 4)]
     size = header + math.prod(shape)
     if len(data) != size:
-        raise ValueError(f"{path} must have {size} bytes for the shape {tuple(shape)} it says, got {len(data)}")
+        raise ValueError(f"{path} must have {size} bytes for its shape {tuple(shape)}, got {len(data)}")
     return torch.from_numpy(np.frombuffer(data, np.uint8)[header:].reshape(shape).copy())
 
 
 def mnist(data_seed: int = 0) -> Task:
-    """Handwritten digits, 60,000 pictures of 28 x 28 for training and 10,000 for testing (LeCun, Cortes, Burges).
+    """Builds the task of MNIST, handwritten digits: 60,000 images of 28 x 28 pixels for training, 10,000 for testing.
 
-    The four files are read from the folder that the environment variable BIMT_MNIST names, or else data/mnist; nothing
-    is downloaded. As published: raw pixels in [0, 1], the mean squared error to one-hot targets, pixels that never
-    move, outputs on a ring, and no distance in the last layer's penalty. The score is the accuracy of the largest
-    output. Ours: the published model seed is not known. There is nothing to draw: `data_seed` changes nothing.
+    The four files (LeCun, Cortes, Burges) are read from the folder that the environment variable BIMT_MNIST names, by
+    default data/mnist; nothing is downloaded. As published, pixels are in [0, 1] and never move, the loss is the mean
+    squared error to one-hot targets, outputs are on a ring, and distance does not count in the last layer. The score is
+    the accuracy of the largest output. The published model seed is unknown.
+
+    Args:
+        data_seed: Unused: no data are drawn.
 
     Raises:
         ValueError: If a file is missing or is not the published one.
     """
     data = load_images(Path(os.environ.get(FOLDER, "data/mnist")), MNIST)
-    return _pictures("mnist", "handwritten digits of 28 x 28 pixels", data, 255, (10, 10), 40_000)
+    return _image_task("mnist", "handwritten digits of 28 x 28 pixels", data, 255, (10, 10), 40_000)
 
 
 def digits(data_seed: int = 0) -> Task:
-    """Handwritten digits, 1797 pictures of 8 x 8 (scikit-learn's), of which 80 % (1437) are for training.
+    """Builds the task of scikit-learn's handwritten digits: 1797 images of 8 x 8 pixels, of which 1437 for training.
 
-    MNIST in small, with nothing to download: set up in the same way, with pixels divided by 16, their largest value.
-    Ours: which pictures are for training is drawn with `data_seed`; hidden layers of 6 x 6 instead of 10 x 10, and an
-    eighth of the steps.
+    A small MNIST without a download. The set-up is that of MNIST, with pixels divided by 16, their largest value,
+    hidden layers of 6 x 6 instead of 10 x 10, and an eighth of the steps.
+
+    Args:
+        data_seed: Seed of the split into training and test rows.
     """
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images, labels = (torch.from_numpy(array.astype(np.uint8)) for array in (found.images, found.target))
+    published = load_digits()
+    images, labels = (torch.from_numpy(array.astype(np.uint8)) for array in (published.images, published.target))
     order = torch.from_numpy(np.random.RandomState(data_seed).permutation(len(images)))
     train, test = order.tensor_split([int(0.8 * len(images))])
     data = Images(images[train], labels[train], images[test], labels[test])
-    return _pictures("digits", "handwritten digits of 8 x 8 pixels", data, 16, (6, 6), 5_000)
+    return _image_task("digits", "handwritten digits of 8 x 8 pixels", data, 16, (6, 6), 5_000)
 
 
-def _pictures(name: str, description: str, data: Images, brightest: int, hidden: tuple[int, int], steps: int) -> Task:
-    """Which digit is it, with pixels divided by `brightest`, and two hidden layers of `hidden` neurons on a grid."""
+def _image_task(name: str, description: str, data: Images, brightest: int, hidden: tuple[int, int], steps: int) -> Task:
+    """Classification task with pixels divided by `brightest`, and two hidden layers of `hidden` neurons on a grid."""
     height, width = data.images.shape[1:]
     inputs, test_inputs = (images.flatten(1).float() / brightest for images in (data.images, data.test_images))
     targets, test_targets = (one_hot(labels.long(), CLASSES).float() for labels in (data.labels, data.test_labels))

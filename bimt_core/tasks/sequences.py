@@ -1,4 +1,4 @@
-"""Sequences: linear regression learnt in context by a transformer, a direction remembered by a recurrent network."""
+"""Tasks on sequences: linear regression in context, and a direction to remember."""
 
 import math
 
@@ -13,26 +13,29 @@ from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
 DIRECTIONS = 8  # neurons on each ring of the delayed response
 SHOWN, DELAY = 3, 6  # its time steps with and without the direction
-NOISE = 0.2  # standard deviation of what is added to every input while the direction is shown
-SHARPNESS = 2.0  # of a bump exp(SHARPNESS (cos(angle) - 1)); it falls to a half about 49 degrees beside its top
+NOISE = 0.2  # standard deviation of the noise of inputs while the direction is shown
+SHARPNESS = 2.0  # of a bump exp(SHARPNESS (cos(angle) - 1)), which falls to a half 49 degrees from its maximum
 
 
 def in_context(data_seed: int = 0) -> Task:
-    """Linear regression in context: y = w x with a slope w of each sequence, to be read off the sequence itself.
+    """Builds the task of linear regression in context: y = w x, with a slope w per sequence to infer from it.
 
-    A sequence is (0, x1), (y1, 0), (0, x2), with w ~ U[-1, 1] and x ~ U[1, 3], and 10,000 slopes for training. Every
-    place with an x predicts, as output 0, the y that follows: y1 at place 0 and y2 = w x2 = (y1 / x1) x2 at place 2.
-    Place 1 and output 1 do not count. Nothing tells w at place 0, where the best prediction is the mean 0 and the error
-    E[(w x)^2] = 13/9: the loss, a mean over both places, cannot fall below 13/18 = 0.72. The score is R^2 of y2 alone.
+    A sequence is (0, x1), (y1, 0), (0, x2), with w ~ U[-1, 1] and x ~ U[1, 3]; 10,000 are for training and 10,000 for
+    testing. Output 0 after each x is the following y: y1 at sequence index 0, and y2 = w x2 = (y1 / x1) x2 at sequence
+    index 2. Sequence index 1 and output 1 do not count. At sequence index 0 nothing is known about w. The best
+    prediction there is the mean 0, with the error E[(w x)^2] = 13/9, so the loss, a mean over both sequence indices,
+    cannot fall below 13/18 = 0.72. The score is R^2 of y2 alone.
 
-    Ours: the numbers are drawn with `data_seed` (the published ones are not known) as w, x1, x2, training first; there
-    are as many test sequences, and the published model seed is not known either.
+    The published data and model seed are unknown: data are drawn in the order w, x1, x2, training first.
+
+    Args:
+        data_seed: Seed of the data.
     """
     random = RandomState(data_seed)
     (x, y), (x_test, y_test) = (_regressions(random, 10_000) for _ in range(2))
     return Task(
         "in_context",
-        "y = w x, with w to be read off the sequence",
+        "y = w x, with w to infer from the sequence",
         x,
         y,
         x_test,
@@ -55,7 +58,7 @@ def in_context(data_seed: int = 0) -> Task:
 
 
 def _regressions(random: RandomState, n: int) -> tuple[Tensor, Tensor]:
-    """Sequences and what is to be predicted in them, both of shape (n, 3, 2), float64."""
+    """Sequences and targets, both of shape (n, 3, 2), float64."""
     w = random.uniform(-1, 1, n)
     x = random.uniform(1, 3, (n, 2))
     sequences, targets = np.zeros((2, n, 3, 2))
@@ -66,17 +69,20 @@ def _regressions(random: RandomState, n: int) -> tuple[Tensor, Tensor]:
 
 
 def delayed_response(data_seed: int = 0) -> Task:
-    """A direction is shown for three time steps with noise; through six silent ones it is to be remembered.
+    """Builds the task of remembering a direction: shown with noise for three time steps, then a delay of six.
 
-    The direction is any angle, u ~ U[0, 2 pi). Eight inputs and eight outputs stand on rings, at the angles a_j =
-    2 pi (2j + 1) / 16. While it is shown the inputs are a bump with noise, exp(2 (cos(a_j - u) - 1)) + 0.2 N(0, 1),
-    drawn anew at every time, and then 0. The outputs are to be the bump without noise at the times of the delay, which
-    alone count; the score is R^2 at the last of them. 500 sequences for training and 500 for testing, training drawn
-    first.
+    The direction is an angle, u ~ U[0, 2 pi). Eight inputs and eight outputs are on rings, at the angles a_j =
+    2 pi (2j + 1) / 16. While the direction is shown, the inputs are a bump with noise, exp(2 (cos(a_j - u) - 1)) +
+    0.2 N(0, 1), with new noise at every time; then they are 0. The targets are the bump without noise during the delay;
+    only these times count. The score is R^2 at the last time. There are 500 sequences for training and 500 for testing,
+    training drawn first.
 
-    A small working-memory task of ours for the recurrent network of "Growing Brains" (Liu et al., arXiv 2310.07711),
-    which has its own tasks and 400 neurons instead of 36. Knobs and the phases of lambda are those of the paper's
+    It is a small working-memory task for the recurrent network of "Growing Brains" (Liu et al., arXiv 2310.07711),
+    where tasks differ and there are 400 hidden neurons instead of 36. The hyperparameters are those of the paper's
     modular addition.
+
+    Args:
+        data_seed: Seed of the data.
     """
     random = RandomState(data_seed)
     (x, y), (x_test, y_test) = (_directions(random, 500) for _ in range(2))
@@ -102,12 +108,12 @@ def delayed_response(data_seed: int = 0) -> Task:
 
 
 def _ring_angles() -> np.ndarray:
-    """Where the neurons of a ring stand, as `geometry.ring` places them; shape (DIRECTIONS,), in radians."""
+    """Angles of the neurons of `geometry.ring`, shape (DIRECTIONS,), in radians."""
     return math.pi * (2 * np.arange(DIRECTIONS) + 1) / DIRECTIONS
 
 
 def _directions(random: RandomState, n: int) -> tuple[Tensor, Tensor]:
-    """Inputs, and the bump to be remembered at all times, both of shape (n, SHOWN + DELAY, DIRECTIONS), float32."""
+    """Inputs and targets, both of shape (n, SHOWN + DELAY, DIRECTIONS), float32."""
     directions = random.uniform(0, 2 * math.pi, (n, 1, 1))
     bumps = np.exp(SHARPNESS * (np.cos(_ring_angles() - directions) - 1))
     targets = bumps.repeat(SHOWN + DELAY, axis=1)

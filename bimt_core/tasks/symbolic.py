@@ -1,4 +1,4 @@
-"""Functions of numbers, to be found again in the network: the paper's three formulas, and the two moons."""
+"""The paper's three formulas, and the two moons."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def _symbolic(
     model_seed: int,
     phases: tuple[tuple[float, float], ...] = RISE_AND_FALL,
 ) -> Task:
-    """A regression task on x ~ U[-1, 1], 100 training rows and 100 test rows, training drawn first."""
+    """Regression task on x ~ U[-1, 1], 100 training rows and 100 test rows, training drawn first."""
     random = np.random.RandomState(data_seed)
     train, test = (torch.from_numpy(random.rand(100, n_inputs) * 2 - 1) for _ in range(2))
     return Task(
@@ -44,7 +44,11 @@ def _symbolic(
 
 
 def independence(data_seed: int = 0) -> Task:
-    """Two outputs that share no input: ((x1 + x3)^3, x2^2 + sin(pi x4))."""
+    """Builds the task of two outputs that share no input: ((x1 + x3)^3, x2^2 + sin(pi x4)).
+
+    Args:
+        data_seed: Seed of the data.
+    """
 
     def function(x: Tensor) -> Tensor:
         return torch.stack([(x[:, 0] + x[:, 2]) ** 3, x[:, 1] ** 2 + torch.sin(torch.pi * x[:, 3])], dim=1)
@@ -54,7 +58,11 @@ def independence(data_seed: int = 0) -> Task:
 
 
 def feature_sharing(data_seed: int = 4) -> Task:
-    """Three outputs built from shared squares: (x1^2, x1^2 + x2^2, x1^2 + x2^2 + x3^2)."""
+    """Builds the task of three outputs from shared squares: (x1^2, x1^2 + x2^2, x1^2 + x2^2 + x3^2).
+
+    Args:
+        data_seed: Seed of the data.
+    """
 
     def function(x: Tensor) -> Tensor:
         return x.square().cumsum(1)
@@ -65,7 +73,11 @@ def feature_sharing(data_seed: int = 4) -> Task:
 
 
 def compositionality(data_seed: int = 3) -> Task:
-    """A function of functions: sqrt((x1 - x2)^2 + (x3 - x4)^2)."""
+    """Builds the task of a composed function: sqrt((x1 - x2)^2 + (x3 - x4)^2).
+
+    Args:
+        data_seed: Seed of the data.
+    """
 
     def function(x: Tensor) -> Tensor:
         return torch.sqrt((x[:, 0] - x[:, 1]) ** 2 + (x[:, 2] - x[:, 3]) ** 2).unsqueeze(1)
@@ -73,18 +85,22 @@ def compositionality(data_seed: int = 3) -> Task:
     phases = ((0.0, 1.0), (0.25, 3.0))
     names = ("sqrt((x1-x2)^2 + (x3-x4)^2)",)
     hidden = (20, 20, 20, 20)
-    return _symbolic("compositionality", "a function of functions", function, hidden, names, 4, data_seed, 3, phases)
+    return _symbolic("compositionality", "a composed function", function, hidden, names, 4, data_seed, 3, phases)
 
 
 def two_moons(data_seed: int = 1) -> Task:
-    """Two interleaved half circles with noise 0.1, 200 training and 200 test points."""
+    """Builds the task of classifying points of two interleaved half circles, 200 for training and 200 for testing.
+
+    Args:
+        data_seed: Seed of the data.
+    """
     from sklearn.datasets import make_moons
 
     random = np.random.RandomState(data_seed)
     (x, y), (x_test, y_test) = (make_moons(200, noise=0.1, random_state=random) for _ in range(2))
     return Task(
         "two_moons",
-        "two interleaved half circles, told apart",
+        "two interleaved half circles",
         torch.from_numpy(x).float(),
         torch.from_numpy(y).long(),
         torch.from_numpy(x_test).float(),

@@ -72,4 +72,4 @@ def test_a_module_has_one_size(folder: Path) -> None:
     refused = bimt(folder, "validate", "skip.yaml")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
-    assert "hidden_width cannot be changed in a module of one's own, got 20" in refused.stderr
+    assert "hidden_width of a ModuleNetwork cannot be changed, got 20" in refused.stderr
