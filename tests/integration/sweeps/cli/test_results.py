@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,13 @@ def test_a_report_is_written(bimt, bimt_json, store, tmp_path):
     assert errors == [f"bimt: output must be a file that can be written, got {missing}: No such file or directory"]
 
 
-def test_variants_are_compared(bimt, compared, tmp_path):
+def test_variants_are_compared(bimt, compared, tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.cluster.capacity.count_cores", lambda: 1)
     code, out, errors = bimt("compare", "small", "--store", compared.folder)
     assert (code, errors) == (0, ["measured small"])
     assert out.startswith("# small\n")
     assert "| connection cost |" in out
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", lambda workers, _: ThreadPoolExecutor(workers))
     code, out, _ = bimt("compare", "small", "--store", compared.folder, "--output", "written")
     assert code == 0
     names = {"comparison.md", "networks.png", "networks.csv"}

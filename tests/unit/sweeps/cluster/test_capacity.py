@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from sweeps.cluster import capacity
-from sweeps.cluster.capacity import check_memory, count_slots, largest_recipe, should_compile
+from sweeps.cluster.capacity import check_memory, count_slots, should_compile
 from sweeps.cluster.resources import ClusterResources, NodeGroup
 from sweeps.errors import BadInputError
 
@@ -48,10 +48,3 @@ def test_only_long_training_is_compiled_unless_the_spec_decides(small_spec):
     assert should_compile(small_spec(search=long, trials=1000), workers=1)
     assert should_compile(small_spec(resources={"compile": "always"}), workers=1)
     assert not should_compile(small_spec(search=long, resources={"compile": "never"}), workers=1)
-
-
-def test_the_largest_recipe_has_the_largest_network(small_spec):
-    spec = small_spec(search={"hidden_width": {"choices": [4, 12, 8]}, "cost_weight": 0.01, "steps": 7})
-    r = largest_recipe(spec)
-    assert max(len(neurons) for neurons in r.network.wiring.neurons) == 12
-    assert (r.per_network.cost_weight, r.shared.steps) == (0.01, 7)
