@@ -1,4 +1,4 @@
-"""Surgery: finished networks are taken apart to see what their parts are for."""
+"""Surgery on trained networks: pruning, ablation, interventions and formulas."""
 
 from bimt_core.surgery.ablation import (
     Ablation,
@@ -9,12 +9,12 @@ from bimt_core.surgery.ablation import (
 )
 from bimt_core.surgery.changes import Change, Surgery, intervene
 from bimt_core.surgery.formulas import formula, formula_text
-from bimt_core.surgery.pruning import Pruned, prune, prune_curve, smallest_network
+from bimt_core.surgery.pruning import PruningResult, prune, prune_curve, smallest_network
 
 __all__ = [
     "Ablation",
     "Change",
-    "Pruned",
+    "PruningResult",
     "Surgery",
     "ablate",
     "formula",

@@ -1,4 +1,4 @@
-"""Neurons, or whole communities of them, are knocked out to see what they are for."""
+"""Ablation: neurons or communities are silenced to measure what they are for."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +13,19 @@ from bimt_core.surgery.evaluation import finite_network, scores_without
 from bimt_core.tasks import Task
 from bimt_core.wiring import Axis, Wire, Wiring
 
-MOST_TOGETHER = 10  # communities: 1024 subsets
+MOST_COMMUNITIES = 10  # 1024 subsets
 
-Chosen = Mapping[str, Collection[int]] | Collection[Node]
+NeuronSelection = Mapping[str, Collection[int]] | Collection[Node]
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """What the task's score is without one community, and with no other.
+    """Scores of a network without one community and with that community alone.
 
     Args:
         members: The community's neurons.
-        score_without: Score when the community is knocked out.
-        score_alone: Score when all other communities are.
+        score_without: Score with the community ablated.
+        score_alone: Score with all other communities ablated.
     """
 
     members: frozenset[Node]
@@ -33,16 +33,16 @@ class Ablation:
     score_alone: float
 
 
-def ablate(population: Population, neurons: Chosen) -> Population:
-    """The networks with some neurons silenced, the same in every replicate.
+def ablate(population: Population, neurons: NeuronSelection) -> Population:
+    """Silences neurons, the same in every network.
 
-    All parameters of the neurons become 0: outgoing and incoming weights of every tensor that is tied to them, biases
-    and embeddings. So they have no effect, not even on how query and key of a head match. Only what writes the output
-    neurons stays, for an output is what the network says and has no effect on it.
+    All parameters of the neurons become 0: the weights, biases and embeddings of every tensor that is attached to them.
+    So they have no effect, not even on how query and key of a head match. Output neurons keep what writes them, since
+    their value is the network's answer.
 
     Args:
-        population: Networks of one architecture; they stay as they are.
-        neurons: Places of neurons by the name of their set, such as {"hidden1": [0, 3]}, or (set, place) pairs, such
+        population: Networks of one architecture; not changed.
+        neurons: Places of neurons by the name of their set, such as {"hidden1": [0, 3]}; or (set, place) pairs, such
             as one of `Communities.members`.
 
     Returns:
@@ -50,114 +50,137 @@ def ablate(population: Population, neurons: Chosen) -> Population:
 
     Raises:
         ValueError: If there is no such set of neurons, or no such place in it.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = ablate(initialise(MLP((2, 3, 1)), seeds=[0]), {"hidden1": [1]})
+        >>> population.tensors["weight0"][0, 1], population.tensors["weight1"][0, :, 1]
+        (tensor([0., 0.]), tensor([0.]))
     """
-    silenced = _parameters(population.network.wiring, _by_set(neurons)).to(population.flat.device)
+    silenced = _silenced_parameters(population.network.wiring, neurons).to(population.flat.device)
     return replace(population, flat=population.flat.masked_fill(silenced, 0.0))
 
 
 def score_community_ablations(
     population: Population, task: Task, network: int, communities: Communities
 ) -> tuple[float, list[Ablation]]:
-    """The score of one network with each community knocked out in turn, as the paper does for modular addition and S4.
+    """Scores one network with each community ablated in turn, as the paper does for modular addition and S4.
 
-    Neurons that are in no community stay.
+    Neurons that are in no community are never ablated.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        network: Which network of the population.
-        communities: Of that network; see `louvain`.
+        network: Index in the population.
+        communities: Communities of that network; see `louvain`.
 
     Returns:
-        The score (see `Task.score`) of the whole network, and one record a community, in their order.
+        The score (see `Task.score`) of the whole network, and one ablation per community, in their order.
 
     Raises:
         ValueError: If there is no such network, its parameters are not finite, or a community has a neuron that the
-            network has not.
+            network does not have.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> moons = load_task("two_moons")
+        >>> communities = Communities(0.0, (frozenset({("hidden1", 0)}), frozenset({("hidden1", 1)})))
+        >>> score, ablations = score_community_ablations(initialise(moons.network, [0]), moons, 0, communities)
+        >>> [sorted(ablation.members) for ablation in ablations]
+        [[('hidden1', 0)], [('hidden1', 1)]]
     """
     one, members = finite_network(population, network), communities.members
     everyone = frozenset[Node]().union(*members)
-    silent = [frozenset[Node](), *members, *(everyone - some for some in members)]
-    score, *scores = _scores(one, task, silent)
+    score, *scores = _score_ablations(one, task, [frozenset(), *members, *(everyone - some for some in members)])
     without, alone = scores[: len(members)], scores[len(members) :]
-    return score, [Ablation(*record) for record in zip(members, without, alone, strict=True)]
+    return score, [Ablation(*row) for row in zip(members, without, alone, strict=True)]
 
 
 def score_neuron_ablations(population: Population, task: Task, network: int) -> dict[Node, float]:
-    """The score of one network with each of its neurons knocked out in turn.
+    """Scores one network with each of its neurons ablated in turn, except for the outputs.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        network: Which network of the population.
+        network: Index in the population.
 
     Returns:
-        The score (see `Task.score`) without each neuron but the outputs, which have no effect to lose.
+        The score (see `Task.score`) without each neuron.
 
     Raises:
         ValueError: If there is no such network, or its parameters are not finite.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> moons = load_task("two_moons")
+        >>> scores = score_neuron_ablations(initialise(moons.network, seeds=[0]), moons, 0)
+        >>> list(scores)[:3]
+        [('input', 0), ('input', 1), ('hidden1', 0)]
     """
     one = finite_network(population, network)
     nodes = [(neurons.name, place) for neurons in one.network.wiring.neurons[:-1] for place in range(len(neurons))]
-    return dict(zip(nodes, _scores(one, task, [[node] for node in nodes]), strict=True))
+    return dict(zip(nodes, _score_ablations(one, task, [[node] for node in nodes]), strict=True))
 
 
 def score_subset_ablations(
-    population: Population, task: Task, network: int, communities: Communities, most: int = 6
+    population: Population, task: Task, network: int, communities: Communities, max_communities: int = 6
 ) -> dict[tuple[bool, ...], float]:
-    """The score of one network with every subset of its largest communities, as the paper's table of modular addition.
+    """Scores one network with every subset of its largest communities, as in the paper's table of modular addition.
 
-    Neurons of smaller communities, and those that are in none, stay.
+    Neurons of smaller communities, and those that are in none, are never ablated.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        network: Which network of the population.
-        communities: Of that network; see `louvain`.
-        most: How many communities, largest first, are kept or knocked out; every one doubles the number of subsets.
+        network: Index in the population.
+        communities: Communities of that network; see `louvain`.
+        max_communities: Number of communities, largest first, that are kept or ablated, from 1 to 10. Each doubles the
+            number of subsets.
 
     Returns:
-        For each subset its score (see `Task.score`). A subset says of each community, largest first, whether it is
-        kept: (True, True, ...) comes first, (False, False, ...) last.
+        The score (see `Task.score`) of each subset. A subset is a tuple with True for each community that is kept,
+        largest first: (True, True, ...) comes first, (False, False, ...) last.
 
     Raises:
-        ValueError: If `most` is not between 1 and 10, there is no such network, its parameters are not finite, or a
-            community has a neuron that the network has not.
+        ValueError: If `max_communities` is out of range, there is no such network, its parameters are not finite, or a
+            community has a neuron that the network does not have.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> moons = load_task("two_moons")
+        >>> communities = Communities(0.0, (frozenset({("hidden1", 0)}), frozenset({("hidden1", 1)})))
+        >>> list(score_subset_ablations(initialise(moons.network, [0]), moons, 0, communities))
+        [(True, True), (True, False), (False, True), (False, False)]
     """
-    if not 1 <= most <= MOST_TOGETHER:
-        raise ValueError(f"most must be between 1 and {MOST_TOGETHER}, got {most}")
-    one, members = finite_network(population, network), communities.members[:most]
+    if not 1 <= max_communities <= MOST_COMMUNITIES:
+        raise ValueError(f"max_communities must be between 1 and {MOST_COMMUNITIES}, got {max_communities}")
+    one, members = finite_network(population, network), communities.members[:max_communities]
     subsets = list(product((True, False), repeat=len(members)))
-    silent = [
-        frozenset[Node]().union(*(some for some, is_kept in zip(members, kept, strict=True) if not is_kept))
-        for kept in subsets
+    ablated = [
+        frozenset[Node]().union(*(some for some, is_kept in zip(members, subset, strict=True) if not is_kept))
+        for subset in subsets
     ]
-    return dict(zip(subsets, _scores(one, task, silent), strict=True))
+    return dict(zip(subsets, _score_ablations(one, task, ablated), strict=True))
 
 
-def _scores(one: Population, task: Task, silent: Sequence[Collection[Node]]) -> list[float]:
-    """Score of one network without each of some groups of neurons."""
-    masks = [_parameters(one.network.wiring, _by_set(nodes)) for nodes in silent]
-    return scores_without(one, task, torch.stack(masks))
+def _score_ablations(one: Population, task: Task, groups: Sequence[Collection[Node]]) -> list[float]:
+    """Scores one network without each group of neurons."""
+    return scores_without(one, task, torch.stack([_silenced_parameters(one.network.wiring, nodes) for nodes in groups]))
 
 
-def _by_set(neurons: Chosen) -> Mapping[str, Collection[int]]:
-    if isinstance(neurons, Mapping):
-        return neurons
-    chosen: dict[str, list[int]] = {}
-    for name, place in neurons:
-        chosen.setdefault(name, []).append(place)
-    return chosen
+def _silenced_parameters(wiring: Wiring, neurons: NeuronSelection) -> Tensor:
+    """Bool, shape (n_parameters,)."""
+    if not isinstance(neurons, Mapping):
+        by_set: dict[str, list[int]] = {}
+        for name, place in neurons:
+            by_set.setdefault(name, []).append(place)
+        neurons = by_set
+    masks = {name: _neuron_mask(wiring, name, places) for name, places in neurons.items()}
+    return torch.cat([_entry_mask(wiring, wire, masks).flatten() for wire in wiring.wires])
 
 
-def _parameters(wiring: Wiring, chosen: Mapping[str, Collection[int]]) -> Tensor:
-    """Which parameters are silenced, bool, shape (n_parameters,)."""
-    masks = {name: _mask(wiring, name, places) for name, places in chosen.items()}
-    return torch.cat([_of_tensor(wiring, wire, masks).flatten() for wire in wiring.wires])
-
-
-def _mask(wiring: Wiring, name: str, places: Collection[int]) -> Tensor:
-    """Which neurons of a set are chosen, bool, shape (n,)."""
+def _neuron_mask(wiring: Wiring, name: str, places: Collection[int]) -> Tensor:
+    """Bool, shape (n,)."""
     known = {neurons.name: len(neurons) for neurons in wiring.neurons}
     if name not in known:
         raise ValueError(f"neurons must be of the sets {', '.join(known)}, got {name!r}")
@@ -169,15 +192,15 @@ def _mask(wiring: Wiring, name: str, places: Collection[int]) -> Tensor:
     return mask
 
 
-def _of_tensor(wiring: Wiring, wire: Wire, masks: Mapping[str, Tensor]) -> Tensor:
-    """Which entries of a tensor are silenced, shape of the tensor."""
+def _entry_mask(wiring: Wiring, wire: Wire, masks: Mapping[str, Tensor]) -> Tensor:
+    """Bool, shape of the wire's tensor."""
     silenced = torch.zeros(wiring.shape(wire), dtype=torch.bool)
     for dimension, axis in enumerate(wire.axes):
         if not isinstance(axis, Axis) or axis.neurons not in masks:
             continue
-        is_written = dimension == 0 and (wire.is_weight or wire.is_bias)
-        if is_written and axis.neurons == wiring.outputs.name:
+        is_target = dimension == 0 and (wire.is_weight or wire.is_bias)
+        if is_target and axis.neurons == wiring.outputs.name:
             continue
-        here = masks[axis.neurons].repeat(axis.folds)
-        silenced |= here.unflatten(0, [-1 if d == dimension else 1 for d in range(silenced.ndim)])
+        mask = masks[axis.neurons].repeat(axis.folds)
+        silenced |= mask.unflatten(0, [-1 if d == dimension else 1 for d in range(silenced.ndim)])
     return silenced

@@ -1,4 +1,4 @@
-"""Single parameters are set or scaled, and whatever is done to networks can be undone."""
+"""Interventions on single parameters, and a history of operations that can be undone."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,25 +7,24 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from bimt_core.population import Population
-from bimt_core.surgery.ablation import Chosen, ablate
+from bimt_core.surgery.ablation import NeuronSelection, ablate
 from bimt_core.surgery.pruning import prune
 from bimt_core.wiring import Axis, Wire, Wiring
 
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one parameter.
+    """A change of one parameter: exactly one of `to` and `times` is given.
 
     Args:
-        tensor: Name of its tensor, such as "weight0" or "bias0".
-        at: Where it is: (target place, source place) of a weight, (place,) of a bias, (token, place) of an embedding.
-        to: Its new value; or None, to scale it.
-        times: What it is multiplied by; or None, to set it.
-        folds: Which fold of the neurons is meant, one number a dimension, where a tensor has several (see `Axis`);
-            None for the first of each.
+        tensor: Name of the tensor, such as "weight0" or "bias0".
+        at: Entry: (target place, source place) of a weight, (place,) of a bias, (token, place) of an embedding.
+        to: New value of the parameter.
+        times: Factor of the parameter.
+        folds: Fold in each dimension, if the tensor has several (see `Axis`); None for the first of each.
 
     Raises:
-        ValueError: If there is not exactly one of `to` and `times`, or it is not finite.
+        ValueError: If not exactly one of `to` and `times` is given, or it is not finite.
     """
 
     tensor: str
@@ -35,33 +34,39 @@ class Change:
     folds: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        given = [number for number in (self.to, self.times) if number is not None]
-        if len(given) != 1:
+        values = [value for value in (self.to, self.times) if value is not None]
+        if len(values) != 1:
             raise ValueError(f"a change has one of to and times, got to={self.to}, times={self.times}")
-        if not math.isfinite(given[0]):
-            raise ValueError(f"a change must be to a finite number, or times one, got {given[0]}")
+        if not math.isfinite(values[0]):
+            raise ValueError(f"to and times of a change must be finite, got {values[0]}")
 
 
 def intervene(population: Population, changes: Sequence[Change]) -> Population:
-    """The networks with single parameters set or scaled, the same in every replicate.
+    """Sets or scales single parameters, the same in every network.
 
-    Neurons are known by the places where they stand now, as in the diagrams.
+    Places are those after relocation, as in the diagrams.
 
     Args:
-        population: Networks of one architecture; they stay as they are, so to undo is to go on with
-            them; see `Surgery`.
-        changes: One after the other, so that the second change of a parameter acts on what the first made of it.
+        population: Networks of one architecture; not changed, so that it can be used again (see `Surgery`).
+        changes: Changes in order; a second change of a parameter acts on the result of the first.
 
     Returns:
         The changed networks.
 
     Raises:
         ValueError: If there is no such tensor, or no such place in it.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = initialise(MLP((2, 3, 1)), seeds=[0, 1])
+        >>> changed = intervene(population, [Change("weight0", (2, 0), to=0.5), Change("weight0", (2, 0), times=-2.0)])
+        >>> changed.tensors["weight0"][:, 2, 0]
+        tensor([-1., -1.])
     """
     wiring, changed = population.network.wiring, replace(population, flat=population.flat.clone())
     tensors = changed.tensors
     for change in changes:
-        value = _entry(wiring, tensors, change)
+        value = _parameter(wiring, tensors, change)
         if change.to is not None:
             value.fill_(change.to)
         elif change.times is not None:
@@ -69,74 +74,95 @@ def intervene(population: Population, changes: Sequence[Change]) -> Population:
     return changed
 
 
-def _entry(wiring: Wiring, tensors: Mapping[str, Tensor], change: Change) -> Tensor:
-    """A view of a change's parameter, shape (networks,)."""
+def _parameter(wiring: Wiring, tensors: Mapping[str, Tensor], change: Change) -> Tensor:
+    """Returns a view of a change's parameter, shape (networks,)."""
     wires = {wire.tensor: wire for wire in wiring.wires}
     if change.tensor not in wires:
         raise ValueError(f"tensor must be one of {', '.join(wires)}, got {change.tensor!r}")
     wire = wires[change.tensor]
     folds = (0,) * len(wire.axes) if change.folds is None else change.folds
-    for what, numbers in (("places", change.at), ("folds", folds)):
+    for name, numbers in (("at", change.at), ("folds", folds)):
         if len(numbers) != len(wire.axes):
-            raise ValueError(f"{what} in tensor {wire.tensor!r} are {len(wire.axes)} numbers, got {numbers}")
-    index = tuple(_along(wiring, wire, *numbers) for numbers in zip(wire.axes, change.at, folds, strict=True))
+            raise ValueError(f"{name} of tensor {wire.tensor!r} must have {len(wire.axes)} numbers, got {numbers}")
+    index = tuple(_index(wiring, wire, *numbers) for numbers in zip(wire.axes, change.at, folds, strict=True))
     return tensors[wire.tensor].movedim(0, -1)[index]
 
 
-def _along(wiring: Wiring, wire: Wire, axis: Axis | int, place: int, fold: int) -> int:
-    """Index in a dimension of a tensor."""
+def _index(wiring: Wiring, wire: Wire, axis: Axis | int, place: int, fold: int) -> int:
+    """Returns the index in one dimension of a tensor."""
     n, n_folds = (axis, 1) if isinstance(axis, int) else (len(wiring[axis.neurons]), axis.folds)
     where = f"of tensor {wire.tensor!r}" if isinstance(axis, int) else f"of {axis.neurons!r} in tensor {wire.tensor!r}"
-    for what, number, length in (("places", place, n), ("folds", fold, n_folds)):
+    for name, number, length in (("places", place, n), ("folds", fold, n_folds)):
         if not 0 <= number < length:
-            raise ValueError(f"{what} {where} must be between 0 and {length - 1}, got {number}")
+            raise ValueError(f"{name} {where} must be between 0 and {length - 1}, got {number}")
     return fold * n + place
 
 
 @dataclass(frozen=True, eq=False)
 class Surgery:
-    """Networks under surgery: what they are now, and all that they were before.
+    """Networks with the operations on them, which can be undone.
 
-    Populations never change, so nothing has to be computed to undo a step. In a notebook:
-
-        surgery = Surgery(population).prune(0.01).intervene([Change("weight0", (3, 1), to=0.0)])
-        surgery.population           # as it is now
-        surgery = surgery.revert()   # only pruned
+    Populations never change, so undoing an operation computes nothing.
 
     Args:
-        population: The networks as they are now.
-        earlier: What they were before each step, first to last.
+        population: The current networks.
+        earlier: The networks before each operation, first to last.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = initialise(MLP((2, 3, 1)), seeds=[0])
+        >>> surgery = Surgery(population).prune(0.01).intervene([Change("weight0", (2, 1), to=0.0)])
+        >>> surgery.ablate({"hidden1": [0]}).revert().population is surgery.population
+        True
+        >>> surgery.revert_all().population is population
+        True
     """
 
     population: Population
     earlier: tuple[Population, ...] = ()
 
-    def then(self, population: Population) -> "Surgery":
-        """After a step of one's own that made these networks."""
+    def append(self, population: Population) -> "Surgery":
+        """Adds an operation that is not one of the methods.
+
+        Args:
+            population: The networks after the operation.
+        """
         return Surgery(population, (*self.earlier, self.population))
 
     def prune(self, threshold: float) -> "Surgery":
-        """After `prune`."""
-        return self.then(prune(self.population, threshold))
+        """Prunes the networks; see `bimt_core.prune`.
+
+        Args:
+            threshold: Parameters of at most this size become 0.
+        """
+        return self.append(prune(self.population, threshold))
 
     def intervene(self, changes: Sequence[Change]) -> "Surgery":
-        """After `intervene`."""
-        return self.then(intervene(self.population, changes))
+        """Changes single parameters; see `bimt_core.intervene`.
 
-    def knock_out(self, neurons: Chosen) -> "Surgery":
-        """After `ablate`."""
-        return self.then(ablate(self.population, neurons))
+        Args:
+            changes: Changes in order.
+        """
+        return self.append(intervene(self.population, changes))
+
+    def ablate(self, neurons: NeuronSelection) -> "Surgery":
+        """Silences neurons; see `bimt_core.ablate`.
+
+        Args:
+            neurons: Places of neurons by the name of their set, or (set, place) pairs.
+        """
+        return self.append(ablate(self.population, neurons))
 
     def revert(self) -> "Surgery":
-        """Before the last step.
+        """Undoes the last operation.
 
         Raises:
-            ValueError: If nothing has been done.
+            ValueError: If there is none.
         """
         if not self.earlier:
-            raise ValueError("there must be a step to revert, got networks to which nothing has been done")
+            raise ValueError("there is no operation to revert")
         return Surgery(self.earlier[-1], self.earlier[:-1])
 
     def revert_all(self) -> "Surgery":
-        """Before the first step."""
+        """Undoes all operations."""
         return Surgery((*self.earlier, self.population)[0])

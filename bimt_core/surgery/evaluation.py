@@ -1,4 +1,4 @@
-"""What is left of one network's figures without some of its parameters, in many variants at once."""
+"""Evaluation of many variants of one network, each without some of its parameters."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,19 +9,18 @@ from torch import Tensor
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
-AT_ONCE = 2**21  # numbers of variants evaluated together: 16 MiB; of modular addition, twice as fast as 2**24 or more
+VALUES_AT_ONCE = 2**21  # 16 MiB of values; for modular addition twice as fast as 2**24 or more
 
 
 def finite_network(population: Population, network: int) -> Population:
-    """One network of a population, as a population of its own.
+    """Selects one network, as a population of one.
 
     Args:
         population: Networks of one architecture.
-        network: Which of them, counted from 0.
+        network: Index in the population.
 
     Raises:
-        ValueError: If there is no such network, or not all of its parameters are finite: it has no score that means
-            anything.
+        ValueError: If there is no such network, or its parameters are not all finite, so that it has no score.
     """
     if not 0 <= network < len(population):
         raise ValueError(f"network must be between 0 and {len(population) - 1}, got {network}")
@@ -32,43 +31,56 @@ def finite_network(population: Population, network: int) -> Population:
 
 
 def variants_without(one: Population, task: Task, silenced: Tensor) -> Iterator[Population]:
-    """One network many times over, each time with some of its parameters at 0.
+    """Yields variants of one network, each with some of its parameters at 0.
 
     Args:
         one: The network, a population of one.
-        task: What they will be evaluated on, which decides how many are made at a time.
-        silenced: The parameters that are 0, for each variant, bool, shape (variants, n_parameters).
+        task: Task that the variants will be evaluated on; it limits how many fit in memory.
+        silenced: Parameters that are 0 in each variant, bool, shape (variants, n_parameters).
 
     Yields:
-        Some variants at a time, in their order.
+        The variants in order, as many at a time as `variants_at_once` gives.
     """
-    for part in silenced.split(fitting(one, task)) if len(silenced) else ():
+    for part in silenced.split(variants_at_once(one, task)) if len(silenced) else ():
         variants = one.select([0] * len(part))
         yield replace(variants, flat=variants.flat.masked_fill(part.to(one.flat.device), 0.0))
 
 
-def fitting(one: Population, task: Task) -> int:
-    """How many variants of a network are evaluated on the task's test rows together, at least 1."""
+def variants_at_once(one: Population, task: Task) -> int:
+    """Computes how many variants are evaluated on the task's test rows together, at least 1.
+
+    Args:
+        one: The network, a population of one.
+        task: The task.
+    """
     points = len(task.test_inputs) * task.sequence_length
     network = one.network
     outputs, inputs = len(network.wiring.outputs), len(network.wiring.inputs)
     values = 3 * network.wiring.n_parameters + network.activation_values(points) + points * (3 * outputs + inputs)
-    return max(1, AT_ONCE // values)
+    return max(1, VALUES_AT_ONCE // values)
 
 
 def loss_and_score(variants: Population, task: Task) -> tuple[Tensor, Tensor]:
-    """Loss and score on the test rows (see `Task`), each of shape (networks,)."""
+    """Computes loss and score on the test rows (see `Task`).
+
+    Args:
+        variants: Networks of the task's architecture.
+        task: The task, on their device.
+
+    Returns:
+        Two tensors of shape (networks,).
+    """
     outputs = variants.predict(task.test_inputs)
     return task.loss(outputs, task.test_targets), task.score(outputs, task.test_targets)
 
 
 def scores_without(one: Population, task: Task, silenced: Tensor) -> list[float]:
-    """Score of each of `variants_without`.
+    """Computes the score of each of `variants_without`.
 
     Args:
         one: The network, a population of one.
         task: The task, on the population's device.
-        silenced: Bool, shape (variants, n_parameters).
+        silenced: Parameters that are 0 in each variant, bool, shape (variants, n_parameters).
     """
     parts = [loss_and_score(variants, task)[1] for variants in variants_without(one, task, silenced)]
     scores: list[float] = torch.cat(parts).tolist()

@@ -1,4 +1,4 @@
-"""Formulas: what a small network computes, written down."""
+"""Formulas of small networks."""
 
 import keyword
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ from bimt_core.surgery.pruning import prune
 from bimt_core.tasks import Task
 
 READABLE = 60  # parameters
-RESERVED = {"silu", "exp"}  # names that a formula uses itself
+RESERVED = {"silu", "exp"}  # names with a meaning in formulas
 
-Expression = Any  # of sympy, which has no types and is imported late
+Expression = Any  # of sympy, which has no types and is imported on first use
 
 
 def formula(
@@ -27,31 +27,40 @@ def formula(
     network: int = 0,
     threshold: float = 0.0,
     digits: int | None = None,
-    most: int = READABLE,
+    max_parameters: int = READABLE,
 ) -> dict[str, Expression]:
-    """What a small perceptron computes, as sympy expressions of the task's inputs.
+    """Writes a small perceptron as sympy expressions of the task's inputs.
 
-    A hidden neuron that reaches no output is left out; one that depends on no input is a constant, and added to the
-    biases behind it. SiLU stays a function (see `bimt_core.surgery.silu.silu`): `expression.doit()` writes it out. Of
-    classes, an output is what the softmax is taken of.
+    Hidden neurons that reach no output are left out. Those that depend on no input are constants, which are added to
+    the next biases. SiLU stays a function (see `bimt_core.surgery.silu.silu`); `expression.doit()` replaces it by its
+    definition. For classes, an output is a logit.
 
     Args:
         population: Networks trained on the task.
         task: The task, for the names of inputs and outputs.
-        network: Which network of the population.
+        network: Index in the population.
         threshold: Parameters of at most this size are left out; see `prune`.
-        digits: Significant digits of the coefficients in the result, at least 1; None for all.
-        most: How many parameters the outputs may depend on.
+        digits: Significant digits of the coefficients, at least 1; None for all.
+        max_parameters: Largest number of parameters that the outputs may depend on.
 
     Returns:
-        An expression for each output's name, in the task's order. Its symbols are the names of the inputs, made
-        identifiers: "pixel 0,1" is pixel_0_1.
+        An expression for each output's name, in the task's order. Its symbols are the names of the inputs as
+        identifiers, such as pixel_0_1 for "pixel 0,1".
 
     Raises:
-        ValueError: If the network is no `MLP` without an embedding or not of the task, there is no such network, its
-            parameters are not finite, more of them than `most` count, or the threshold is negative or not finite.
+        ValueError: If the network is not an `MLP` without an embedding or not of the task, there is no such network,
+            its parameters are not finite or too many, or the threshold is negative or not finite.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> from bimt_core import initialise, load_task
+        >>> moons = replace(load_task("two_moons"), network=MLP((2, 2)))
+        >>> population = initialise(moons.network, seeds=[0])
+        >>> population.flat[:] = torch.tensor([[1.0, 2.0, -3.0, 0.0, 0.0, 0.5]])
+        >>> formula(population, moons, digits=2)
+        {'upper moon': 1.0*x1 + 2.0*x2, 'lower moon': 0.5 - 3.0*x1}
     """
-    lines = _lines(population, task, network, threshold, digits, most)
+    lines = _lines(population, task, network, threshold, digits, max_parameters)
     known: dict[Expression, Expression] = {}
     for symbol, value in lines.hidden.items():
         known[symbol] = value.xreplace(known)
@@ -64,86 +73,104 @@ def formula_text(
     network: int = 0,
     threshold: float = 0.0,
     digits: int | None = 3,
-    most: int = READABLE,
+    max_parameters: int = READABLE,
 ) -> str:
-    """The `formula` in lines of text: one a hidden neuron in use, one an output.
+    """Writes a small perceptron as text, one line per hidden neuron in use and per output.
 
     Args:
         population: Networks trained on the task.
         task: The task, for the names of inputs and outputs.
-        network: Which network of the population.
+        network: Index in the population.
         threshold: Parameters of at most this size are left out; see `prune`.
-        digits: Significant digits of the coefficients, at least 1; None for as many as sympy prints, 15.
-        most: How many parameters the outputs may depend on.
+        digits: Significant digits of the coefficients, at least 1; None for all that sympy prints, 15.
+        max_parameters: Largest number of parameters that the outputs may depend on.
 
     Returns:
-        What silu is, and lines such as "h1_4 = silu(1.5*x1 - 0.2)": the neuron at place 4 of "hidden1".
+        The definition of silu, and lines such as "h1_4 = silu(1.5*x1 - 0.2)" for the neuron at place 4 of "hidden1".
 
     Raises:
-        ValueError: As `formula` does.
+        ValueError: As for `formula`.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> from bimt_core import initialise, load_task
+        >>> moons = replace(load_task("two_moons"), network=MLP((2, 1, 2)))
+        >>> population = initialise(moons.network, seeds=[0])
+        >>> population.flat[:] = torch.tensor([[1.5, -2.0, 0.0, 3.0, 0.0, 0.0, 0.5]])
+        >>> print(formula_text(population, moons))
+        silu(z) = z/(1 + exp(-z))
+        h1_0 = silu(1.5*x1 - 2.0*x2)
+        upper moon = 3.0*h1_0
+        lower moon = 0.5
     """
     import sympy
 
-    lines = _lines(population, task, network, threshold, digits, most)
-    definition = ["silu(z) = z/(1 + exp(-z))"] if lines.hidden else []
-    told = [f"{name} = {sympy.sstr(value, full_prec=False)}" for name, value in (lines.hidden | lines.outputs).items()]
-    return "\n".join(definition + told)
+    lines = _lines(population, task, network, threshold, digits, max_parameters)
+    text = ["silu(z) = z/(1 + exp(-z))"] if lines.hidden else []
+    text += [f"{name} = {sympy.sstr(value, full_prec=False)}" for name, value in (lines.hidden | lines.outputs).items()]
+    return "\n".join(text)
 
 
-def identifiers(names: Iterable[str]) -> list[str]:
-    """Names that differ and that Python takes for variables: "x1" stays, "pixel 0,1" becomes pixel_0_1, "7" x_7."""
-    made = []
+def to_identifiers(names: Iterable[str]) -> list[str]:
+    """Converts names to different Python identifiers.
+
+    Args:
+        names: Any names, such as "x1", "pixel 0,1" and "7", which become x1, pixel_0_1 and x_7.
+    """
+    words = []
     for name in names:
         word = "".join(sign if f"_{sign}".isidentifier() else " " for sign in name)
         word = "_".join(word.replace("_", " ").split())
         if not word.isidentifier():
             word = f"x_{word}".rstrip("_")
-        made.append(f"{word}_" if keyword.iskeyword(word) or word in RESERVED else word)
-    return _distinct(made)
+        words.append(f"{word}_" if keyword.iskeyword(word) or word in RESERVED else word)
+    return _make_distinct(words)
 
 
-def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, those that have been there before with a number behind."""
-    made: list[str] = []
+def _make_distinct(names: Iterable[str]) -> list[str]:
+    """Appends a number to names that occurred before."""
+    distinct: list[str] = []
     for name in names:
         numbered = (f"{name}_{number}" for number in count(2))
-        made.append(name if name not in made else next(other for other in numbered if other not in made))
-    return made
+        distinct.append(name if name not in distinct else next(other for other in numbered if other not in distinct))
+    return distinct
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """A network in lines: its hidden neurons in use, each of the ones before, and its outputs of all these."""
+    """Hidden neurons in use, as expressions of earlier ones and of the inputs, and outputs as expressions of both."""
 
     hidden: dict[Expression, Expression]
     outputs: dict[str, Expression]
 
 
-def _lines(population: Population, task: Task, network: int, threshold: float, digits: int | None, most: int) -> _Lines:
+def _lines(
+    population: Population, task: Task, network: int, threshold: float, digits: int | None, max_parameters: int
+) -> _Lines:
     import sympy
 
     from bimt_core.surgery.silu import silu
 
     if digits is not None and digits < 1:
         raise ValueError(f"digits must be at least 1, got {digits}")
-    _check_kind(population, task)
+    _check_network(population, task)
     one = prune(finite_network(population, network), threshold)
-    *layers, last = _in_use(one, most)
-    names = identifiers(task.input_names)
+    *layers, last = _layers_in_use(one, max_parameters)
+    names = to_identifiers(task.input_names)
     values = [sympy.Symbol(names[label]) for label in one.input_labels[0].tolist()]
     hidden: dict[Expression, Expression] = {}
     for number, layer in enumerate(layers, start=1):
-        values = [silu(value) for value in _sums(layer, values)]
+        values = [silu(value) for value in _weighted_sums(layer, values)]
         for place, value in enumerate(values):
             if value.free_symbols:
-                values[place] = sympy.Symbol(_distinct([*names, f"h{number}_{place}"])[-1])
-                hidden[values[place]] = _rounded(value, digits)
-    named = dict(zip(one.output_labels[0].tolist(), _sums(last, values), strict=True))
-    outputs = {name: _rounded(named[label], digits) for label, name in enumerate(_distinct(task.output_names))}
-    return _Lines(hidden, outputs)
+                values[place] = sympy.Symbol(_make_distinct([*names, f"h{number}_{place}"])[-1])
+                hidden[values[place]] = _round(value, digits)
+    by_label = dict(zip(one.output_labels[0].tolist(), _weighted_sums(last, values), strict=True))
+    names = _make_distinct(task.output_names)
+    return _Lines(hidden, {name: _round(by_label[label], digits) for label, name in enumerate(names)})
 
 
-def _check_kind(population: Population, task: Task) -> None:
+def _check_network(population: Population, task: Task) -> None:
     network = population.network
     if not isinstance(network, MLP):
         raise ValueError(f"a formula needs an MLP, got a network of type {type(network).__name__}")
@@ -159,8 +186,8 @@ def _check_kind(population: Population, task: Task) -> None:
 Layer = tuple[Tensor, Tensor]  # weight and bias
 
 
-def _in_use(one: Population, most: int) -> list[Layer]:
-    """The layers of a perceptron, with zeros for the neurons that reach no output."""
+def _layers_in_use(one: Population, max_parameters: int) -> list[Layer]:
+    """Returns the layers of a perceptron, with zeros for the neurons that reach no output."""
     tensors = one.tensors
     reaching = torch.ones_like(one.output_labels[0], dtype=torch.bool)
     layers: list[Layer] = []
@@ -169,13 +196,14 @@ def _in_use(one: Population, most: int) -> list[Layer]:
         layers.insert(0, (weight * reaching.unsqueeze(1), bias * reaching))
         reaching = layers[0][0].any(0)
     n = sum(int(tensor.count_nonzero()) for layer in layers for tensor in layer)
-    if n > most:
-        raise ValueError(f"a formula has at most {most} parameters, got {n}: prune more, or raise `most`")
+    if n > max_parameters:
+        raise ValueError(
+            f"a formula has at most {max_parameters} parameters, got {n}: prune more, or raise max_parameters"
+        )
     return layers
 
 
-def _sums(layer: Layer, values: list[Expression]) -> list[Expression]:
-    """What goes into each neuron of a layer."""
+def _weighted_sums(layer: Layer, values: list[Expression]) -> list[Expression]:
     import sympy
 
     rows = zip(*(tensor.tolist() for tensor in layer), strict=True)
@@ -185,8 +213,7 @@ def _sums(layer: Layer, values: list[Expression]) -> list[Expression]:
     return [sympy.Add(*term) for term in terms]
 
 
-def _rounded(value: Expression, digits: int | None) -> Expression:
-    """An expression with rounded coefficients."""
+def _round(value: Expression, digits: int | None) -> Expression:
     import sympy
 
     if digits is None:

@@ -8,25 +8,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.modularity import ACTIVE
 from bimt_core.population import Population
-from bimt_core.surgery.evaluation import finite_network, fitting, loss_and_score, scores_without, variants_without
+from bimt_core.surgery.evaluation import (
+    finite_network,
+    loss_and_score,
+    scores_without,
+    variants_at_once,
+    variants_without,
+)
 from bimt_core.tasks import Task
+from bimt_core.wiring import is_active
 
 N_THRESHOLDS = 24  # of a curve, from the smallest parameter to the largest
-WIDEST = 1e-6  # part of the largest parameter below which a curve tells nothing apart
-TRIED_TOGETHER = 64  # candidates for the smallest network
+SMALLEST_SHARE = 1e-6  # of the largest parameter; a curve has no thresholds below
+CANDIDATES_AT_ONCE = 64  # for the smallest network
 
 
 @dataclass(frozen=True)
-class Pruned:
-    """What is left of a network that is pruned by size.
+class PruningResult:
+    """Size and accuracy of a network pruned at one threshold.
 
     Args:
-        network: Which network of the population.
+        network: Index in the population.
         threshold: Parameters of at most this size are 0.
-        parameters: How many parameters are not 0.
-        active_weights: How many weights count as active; see `METRICS`.
+        parameters: Number of parameters that are not 0.
+        active_weights: Number of active weights; see `METRICS`.
         test_loss: Prediction loss on the test rows.
         score: See `Task.score`.
     """
@@ -40,79 +46,102 @@ class Pruned:
 
 
 def prune(population: Population, threshold: float) -> Population:
-    """The networks with every small parameter set to exactly 0: weights, biases and embeddings, as published.
+    """Sets every small parameter to exactly 0: weights, biases and embeddings, as published.
 
-    Biases and the entries of an embedding are held to the same threshold as the weights, as they share one cost.
+    Biases and embeddings have the same threshold as weights because they share one cost.
 
     Args:
-        population: Networks of one architecture; they stay as they are. A parameter that is NaN stays NaN.
+        population: Networks of one architecture; not changed. A parameter that is NaN stays NaN.
         threshold: Parameters p with |p| <= threshold become 0; 0 changes nothing.
 
     Raises:
         ValueError: If the threshold is negative or not finite.
+
+    Examples:
+        >>> from bimt_core import MLP, initialise
+        >>> population = initialise(MLP((2, 3, 1)), seeds=[0])
+        >>> bool((prune(population, 0.5).flat.abs()[population.flat.abs() <= 0.5] == 0).all())
+        True
     """
-    small = population.flat.abs() <= _thresholds([threshold], population)
+    small = population.flat.abs() <= _to_tensor([threshold], population)
     return replace(population, flat=population.flat.masked_fill(small, 0.0))
 
 
-def prune_curve(population: Population, task: Task, thresholds: Sequence[float] | None = None) -> list[Pruned]:
-    """What every network is worth when it is pruned at rising thresholds.
+def prune_curve(population: Population, task: Task, thresholds: Sequence[float] | None = None) -> list[PruningResult]:
+    """Evaluates every network pruned at several thresholds.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        thresholds: The same for every network; None for each network's own: 0, and 24 from its smallest parameter that
-            is not 0 (but at least a millionth of the largest) to its largest, in equal ratios. The last leaves nothing.
+        thresholds: Thresholds for every network; None for `default_thresholds` of each network, the last of which
+            prunes everything.
 
     Returns:
-        One record a network and threshold: network by network, and in the order of the thresholds.
+        One result per network and threshold: network by network, in the order of the thresholds.
 
     Raises:
         ValueError: If a threshold is negative or not finite, or a network has parameters that are not finite.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> moons = load_task("two_moons")
+        >>> curve = prune_curve(initialise(moons.network, seeds=[0]), moons)
+        >>> len(curve), curve[0].threshold, curve[0].parameters, curve[-1].parameters
+        (25, 0.0, 522, 0)
     """
     networks = [finite_network(population, network) for network in range(len(population))]
-    curves = []
+    results = []
     for network, one in enumerate(networks):
         own = default_thresholds(one.flat) if thresholds is None else thresholds
-        curves += _curve(one, task, network, own)
-    return curves
+        results += _curve(one, task, network, own)
+    return results
 
 
 def default_thresholds(flat: Tensor) -> list[float]:
-    """Thresholds that spread over the sizes of some parameters; see `prune_curve`.
+    """Spreads thresholds over the sizes of parameters.
 
     Args:
         flat: Finite parameters, of any shape.
+
+    Returns:
+        0, and 24 thresholds in equal ratios from the smallest parameter that is not 0 (but at least a millionth of the
+        largest) to the largest.
     """
     sizes = flat.abs()[flat != 0].double().cpu()
     if not len(sizes):
         return [0.0]
     largest = sizes.max().item()
-    smallest = max(sizes.min().item(), WIDEST * largest)
+    smallest = max(sizes.min().item(), SMALLEST_SHARE * largest)
     return [0.0, *np.unique(np.geomspace(smallest, largest, N_THRESHOLDS)).tolist()]
 
 
 def smallest_network(population: Population, task: Task, network: int, keep: float = 0.99) -> Population:
-    """The pruned network with the fewest parameters that still does what the whole network does.
+    """Finds the pruned network with the fewest parameters that keeps the score.
 
-    Pruning has as many outcomes as a network has different sizes of parameters. They are tried from the one without
-    any parameter upwards, until the score suffices, so of all of them the result is the one with the fewest parameters,
-    even where the score falls and rises again on the way. It is chosen by its score on the test rows, so a fresh
-    test needs fresh rows.
+    Pruning has as many outcomes as a network has parameters of different sizes. They are tried from the smallest
+    network upwards until the score suffices. So the result has the fewest parameters of all of them, even if the score
+    falls and rises again in between. It is chosen by its score on the test rows, so testing it needs other rows.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
-        network: Which network of the population.
-        keep: Part of the whole network's score that must be kept. A score that may be negative (R^2) may fall by
-            (1 - keep) of its size, which is the same rule where it is positive.
+        network: Index in the population.
+        keep: Share of the whole network's score that must be kept, above 0 and at most 1. The score s may fall by
+            (1 - keep) |s|, so that a negative R^2 is allowed.
 
     Returns:
-        That network, a population of one. `prune_curve(it, task, [0.0])` has its figures.
+        That network, a population of one. `prune_curve(it, task, [0.0])` evaluates it.
 
     Raises:
-        ValueError: If `keep` is not above 0 and at most 1, there is no such network, its parameters are not finite, or
-            its score is not.
+        ValueError: If `keep` is out of range, there is no such network, or its parameters or its score are not finite.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> moons = load_task("two_moons")
+        >>> population = initialise(moons.network, seeds=[0])
+        >>> small = smallest_network(population, moons, network=0)
+        >>> bool(small.flat.count_nonzero() < population.flat.count_nonzero())
+        True
     """
     if not 0 < keep <= 1:
         raise ValueError(f"keep must be above 0 and at most 1, got {keep}")
@@ -121,7 +150,7 @@ def smallest_network(population: Population, task: Task, network: int, keep: flo
     if not math.isfinite(whole):
         raise ValueError(f"network {network} has a score that is not finite: {whole}")
     enough, sizes = whole - (1 - keep) * abs(whole), one.flat.abs()
-    for thresholds in sizes.unique().flip(0).split(min(TRIED_TOGETHER, fitting(one, task))):
+    for thresholds in sizes.unique().flip(0).split(min(CANDIDATES_AT_ONCE, variants_at_once(one, task))):
         scores = scores_without(one, task, sizes <= thresholds.unsqueeze(1))
         for threshold, score in zip(thresholds.tolist(), scores, strict=True):
             if score >= enough:
@@ -129,8 +158,8 @@ def smallest_network(population: Population, task: Task, network: int, keep: flo
     return one
 
 
-def _thresholds(thresholds: Sequence[float], population: Population) -> Tensor:
-    """Checked, in the parameters' type, shape (thresholds, 1)."""
+def _to_tensor(thresholds: Sequence[float], population: Population) -> Tensor:
+    """Checks thresholds and returns them in the parameters' type, shape (thresholds, 1)."""
     for threshold in thresholds:
         if not (threshold >= 0 and math.isfinite(threshold)):
             raise ValueError(f"a threshold must be finite and at least 0, got {threshold}")
@@ -138,12 +167,12 @@ def _thresholds(thresholds: Sequence[float], population: Population) -> Tensor:
     return torch.tensor(thresholds, dtype=flat.dtype, device=flat.device).unsqueeze(1)
 
 
-def _curve(one: Population, task: Task, network: int, thresholds: Sequence[float]) -> list[Pruned]:
-    silenced = one.flat.abs() <= _thresholds(thresholds, one)
-    figures = []
+def _curve(one: Population, task: Task, network: int, thresholds: Sequence[float]) -> list[PruningResult]:
+    silenced = one.flat.abs() <= _to_tensor(thresholds, one)
+    values = []
     for variants in variants_without(one, task, silenced):
         tensors = variants.tensors
         weights = torch.cat([tensors[wire.tensor].flatten(1) for wire in one.network.wiring.weights], dim=1)
-        left, active = (variants.flat != 0).sum(1), (weights.abs() > ACTIVE).sum(1)
-        figures += list(zip(*(t.tolist() for t in (left, active, *loss_and_score(variants, task))), strict=True))
-    return [Pruned(network, float(at), *left) for at, left in zip(thresholds, figures, strict=True)]
+        counts = (variants.flat != 0).sum(1), is_active(weights).sum(1)
+        values += list(zip(*(t.tolist() for t in (*counts, *loss_and_score(variants, task))), strict=True))
+    return [PruningResult(network, float(at), *row) for at, row in zip(thresholds, values, strict=True)]

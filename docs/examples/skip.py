@@ -1,4 +1,4 @@
-"""A task and a network of one's own: the product of two numbers, by a module with a skip connection."""
+"""A user's task and network: the product of two numbers, by a module with a skip connection."""
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from bimt_core.geometry import line
 
 
 class Skipping(nn.Module):
-    """Two hidden layers; the output reads both."""
+    """Two hidden layers, both read by the output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Skipping(nn.Module):
 
 
 def network() -> ModuleNetwork:
-    """Every parameter is attached to the neurons that it connects; the penalty and relocation follow from that."""
+    """Attaches every parameter to the neurons that it connects; connection cost and relocation follow from this."""
     neurons = (
         Neurons("x", line(2)),
         Neurons("near", line(10)),
@@ -49,7 +49,7 @@ def network() -> ModuleNetwork:
 
 
 def product(data_seed: int = 0) -> Task:
-    """x1 * x2 of numbers between -1 and 1."""
+    """Product of two numbers between -1 and 1."""
     x = 2 * torch.rand(400, 2, generator=torch.Generator().manual_seed(data_seed)) - 1
     y = x.prod(1, keepdim=True)
     return Task(

@@ -21,7 +21,12 @@ DOT_COLUMN = 0.09  # width of the column of a community, as a part of the range 
 
 
 def plot_ablation_table(
-    population: Population, task: Task, network: int = 0, *, communities: Communities | None = None, most: int = MOST
+    population: Population,
+    task: Task,
+    network: int = 0,
+    *,
+    communities: Communities | None = None,
+    max_communities: int = MOST,
 ) -> Figure:
     """Plots the test score for every subset of the largest communities, with the others of them ablated.
 
@@ -33,10 +38,10 @@ def plot_ablation_table(
         task: The task.
         network: Index of the network in the population.
         communities: Found when left out.
-        most: Number of communities to ablate; each doubles the rows.
+        max_communities: Number of communities to ablate; each doubles the rows.
 
     Raises:
-        ValueError: If there is no such network, or `most` is out of range; see `score_subset_ablations`.
+        ValueError: If there is no such network, or `max_communities` is out of range; see `score_subset_ablations`.
 
     Examples:
         >>> from bimt_core import initialise, load_task
@@ -49,7 +54,7 @@ def plot_ablation_table(
         return create_message(title, fault)
     communities, task = find_communities(one, communities), task.to("cpu")
     few = replace(task, test_inputs=task.test_inputs[:ROWS], test_targets=task.test_targets[:ROWS])
-    scores = score_subset_ablations(one, few, 0, communities, most)
+    scores = score_subset_ablations(one, few, 0, communities, max_communities)
     order = sorted(scores, key=lambda kept: -sum(kept))  # among equal numbers, the largest communities first
     n = len(order[0])
     figure, (axes,) = create_chart(title, 1, columns=1, height=ROW * len(order))

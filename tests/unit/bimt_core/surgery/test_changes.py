@@ -1,4 +1,4 @@
-"""Single changes of parameters, against the tensors' own entries, and their undoing."""
+"""Changes of single parameters, and undoing operations."""
 
 from dataclasses import replace
 
@@ -22,13 +22,13 @@ def some_networks(name: str = "lines") -> Population:
     return initialise(NETWORKS[name], [0, 1], dtype=torch.float64)
 
 
-def same(one: Population, other: Population) -> bool:
+def equal(one: Population, other: Population) -> bool:
     labels = torch.equal(one.input_labels, other.input_labels) and torch.equal(one.output_labels, other.output_labels)
     return one.network == other.network and torch.equal(one.flat, other.flat) and labels
 
 
 @given(data=st.data(), name=st.sampled_from(list(NETWORKS)))
-def test_one_parameter_changes_and_no_other(data: st.DataObject, name: str) -> None:
+def test_only_the_chosen_parameter_changes(data: st.DataObject, name: str) -> None:
     population = some_networks(name)
     wiring = population.network.wiring
     wire = data.draw(st.sampled_from(wiring.wires))
@@ -45,32 +45,31 @@ def test_one_parameter_changes_and_no_other(data: st.DataObject, name: str) -> N
         old, new = population.tensors[wire.tensor][network][entry], changed.tensors[wire.tensor][network][entry]
         assert new == (7.5 if is_set else -3 * old)
     assert (changed.flat != population.flat).sum() == 2
-    assert same(population, some_networks(name))
+    assert equal(population, some_networks(name))
 
 
-def test_a_neuron_is_the_same_in_every_fold() -> None:
-    """What one fold of an input does is what the place and its fold say."""
+def test_folds_are_told_apart() -> None:
     population = some_networks("tokens")
     tokens = torch.tensor([[1, 4]])
     for fold in range(2):
         places = [Change("weight0", (2, p), to=0.0, folds=(0, fold)) for p in range(3)]
         changed = intervene(population, places)
         other = tokens.clone()
-        other[0, fold] = 5  # the fold's token no longer matters to neuron 2
+        other[0, fold] = 5  # hidden neuron 2 no longer reads this token
         kept = [Change("weight1", (o, h), to=0.0) for o in range(4) for h in (0, 1, 3, 4)]
         only = intervene(changed, kept)
         assert torch.equal(only.predict(tokens), only.predict(other))
         assert not torch.equal(intervene(population, kept).predict(tokens), intervene(population, kept).predict(other))
 
 
-def test_changes_come_one_after_the_other() -> None:
+def test_changes_are_applied_in_order() -> None:
     twice = [Change("bias0", (1,), to=2.0), Change("bias0", (1,), times=4.0)]
     assert intervene(some_networks(), twice).tensors["bias0"][:, 1].tolist() == [8.0, 8.0]
     assert intervene(some_networks(), twice[::-1]).tensors["bias0"][:, 1].tolist() == [2.0, 2.0]
-    assert same(intervene(some_networks(), []), some_networks())
+    assert equal(intervene(some_networks(), []), some_networks())
 
 
-def test_places_are_those_where_neurons_stand_now() -> None:
+def test_places_are_those_after_relocation() -> None:
     population = some_networks()
     order = torch.tensor([[3, 0, 1, 4, 2]]).repeat(2, 1)
     moved = intervene(population.rearrange({"hidden1": order}), [Change("weight1", (2, 0), to=1.0)])
@@ -79,7 +78,7 @@ def test_places_are_those_where_neurons_stand_now() -> None:
     torch.testing.assert_close(moved.predict(inputs), there.predict(inputs))
 
 
-def test_networks_that_share_memory_are_changed_apart() -> None:
+def test_networks_that_share_memory() -> None:
     one = some_networks().select([0])
     shared = replace(one, flat=one.flat.expand(3, -1))
     assert (
@@ -99,45 +98,42 @@ def test_networks_that_share_memory_are_changed_apart() -> None:
         (Change("weight0", (0, 3), to=0.0), "places of 'input' in tensor 'weight0' must be between 0 and 2, got 3"),
         (Change("bias1", (-1,), to=0.0), "places of 'output' in tensor 'bias1' must be between 0 and 3, got -1"),
         (Change("embedding", (6, 0), to=0.0), "places of tensor 'embedding' must be between 0 and 5, got 6"),
-        (Change("weight0", (0,), to=0.0), r"places in tensor 'weight0' are 2 numbers, got \(0,\)"),
-        (Change("weight0", (0, 0), to=0.0, folds=(1,)), r"folds in tensor 'weight0' are 2 numbers, got \(1,\)"),
+        (Change("weight0", (0,), to=0.0), r"at of tensor 'weight0' must have 2 numbers, got \(0,\)"),
+        (Change("weight0", (0, 0), to=0.0, folds=(1,)), r"folds of tensor 'weight0' must have 2 numbers, got \(1,\)"),
         (
             Change("weight0", (0, 0), to=0.0, folds=(0, 2)),
             "folds of 'input' in tensor 'weight0' must be between 0 and 1, got 2",
         ),
     ],
 )
-def test_parameters_that_there_are_not_are_refused(change: Change, message: str) -> None:
+def test_unknown_parameters_raise(change: Change, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         intervene(some_networks("tokens"), [change])
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("numbers", [{}, {"to": 1.0, "times": 2.0}])
-def test_a_change_sets_or_scales(numbers: dict[str, float]) -> None:
+def test_a_change_needs_exactly_one_of_to_and_times(numbers: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="a change has one of to and times, got to="):
         Change("bias0", (0,), **numbers)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_change_is_finite(number: float) -> None:
+def test_a_change_must_be_finite(number: float) -> None:
     for numbers in ({"to": number}, {"times": number}):
-        with pytest.raises(ValueError, match=f"a change must be to a finite number, or times one, got {number}"):
+        with pytest.raises(ValueError, match=f"to and times of a change must be finite, got {number}"):
             Change("bias0", (0,), **numbers)
 
 
-# Undoing
-
-
-def test_every_step_can_be_undone() -> None:
+def test_every_operation_can_be_undone() -> None:
     population, change = some_networks(), Change("weight0", (3, 1), to=2.0)
     pruned = Surgery(population).prune(0.1)
     changed = pruned.intervene([change])
-    silenced = changed.knock_out({"hidden1": [0]})
-    own = silenced.then(replace(population, flat=0 * population.flat))
-    assert same(pruned.population, prune(population, 0.1))
-    assert same(changed.population, intervene(prune(population, 0.1), [change]))
-    assert same(silenced.population, ablate(changed.population, {"hidden1": [0]}))
+    silenced = changed.ablate({"hidden1": [0]})
+    own = silenced.append(replace(population, flat=0 * population.flat))
+    assert equal(pruned.population, prune(population, 0.1))
+    assert equal(changed.population, intervene(prune(population, 0.1), [change]))
+    assert equal(silenced.population, ablate(changed.population, {"hidden1": [0]}))
     assert not own.population.flat.any()
     undone = own.revert()
     for expected in (silenced, changed, pruned):
@@ -147,18 +143,18 @@ def test_every_step_can_be_undone() -> None:
     for surgery in (own, pruned, undone):
         assert surgery.revert_all().population is population
         assert surgery.revert_all().earlier == ()
-    assert same(population, some_networks())
+    assert equal(population, some_networks())
 
 
-def test_after_an_undoing_surgery_goes_on() -> None:
+def test_operations_after_a_revert() -> None:
     surgery = Surgery(some_networks()).prune(0.1).prune(0.2).revert().prune(0.3)
-    assert same(surgery.population, prune(some_networks(), 0.3))
+    assert equal(surgery.population, prune(some_networks(), 0.3))
     assert len(surgery.earlier) == 2
-    assert same(surgery.revert().population, prune(some_networks(), 0.1))
+    assert equal(surgery.revert().population, prune(some_networks(), 0.1))
 
 
-def test_nothing_done_is_nothing_to_undo() -> None:
+def test_nothing_to_revert_raises() -> None:
     surgery = Surgery(some_networks())
-    with pytest.raises(ValueError, match="there must be a step to revert"):
+    with pytest.raises(ValueError, match="there is no operation to revert"):
         surgery.revert()
     assert surgery.revert_all().population is surgery.population

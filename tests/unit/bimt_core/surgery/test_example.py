@@ -1,4 +1,4 @@
-"""docs/surgery.md and its example, run as a user runs them."""
+"""docs/surgery.md and its example."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PAGE, EXAMPLE = DOCS / "surgery.md", DOCS / "examples" / "surgery.py"
 
 def test_the_example_finds_a_small_network_and_its_formula(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", EXAMPLE]
-    alone = os.environ | {"OMP_NUM_THREADS": "1"}  # threads that wait for each other are slow beside other work
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}  # threads are slow on a busy machine
     done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr
     parameters, accuracy = re.search(r"With (\d+) parameters it has accuracy (\d\.\d+):", done.stdout).groups()
@@ -29,7 +29,7 @@ def test_the_example_finds_a_small_network_and_its_formula(tmp_path: Path) -> No
     assert not any(tmp_path.iterdir())
 
 
-def test_every_line_of_the_page_runs() -> None:
+def test_the_code_of_the_page_runs() -> None:
     of = load_task("two_moons")
     known = vars(bimt_core) | {"moons": of, "population": initialise(MLP((2, 8, 8, 2)), range(2))}
     for code in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S):

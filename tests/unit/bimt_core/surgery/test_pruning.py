@@ -1,4 +1,4 @@
-"""Pruning by size, against networks whose parameters are zeroed one by one."""
+"""Pruning by size, against networks whose parameters are set to 0 one by one."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -21,7 +21,7 @@ NETWORKS = {
 TASKS = ["independence", "two_moons", "permutation_s4", "delayed_response"]
 
 
-def sparse(of: Task, kept: float = 0.2, networks: int = 3) -> Population:
+def sparse_population(of: Task, kept: float = 0.2, networks: int = 3) -> Population:
     population = initialise(of.network, range(networks), dtype=of.dtype)
     keep = torch.rand(population.flat.shape, generator=torch.Generator().manual_seed(7)) < kept
     return replace(population, flat=population.flat * keep)
@@ -44,7 +44,7 @@ def test_small_parameters_of_every_tensor_become_0(name: str) -> None:
 
 
 @given(threshold=st.floats(0, 2), more=st.floats(0, 2), dtype=st.sampled_from([torch.float32, torch.float64]))
-def test_pruning_twice_is_pruning_once_with_the_larger_threshold(
+def test_pruning_twice_equals_pruning_with_the_larger_threshold(
     threshold: float, more: float, dtype: torch.dtype
 ) -> None:
     population = initialise(NETWORKS["tokens"], [0, 1], dtype=dtype)
@@ -53,52 +53,49 @@ def test_pruning_twice_is_pruning_once_with_the_larger_threshold(
     assert torch.equal(prune(population, 0).flat, population.flat)
 
 
-def test_a_parameter_of_exactly_the_threshold_goes() -> None:
+def test_a_parameter_equal_to_the_threshold_is_pruned() -> None:
     population = initialise(NETWORKS["lines"], [0])
     population.flat[0, :3] = torch.tensor([0.1, -0.1, 0.11])
     assert prune(population, 0.1).flat[0, :3].tolist() == [0, 0, pytest.approx(0.11)]
 
 
-def test_what_is_not_a_number_is_not_small() -> None:
+def test_nan_is_not_pruned() -> None:
     population = initialise(NETWORKS["lines"], [0])
     population.flat[0, 0] = torch.nan
     assert prune(population, 9.0).flat.isnan().nonzero().tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize("threshold", [-1e-9, float("nan"), float("inf")])
-def test_thresholds_that_mean_nothing_are_refused(threshold: float) -> None:
+def test_invalid_thresholds_raise(threshold: float) -> None:
     of = load_task("two_moons")
     message = f"a threshold must be finite and at least 0, got {threshold}"
     with pytest.raises(ValueError, match=message):
-        prune(sparse(of), threshold)
+        prune(sparse_population(of), threshold)
     with pytest.raises(ValueError, match=message):
-        prune_curve(sparse(of), of, [0.1, threshold])
+        prune_curve(sparse_population(of), of, [0.1, threshold])
 
 
-# Curves
-
-
-@pytest.mark.parametrize("at_once", [1, 2**14, 2**26])
+@pytest.mark.parametrize("values", [1, 2**14, 2**26])
 @pytest.mark.parametrize("name", TASKS)
-def test_a_curve_is_what_measuring_pruned_networks_gives(name: str, at_once: int, monkeypatch) -> None:
-    monkeypatch.setattr(evaluation, "AT_ONCE", at_once)
+def test_curve_matches_measuring_pruned_networks(name: str, values: int, monkeypatch) -> None:
+    monkeypatch.setattr(evaluation, "VALUES_AT_ONCE", values)
     of = load_task(name)
-    population, thresholds = sparse(of, networks=2), [0.1, 0.0, 0.2]
+    population, thresholds = sparse_population(of, networks=2), [0.1, 0.0, 0.2]
     rows = prune_curve(population, of, thresholds)
     assert [(row.network, row.threshold) for row in rows] == [(n, t) for n in range(2) for t in thresholds]
     for row in rows:
         one = prune(population.select([row.network]), row.threshold)
-        figures = {key: value.item() for key, value in measure(one, of, transforms=()).items()}
-        assert row.active_weights == figures["active_weights"]
+        metrics = {key: value.item() for key, value in measure(one, of, transforms=()).items()}
+        assert row.active_weights == metrics["active_weights"]
         assert row.parameters == np.count_nonzero(one.flat.numpy())
         found = (row.test_loss, row.score)
-        assert found == pytest.approx((figures["test_loss"], figures["score"]), rel=1e-5, abs=1e-6)
+        assert found == pytest.approx((metrics["test_loss"], metrics["score"]), rel=1e-5, abs=1e-6)
     assert {"test_loss", "score", "active_weights"} <= METRICS.keys()
 
 
-def test_every_network_has_thresholds_of_its_own_from_all_to_nothing() -> None:
+def test_default_thresholds_go_from_0_to_the_largest_parameter() -> None:
     of = load_task("independence")
-    population = sparse(of)
+    population = sparse_population(of)
     population = replace(population, flat=population.flat * torch.tensor([[1.0], [100.0], [0.0]]))
     rows = prune_curve(population, of)
     for network in range(2):
@@ -115,32 +112,29 @@ def test_every_network_has_thresholds_of_its_own_from_all_to_nothing() -> None:
     assert [(row.threshold, row.parameters) for row in rows if row.network == 2] == [(0.0, 0)]
 
 
-def test_one_size_of_parameters_has_two_outcomes() -> None:
+def test_parameters_of_one_size_give_two_thresholds() -> None:
     of = load_task("two_moons")
     population = initialise(of.network, [0])
     rows = prune_curve(replace(population, flat=torch.full_like(population.flat, -0.5)), of)
     assert [(row.threshold, row.parameters) for row in rows] == [(0.0, of.network.wiring.n_parameters), (0.5, 0)]
 
 
-def test_no_thresholds_no_rows() -> None:
+def test_no_thresholds_give_no_results() -> None:
     of = load_task("two_moons")
-    assert prune_curve(sparse(of), of, []) == []
-
-
-# The smallest network
+    assert prune_curve(sparse_population(of), of, []) == []
 
 
 def every_outcome(one: Population, of: Task) -> list[tuple[int, float]]:
-    """Parameters left and score for every threshold that makes a difference."""
+    """Number of parameters and score at every threshold that changes the network."""
     pruned = [prune(one, threshold) for threshold in [0.0, *one.flat.abs().unique().tolist()]]
     return [(int((p.flat != 0).sum()), score(p, of)) for p in pruned]
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.9, 0.99, 1.0])
 @pytest.mark.parametrize("name", TASKS)
-def test_no_pruned_network_is_smaller_and_good_enough(name: str, keep: float) -> None:
+def test_no_smaller_pruned_network_is_good_enough(name: str, keep: float) -> None:
     of = load_task(name)
-    population = sparse(of, 0.02)
+    population = sparse_population(of, 0.02)
     found = smallest_network(population, of, 1, keep)
     whole = score(population.select([1]), of)
     outcomes = every_outcome(population.select([1]), of)
@@ -153,7 +147,7 @@ def test_no_pruned_network_is_smaller_and_good_enough(name: str, keep: float) ->
 
 
 def slope_task(weights: list[float], bias: float = 0.0, target_bias: float = 0.0) -> tuple[Population, Task]:
-    """y = 3 x + target_bias, and a network without hidden neurons whose weights add up to the slope."""
+    """y = 3 x + target_bias, and a network without hidden neurons whose slope is the sum of its weights."""
     x = torch.linspace(-1, 1, 9, dtype=torch.float64).unsqueeze(1).repeat(1, len(weights))
     y = 3 * x[:, :1] + target_bias
     base = load_task("independence")
@@ -167,16 +161,16 @@ def labels(network: MLP) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.arange(network.widths[0]).unsqueeze(0), torch.arange(network.widths[-1]).unsqueeze(0)
 
 
-def test_a_score_that_falls_and_rises_again_is_followed_to_the_end() -> None:
-    population, of = slope_task([3.0, 2.0, -2.0])  # without the two last, which go together, as good as whole
+def test_score_that_falls_and_rises_again() -> None:
+    population, of = slope_task([3.0, 2.0, -2.0])  # the last two cancel
     assert smallest_network(population, of, 0, 1.0).flat.tolist() == [[3.0, 0.0, 0.0, 0.0]]
-    population, of = slope_task([3.0, 2.0, -1.9, -0.1])  # without one of the three others it is worse
+    population, of = slope_task([3.0, 2.0, -1.9, -0.1])  # without a part of the last three it is worse
     scores = [row.score for row in prune_curve(population, of, [0.0, 0.1, 1.9, 2.0])]
     assert scores[0] == scores[3] == 1 and max(scores[1:3]) < 0.999
     assert smallest_network(population, of, 0, 1.0).flat.tolist() == [[3.0, 0.0, 0.0, 0.0, 0.0]]
 
 
-def test_a_score_below_0_may_fall_by_a_part_of_its_size() -> None:
+def test_negative_score_may_fall_by_a_share_of_its_size() -> None:
     population, of = slope_task([2.99, 0.01], bias=8.0, target_bias=10.0)
     smaller = prune(population, 0.01)
     assert -0.1 < score(smaller, of) < score(population, of) < -0.05
@@ -184,32 +178,32 @@ def test_a_score_below_0_may_fall_by_a_part_of_its_size() -> None:
     assert torch.equal(smallest_network(population, of, 0, 1.0).flat, population.flat)
     population, of = slope_task([-1.0, 0.01])
     assert score(population, of) < 0
-    assert not smallest_network(population, of, 0, 1.0).flat.any()  # nothing at all scores 0
+    assert not smallest_network(population, of, 0, 1.0).flat.any()  # the empty network scores 0
 
 
-def test_a_network_whose_every_parameter_counts_stays_whole() -> None:
+def test_network_that_needs_every_parameter_is_not_pruned() -> None:
     population, of = slope_task([2.0, 1.0])
     found = smallest_network(population, of, 0, 1.0)
     assert torch.equal(found.flat, population.flat)
 
 
 @pytest.mark.parametrize("keep", [0.0, -0.5, 1.01, float("nan")])
-def test_parts_to_keep_that_mean_nothing_are_refused(keep: float) -> None:
+def test_invalid_keep_raises(keep: float) -> None:
     population, of = slope_task([2.0])
     with pytest.raises(ValueError, match=f"keep must be above 0 and at most 1, got {keep}"):
         smallest_network(population, of, 0, keep)
 
 
 @pytest.mark.parametrize("network", [-1, 3])
-def test_a_network_that_there_is_not_is_refused(network: int) -> None:
+def test_unknown_network_raises(network: int) -> None:
     of = load_task("two_moons")
     with pytest.raises(ValueError, match=f"network must be between 0 and 2, got {network}"):
-        smallest_network(sparse(of), of, network)
+        smallest_network(sparse_population(of), of, network)
 
 
-def test_networks_without_a_score_are_refused() -> None:
+def test_networks_without_a_finite_score_raise() -> None:
     of = load_task("two_moons")
-    population = sparse(of)
+    population = sparse_population(of)
     population.flat[2, 5] = torch.inf
     for evaluate in (lambda: prune_curve(population, of), lambda: smallest_network(population, of, 2)):
         with pytest.raises(ValueError, match=r"^network 2 has parameters that are not finite$"):

@@ -4,7 +4,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from bimt_core.modularity import Communities
-from bimt_core.pictures.network.legend import COMMUNITY
+from bimt_core.pictures.palette import COMMUNITY
 from bimt_core.pictures.tasks.ablation_table import plot_ablation_table
 from bimt_core.surgery import score_subset_ablations
 from bimt_core.tasks import load_task
@@ -13,14 +13,14 @@ GIVEN = Communities(0.3, (frozenset({("hidden1", 0), ("hidden1", 1)}), frozenset
 
 
 def test_every_subset_has_its_dots_and_its_score(sparse):
-    of = load_task("two_moons")
-    population = sparse(of, kept=0.8)
-    (axes,) = plot_ablation_table(population, of, communities=GIVEN).axes
-    expected = score_subset_ablations(population, of, 0, GIVEN)
+    task = load_task("two_moons")
+    population = sparse(task, kept=0.8)
+    (axes,) = plot_ablation_table(population, task, communities=GIVEN).axes
+    expected = score_subset_ablations(population, task, 0, GIVEN)
     (dots,) = axes.collections
     colours = np.array([to_hex(colour) for colour in dots.get_facecolor()]).reshape(4, 2)
-    places = np.asarray(dots.get_offsets()).reshape(4, 2, 2)
-    assert (places[:, 0, 0] < places[:, 1, 0]).all() and (places[..., 1] == np.arange(4)[:, None]).all()
+    positions = np.asarray(dots.get_offsets()).reshape(4, 2, 2)
+    assert (positions[:, 0, 0] < positions[:, 1, 0]).all() and (positions[..., 1] == np.arange(4)[:, None]).all()
     bars = [bar.get_width() for bar in sorted(axes.patches, key=lambda bar: bar.get_y())]
     subsets = []
     for row in range(4):
@@ -31,25 +31,25 @@ def test_every_subset_has_its_dots_and_its_score(sparse):
     assert subsets[0] == (True, True) and subsets[-1] == (False, False) and len(set(subsets)) == 4
 
 
-def test_only_the_largest_communities_are_knocked_out(sparse, said):
-    of = load_task("permutation_s4")
-    figure = plot_ablation_table(sparse(of), of, most=1)
+def test_only_the_largest_communities_are_ablated(sparse, read_texts):
+    task = load_task("permutation_s4")
+    figure = plot_ablation_table(sparse(task), task, max_communities=1)
     assert len(figure.axes[0].patches) == 2
-    with pytest.raises(ValueError, match="most must be between"):
-        plot_ablation_table(sparse(of), of, most=0)
+    with pytest.raises(ValueError, match="max_communities must be between"):
+        plot_ablation_table(sparse(task), task, max_communities=0)
 
 
 def test_a_bad_r_squared_does_not_stretch_the_axis(sparse):
-    of = load_task("independence")
-    population = sparse(of, kept=1.0)
+    task = load_task("independence")
+    population = sparse(task, kept=1.0)
     population.tensors["bias2"][0] = 1e3
-    (axes,) = plot_ablation_table(population, of, communities=GIVEN).axes
+    (axes,) = plot_ablation_table(population, task, communities=GIVEN).axes
     assert axes.get_xlim()[0] > -2 and all(np.isfinite(bar.get_width()) for bar in axes.patches)
 
 
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
-def test_nothing_to_see_is_told(sparse, said, value, message):
-    of = load_task("two_moons")
-    population = sparse(of)
+def test_networks_that_cannot_be_drawn_have_a_message(sparse, read_texts, value, message):
+    task = load_task("two_moons")
+    population = sparse(task)
     population.flat[:] = value
-    assert message in said(plot_ablation_table(population, of))
+    assert message in read_texts(plot_ablation_table(population, task))
