@@ -6,8 +6,7 @@ from sweeps.cluster.resources import ClusterResources, NodeGroup, has_several_ma
 from sweeps.errors import ClusterError
 
 
-def test_a_ray_of_this_process_is_used_again_and_ended(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_a_ray_of_this_process_is_used_again_and_ended(monkeypatch):
     with connect_ray():
         address = ray.get_runtime_context().gcs_address
         monkeypatch.setenv("RAY_ADDRESS", address)
