@@ -1,1 +1,1 @@
-"""What people look at: the report of a sweep and the comparison of its variants."""
+"""Pages about sweeps: the report of one, and the comparison of variants."""

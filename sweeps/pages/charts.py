@@ -1,9 +1,9 @@
-"""The charts of a sweep's picture book, by plotly: figures as plain data, drawn in the reader's browser."""
+"""Charts of the report by plotly: figures as plain data, drawn by the browser."""
 
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,68 +13,53 @@ from plotly.subplots import make_subplots
 
 from bimt_core.pictures.palette import GRID, INK, MUTED, NEGATIVE, POSITIVE
 from sweeps.pages.scale import is_missing
-from sweeps.spec.sweep import Objective
+from sweeps.results.frames import best_so_far
+from sweeps.spec.parts import Objective
 
-FRONT, OTHER, OUTSIDE = POSITIVE, "#9aa5b1", NEGATIVE  # on the front; feasible; breaks a constraint
-PANEL = 330  # height of a panel, in pixels
+FRONT, OTHER, INFEASIBLE = POSITIVE, "#9aa5b1", NEGATIVE
+ON_FRONT = "Pareto front"  # name of its trials in legends
+PANEL = 330  # height in pixels
 
 Chart = dict[str, Any]
 
 
 def plotly_script() -> str:
-    """plotly.js, which draws the figures."""
+    """Returns plotly.js, which draws the figures."""
     return str(get_plotlyjs())
 
 
 def plot_front(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Objective]) -> Chart:
-    """Every pair of objectives against each other; one objective against the trials' numbers.
+    """Plots every pair of objectives against each other, or a single objective against the trials' numbers.
 
     Args:
-        trials: Completed trials, as `Sweep.trials` has them.
+        trials: Completed trials; see `Sweep.trials`.
         front: Numbers of those on the Pareto front.
-        objectives: Of the sweep.
+        objectives: Objectives of the sweep.
     """
     names = [o.metric for o in objectives]
     pairs: list[tuple[str | None, str]] = [*itertools.combinations(names, 2)] or [(None, names[0])]
     figure = make_subplots(rows=len(pairs), cols=1, vertical_spacing=0.18 / len(pairs))
-    groups = _groups(trials, front)
-    for row, (across, up) in enumerate(pairs, 1):
-        for name, colour, some in groups:
-            x = some.index if across is None else some[across]
-            figure.add_trace(
-                go.Scatter(
-                    x=_plain(x),
-                    y=_plain(some[up]),
-                    error_x=None if across is None else _errors(some, across, colour),
-                    error_y=_errors(some, up, colour),
-                    mode="markers",
-                    name=name,
-                    legendgroup=name,
-                    showlegend=row == 1,
-                    marker={"color": colour, "size": 10 if name == "Pareto front" else 7, "line": {"width": 0}},
-                    customdata=some.index.tolist(),
-                    hovertemplate="trial %{customdata}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
-                ),
-                row=row,
-                col=1,
-            )
-        if across is not None and len(names) == 2:
-            figure.add_trace(_staircase(trials.loc[list(front)], objectives), row=row, col=1)
-        figure.update_xaxes(title_text=_said(across, objectives) if across else "trial", row=row, col=1)
-        figure.update_yaxes(title_text=_said(up, objectives), row=row, col=1)
+    for row, (x_metric, y_metric) in enumerate(pairs, 1):
+        for trace in _plot_groups(trials, front, x_metric, y_metric, showlegend=row == 1, error_x=True):
+            figure.add_trace(trace, row=row, col=1)
+        if x_metric is not None and len(names) == 2:
+            figure.add_trace(_plot_staircase(trials.loc[list(front)], objectives), row=row, col=1)
+        figure.update_xaxes(title_text=_format_axis(x_metric, objectives) if x_metric else "trial", row=row, col=1)
+        figure.update_yaxes(title_text=_format_axis(y_metric, objectives), row=row, col=1)
     return finish_figure(figure, 90 + (PANEL + 60) * len(pairs))
 
 
-def plot_importance(found: dict[str, dict[str, float]]) -> Chart:
-    """Bars: each hyperparameter's part in each objective.
+def plot_importance(importances: Mapping[str, Mapping[str, float]]) -> Chart:
+    """Plots the importance of each hyperparameter for each objective as bars.
 
     Args:
-        found: See `Ledger.importances`.
+        importances: See `Sweep.importances`.
     """
-    figure = make_subplots(rows=1, cols=len(found), shared_yaxes=True, subplot_titles=list(found))
-    names = sorted(next(iter(found.values())), key=lambda n: sum(parts.get(n, 0.0) for parts in found.values()))
-    for column, parts in enumerate(found.values(), 1):
-        x = [parts.get(name, 0.0) for name in names]
+    figure = make_subplots(rows=1, cols=len(importances), shared_yaxes=True, subplot_titles=list(importances))
+    parts = list(importances.values())
+    names = sorted(parts[0], key=lambda name: sum(part.get(name, 0.0) for part in parts))
+    for column, part in enumerate(parts, 1):
+        x = [part.get(name, 0.0) for name in names]
         bar = go.Bar(x=x, y=names, orientation="h", marker_color=FRONT, hovertemplate="%{y}: %{x:.0%}<extra></extra>")
         figure.add_trace(bar, row=1, col=column)
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
@@ -83,42 +68,30 @@ def plot_importance(found: dict[str, dict[str, float]]) -> Chart:
 
 
 def plot_against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics: Sequence[str]) -> Chart:
-    """Metrics against a hyperparameter, on a logarithmic axis where it allows.
+    """Plots metrics against a hyperparameter, on a logarithmic axis if all its values are above 0.
 
     Args:
         trials: Completed trials.
         front: Numbers of those on the Pareto front.
-        parameter: The hyperparameter, of numbers.
+        parameter: A numeric hyperparameter.
         metrics: One panel each.
     """
     figure = make_subplots(rows=1, cols=len(metrics), horizontal_spacing=0.11)
     for column, metric in enumerate(metrics, 1):
-        for name, colour, some in _groups(trials, front):
-            points = go.Scatter(
-                x=_plain(some[parameter]),
-                y=_plain(some[metric]),
-                error_y=_errors(some, metric, colour),
-                mode="markers",
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                marker={"color": colour, "size": 8},
-                customdata=some.index.tolist(),
-                hovertemplate="trial %{customdata}<br>%{x:.4g}: %{y:.4g}<extra></extra>",
-            )
-            figure.add_trace(points, row=1, col=column)
-        figure.update_xaxes(title_text=parameter, **_axis(trials[parameter]), row=1, col=column)
+        for trace in _plot_groups(trials, front, parameter, metric, showlegend=column == 1):
+            figure.add_trace(trace, row=1, col=column)
+        figure.update_xaxes(title_text=parameter, **_make_axis(trials[parameter]), row=1, col=column)
         figure.update_yaxes(title_text=metric, row=1, col=column)
     return finish_figure(figure, PANEL + 60)
 
 
-def plot_history(trials: pd.DataFrame, hypervolumes: dict[int, float], objectives: Sequence[Objective]) -> Chart:
-    """How the search went: the hypervolume after each trial, and each objective with the best so far.
+def plot_history(trials: pd.DataFrame, hypervolumes: Mapping[int, float], objectives: Sequence[Objective]) -> Chart:
+    """Plots the course of the search: the hypervolume after each trial, and each objective with the best so far.
 
     Args:
         trials: Completed trials, in order.
-        hypervolumes: See `Ledger.hypervolumes`; empty leaves their panel out.
-        objectives: Of the sweep.
+        hypervolumes: See `Sweep.hypervolumes`; if empty, the panel is left out.
+        objectives: Objectives of the sweep.
     """
     panels = len(objectives) + bool(hypervolumes)
     figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.14 / panels)
@@ -133,12 +106,10 @@ def plot_history(trials: pd.DataFrame, hypervolumes: dict[int, float], objective
         )
         figure.add_trace(line, row=1, col=1)
         figure.update_yaxes(title_text="hypervolume", row=1, col=1)
-    feasible = trials[trials["feasible"].map(bool).to_numpy(dtype=bool)]
     for row, objective in enumerate(objectives, 1 + bool(hypervolumes)):
-        values = trials[objective.metric]
         dots = go.Scatter(
             x=trials.index.tolist(),
-            y=_plain(values),
+            y=_to_json(trials[objective.metric]),
             mode="markers",
             name="a trial",
             showlegend=row == panels,
@@ -146,11 +117,10 @@ def plot_history(trials: pd.DataFrame, hypervolumes: dict[int, float], objective
             customdata=trials.index.tolist(),
             hovertemplate="trial %{x}: %{y:.4g}<extra></extra>",
         )
-        kept = feasible[objective.metric]
-        best = kept.cummin() if objective.direction == "minimize" else kept.cummax()
+        best = best_so_far(trials, objective)
         line = go.Scatter(
             x=best.index.tolist(),
-            y=_plain(best),
+            y=_to_json(best),
             mode="lines",
             name="best so far",
             showlegend=row == panels,
@@ -163,26 +133,50 @@ def plot_history(trials: pd.DataFrame, hypervolumes: dict[int, float], objective
     return finish_figure(figure, 90 + 210 * panels)
 
 
-def _groups(trials: pd.DataFrame, front: Sequence[int]) -> list[tuple[str, str, pd.DataFrame]]:
-    """Name, colour and trials, the front last so that it is drawn on top."""
-    chosen = trials.index.isin(list(front))
+def _plot_groups(
+    trials: pd.DataFrame,
+    front: Sequence[int],
+    x_column: str | None,
+    y_metric: str,
+    *,
+    showlegend: bool,
+    error_x: bool = False,
+) -> list[go.Scatter]:
+    """Points of the infeasible, the other and the front's trials; the last are drawn on top. None for x: the number."""
+    on_front = trials.index.isin(list(front))
     feasible = trials["feasible"].map(bool).to_numpy(dtype=bool)
     groups = [
-        ("breaks a constraint", OUTSIDE, trials[~feasible & ~chosen]),
-        ("other trials", OTHER, trials[feasible & ~chosen]),
-        ("Pareto front", FRONT, trials[chosen]),
+        ("breaks a constraint", INFEASIBLE, trials[~feasible & ~on_front]),
+        ("other trials", OTHER, trials[feasible & ~on_front]),
+        (ON_FRONT, FRONT, trials[on_front]),
     ]
-    return [group for group in groups if len(group[2])]
+    return [
+        go.Scatter(
+            x=_to_json(group.index if x_column is None else group[x_column]),
+            y=_to_json(group[y_metric]),
+            error_x=_make_error_bars(group, x_column, colour) if error_x and x_column else None,
+            error_y=_make_error_bars(group, y_metric, colour),
+            mode="markers",
+            name=name,
+            legendgroup=name,
+            showlegend=showlegend,
+            marker={"color": colour, "size": 10 if name == ON_FRONT else 7, "line": {"width": 0}},
+            customdata=group.index.tolist(),
+            hovertemplate="trial %{customdata}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+        )
+        for name, colour, group in groups
+        if len(group)
+    ]
 
 
-def _staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.Scatter:
-    """The border of what two objectives' front dominates."""
-    across, up = objectives
-    ordered = front.sort_values(across.metric)
-    shape = "hv" if across.direction == "minimize" else "vh"
+def _plot_staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.Scatter:
+    """Border of the region that the front of two objectives dominates."""
+    x_objective, y_objective = objectives
+    ordered = front.sort_values(x_objective.metric)
+    shape = "hv" if x_objective.direction == "minimize" else "vh"
     return go.Scatter(
-        x=_plain(ordered[across.metric]),
-        y=_plain(ordered[up.metric]),
+        x=_to_json(ordered[x_objective.metric]),
+        y=_to_json(ordered[y_objective.metric]),
         mode="lines",
         line={"shape": shape, "color": FRONT, "width": 1, "dash": "dot"},
         hoverinfo="skip",
@@ -190,23 +184,22 @@ def _staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.Scatt
     )
 
 
-def _errors(trials: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
-    """Bars of one standard error."""
+def _make_error_bars(trials: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
     errors = [0.0 if math.isnan(e) else e for e in trials[f"{metric}_stderr"]]
     return {"type": "data", "array": errors, "color": colour, "thickness": 1, "width": 0}
 
 
-def _said(metric: str, objectives: Sequence[Objective]) -> str:
+def _format_axis(metric: str, objectives: Sequence[Objective]) -> str:
     direction = next(o.direction for o in objectives if o.metric == metric)
     return f"{metric} ({'more' if direction == 'maximize' else 'less'} is better)"
 
 
-def _plain(values: Any) -> list[Any]:
+def _to_json(values: Any) -> list[Any]:
     return [None if is_missing(v) else v for v in values.tolist()]
 
 
-def _axis(values: pd.Series) -> dict[str, Any]:
-    """An axis for a hyperparameter: logarithmic, with ticks at 1, 3, 10, ..., if all values are above 0."""
+def _make_axis(values: pd.Series) -> dict[str, Any]:
+    """Logarithmic, with ticks at 1, 3, 10, ..., if all values are above 0."""
     if not (values > 0).all():
         return {"type": "linear"}
     first, last = (math.floor(math.log10(v)) for v in (values.min(), values.max()))
@@ -215,7 +208,14 @@ def _axis(values: pd.Series) -> dict[str, Any]:
 
 
 def finish_figure(figure: go.Figure, height: int, *, top: int = 44, legend_below: bool = False) -> Chart:
-    """A figure in the look of all charts, as plain data; `height` and `top`, the room above it, are in pixels."""
+    """Gives a figure the style of all charts and converts it to plain data.
+
+    Args:
+        figure: The figure.
+        height: Height in pixels.
+        top: Margin above it in pixels.
+        legend_below: Whether the legend is below the axes.
+    """
     figure.update_layout(
         template={},
         height=height,

@@ -1,4 +1,4 @@
-"""A comparison of variants as a page: which is the most modular, by which definition, and how surely."""
+"""Comparison of variants as a page in Markdown."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from bimt_core import plot_variant_grid, to_png
-from sweeps.cli.progress import format_mean
 from sweeps.errors import BadInputError
-from sweeps.results.comparison import DEFINITION, Comparison, definitions_of, is_better_high
+from sweeps.results.comparison import DEFINITION, Comparison
+from sweeps.results.statistics import SIGNIFICANCE, format_mean
 from sweeps.tracking import markdown
 
-SURE = 0.05  # corrected p below which a difference is told as sure
-SHOWN = (
+IN_MEANS = (
     "test_loss",
     "score",
     "connection_cost",
@@ -23,33 +22,33 @@ SHOWN = (
     "z",
     "z_used",
 )
-COMPARED = ("test_loss", "connection_cost", "wiring_length", "active_weights", "modularity", "modularity_raw")
+IN_DIFFERENCES = ("test_loss", "connection_cost", "wiring_length", "active_weights", "modularity", "modularity_raw")
 
 
 def write_comparison(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
-    """Writes the page, its picture (each variant's network of median test loss) and the figures of all networks.
+    """Writes the page, a picture of each variant's network of median test loss, and the metrics of all networks.
 
     Args:
-        title: The page's heading.
-        comparisons: One a sweep.
-        folder: Made if it is not there.
+        title: Heading of the page.
+        comparisons: One per sweep.
+        folder: Destination, created if missing.
 
     Returns:
-        What was written.
+        Paths of the files.
 
     Raises:
         BadInputError: If the folder cannot be written.
     """
-    shown = {comparison.name: comparison.networks() for comparison in comparisons}
+    medians = {comparison.name: comparison.load_medians() for comparison in comparisons}
     picture = plot_variant_grid(
-        {name: n for name, (n, _) in shown.items()}, {name: t for name, (_, t) in shown.items()}
+        {name: networks for name, (networks, _) in medians.items()}, {name: task for name, (_, task) in medians.items()}
     )
-    frames = [comparison.figures.assign(sweep=comparison.name) for comparison in comparisons]
-    figures = pd.concat(frames).set_index(["sweep", "variant", "seed"])
+    frames = [comparison.metrics.assign(sweep=comparison.name) for comparison in comparisons]
+    metrics = pd.concat(frames).set_index(["sweep", "variant", "seed"])
     files = {
         "comparison.md": render_comparison(title, comparisons, "networks.png").encode(),
         "networks.png": to_png(picture),
-        "networks.csv": figures.to_csv(float_format="%.6g").encode(),
+        "networks.csv": metrics.to_csv(float_format="%.6g").encode(),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,126 +60,131 @@ def write_comparison(title: str, comparisons: Sequence[Comparison], folder: Path
 
 
 def render_comparison(title: str, comparisons: Sequence[Comparison], picture: str | None = None) -> str:
-    """The whole page, in Markdown.
+    """Renders the whole page.
 
     Args:
-        title: Its heading.
-        comparisons: One a sweep, all with the same reference.
-        picture: Address of a picture of networks, if there is one.
+        title: Heading of the page.
+        comparisons: One per sweep, all with the same reference.
+        picture: Address of a picture of networks, if any.
+
+    Returns:
+        Markdown.
     """
     replicates, reference = comparisons[0].sweep.spec.replicates, comparisons[0].reference
     others = dict.fromkeys(variant for c in comparisons for variant in c.variants if variant != reference)
     parts = [
         f"# {title}",
-        f"{replicates} networks a variant, the same {replicates} seeds for all. ± is half the 95 % interval of the "
+        f"{replicates} networks per variant, the same {replicates} seeds for all. ± is half the 95 % interval of the "
         "mean (Student's t). Tests are Wilcoxon's signed-rank test over pairs of equal seeds, two-sided, with Holm's "
-        f"correction over the variants; a difference is *sure* where the corrected p is below {SURE:g}.",
-        "z is how many standard deviations modularity (|w| / layer maximum, one Louvain run) is above that of 20 "
-        "networks with the weights of each layer shuffled; for *z used* they are shuffled among the neurons in use "
-        "only, for few weights thrown among all neurons fall into many pieces, whose Q is high.",
-        _settings(comparisons),
-        *([f"![One network a variant, that of median test loss]({picture})"] if picture else []),
+        f"correction over the variants; a difference is *significant* if the corrected p is below {SIGNIFICANCE:g}.",
+        "z is the number of standard deviations by which modularity (|w| / layer maximum, one Louvain run) exceeds "
+        "that of 20 networks with the weights of each layer shuffled. For *z used* they are shuffled among the "
+        "neurons in use only: few weights spread over all neurons form many pieces, whose Q is high.",
+        _render_variants(comparisons),
+        *([f"![One network per variant, that of median test loss]({picture})"] if picture else []),
         f"## Is {reference} the most modular?",
         "By Louvain's method on |w| / layer maximum:",
-        standing(comparisons),
-        "By every definition: its rank by mean Q, and in brackets how many others it is surely above (>) and surely "
-        "below (<).",
-        ranks(comparisons),
+        render_standings(comparisons),
+        "By every definition: its rank by mean Q, and in brackets the number of variants that it is significantly "
+        "above (>) and below (<).",
+        render_ranks(comparisons),
         f"## {reference} minus each other variant",
-        "Mean of the differences by seed, and the corrected p; bold where it is sure.",
-        *(f"### Minus {other}\n\n{against(comparisons, other)}" for other in others),
-        *(_section(comparison) for comparison in comparisons),
+        "Mean of the differences by seed, and the corrected p; bold if significant.",
+        *(f"### Minus {other}\n\n{_render_differences(comparisons, other)}" for other in others),
+        *(_render_sweep(comparison) for comparison in comparisons),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _settings(comparisons: Sequence[Comparison]) -> str:
-    """What the variants are, where they are the same in all sweeps."""
-    variants = comparisons[0].sweep.spec.variants
-    if any(comparison.sweep.spec.variants != variants for comparison in comparisons):
-        return "Each sweep has variants of its own."
-    told = [
-        f"- **{name}**: {', '.join(f'{key} {value}' for key, value in settings.items()) or 'as the task says'}"
-        for name, settings in variants.items()
-    ]
-    return "\n".join(told)
+def render_standings(comparisons: Sequence[Comparison], metric: str = "modularity") -> str:
+    """Renders the variants that the reference is significantly above and below, as a table with a row per sweep.
+
+    Args:
+        comparisons: One per sweep.
+        metric: The metric.
+
+    Returns:
+        Markdown.
+    """
+    rows = []
+    for comparison in comparisons:
+        if (s := comparison.standing(metric)) is None:
+            rows.append([comparison.name, "failed", "", "", ""])
+        else:
+            groups = ("; ".join(group) for group in (s.above, s.level, s.below))
+            rows.append([comparison.name, format_mean(s.mean, s.half_width), *groups])
+    columns = ["", "mean", "significantly above", "no significant difference from", "significantly below"]
+    return markdown.format_table(columns, rows)
 
 
-def standing(comparisons: Sequence[Comparison], metric: str = "modularity") -> str:
-    """A table of the variants that the reference is surely above and below in a metric, by sweep."""
-    columns = ["", "mean", "surely above", "no sure difference from", "surely below"]
-    return markdown.format_table(columns, [[c.name, *_standing(c, metric)] for c in comparisons])
+def render_ranks(comparisons: Sequence[Comparison]) -> str:
+    """Renders the reference's rank by definition of modularity and sweep, as a table.
 
+    Args:
+        comparisons: One per sweep.
 
-def _standing(comparison: Comparison, metric: str) -> list[str]:
-    if comparison.differences.empty:
-        return ["failed", "", "", ""]
-    mean, half = (comparison.column(comparison.means, metric, name)[comparison.reference] for name in ("mean", "half"))
-    p, difference = (comparison.column(comparison.differences, metric, name) for name in ("p", "mean"))
-    above = [v for v in p if p[v] < SURE and difference[v] > 0]
-    below = [v for v in p if p[v] < SURE and difference[v] < 0]
-    level = [v for v in p if v not in (*above, *below)]
-    return [format_mean(mean, half), *("; ".join(names) for names in (above, level, below))]
-
-
-def ranks(comparisons: Sequence[Comparison]) -> str:
-    """A table of where the reference stands, by definition of modularity and sweep."""
-    names = list(dict.fromkeys(name for c in comparisons for name in definitions_of(c.figures)))
-    rows = [[name.removeprefix(DEFINITION), *(_rank(c, name) for c in comparisons)] for name in names]
+    Returns:
+        Markdown.
+    """
+    definitions = dict.fromkeys(name for comparison in comparisons for name in comparison.definitions)
+    rows = [[name.removeprefix(DEFINITION), *(_format_rank(c, name) for c in comparisons)] for name in definitions]
     return markdown.format_table(["method and weights", *(c.name for c in comparisons)], rows)
 
 
-def _rank(comparison: Comparison, metric: str) -> str:
-    if comparison.differences.empty:
-        return "failed"
-    p, difference = (comparison.column(comparison.differences, metric, name) for name in ("p", "mean"))
-    rank = 1 + sum(value < 0 for value in difference.values())
-    above, below = (sum(p[v] < SURE and sign * difference[v] > 0 for v in p) for sign in (1, -1))
-    return f"{rank} (>{above} <{below})"
+def _format_rank(comparison: Comparison, metric: str) -> str:
+    standing = comparison.standing(metric)
+    return "failed" if standing is None else f"{standing.rank} (>{len(standing.above)} <{len(standing.below)})"
 
 
-def against(comparisons: Sequence[Comparison], other: str) -> str:
-    """A table of what the reference has more than another variant, by sweep and metric."""
+def _render_variants(comparisons: Sequence[Comparison]) -> str:
+    """The variants' hyperparameters, if they are the same in all sweeps."""
+    variants = comparisons[0].sweep.spec.variants
+    if any(comparison.sweep.spec.variants != variants for comparison in comparisons):
+        return "The variants differ between sweeps."
+    return "\n".join(
+        f"- **{name}**: {', '.join(f'{key} {value}' for key, value in settings.items()) or 'as published'}"
+        for name, settings in variants.items()
+    )
+
+
+def _render_differences(comparisons: Sequence[Comparison], other: str) -> str:
     rows = [
-        [comparison.name, *(_difference(comparison, other, metric) for metric in COMPARED)]
+        [comparison.name, *(_format_difference(comparison, other, metric) for metric in IN_DIFFERENCES)]
         for comparison in comparisons
         if not comparison.differences.empty and other in comparison.variants
     ]
-    return markdown.format_table(["", *map(_heading, COMPARED)], rows)
+    return markdown.format_table(["", *map(_format_heading, IN_DIFFERENCES)], rows)
 
 
-def _difference(comparison: Comparison, other: str, metric: str) -> str:
-    mean, half, p = (comparison.column(comparison.differences, metric, name)[other] for name in ("mean", "half", "p"))
-    cell = f"{format_mean(mean, half)}, p {p:.1g}"
-    return f"**{cell}**" if p < SURE else cell
+def _format_difference(comparison: Comparison, other: str, metric: str) -> str:
+    mean, half_width, p = comparison.differences.loc[(other, metric), ["mean", "half_width", "p"]]
+    cell = f"{format_mean(mean, half_width)}, p {p:.1g}"
+    return f"**{cell}**" if p < SIGNIFICANCE else cell
 
 
-def _section(comparison: Comparison) -> str:
-    """The figures of one sweep."""
-    spec = comparison.sweep.spec
-    fixed = ", ".join(f"{name} {value}" for name, value in spec.fixed.items())
+def _render_sweep(comparison: Comparison) -> str:
+    fixed = ", ".join(f"{name} {value}" for name, value in comparison.sweep.spec.fixed.items())
     parts = [
         f"## {comparison.name}",
         *([f"Not as published: {fixed}."] if fixed else []),
-        *(f"{variant} has failed: {reason}." for variant, reason in comparison.failed.items()),
-        _means_table(comparison, [name for name in SHOWN if name in comparison.figures]),
+        *(f"{variant} failed: {reason}." for variant, reason in comparison.failures.items()),
+        _render_means(comparison, [name for name in IN_MEANS if name in comparison.metrics]),
         "Q by method and weights:",
-        _means_table(comparison, definitions_of(comparison.figures), strip=DEFINITION),
+        _render_means(comparison, comparison.definitions),
     ]
     return "\n\n".join(part.strip() for part in parts)
 
 
-def _means_table(comparison: Comparison, metrics: Sequence[str], strip: str = "") -> str:
-    """Metrics down, variants across; the best mean in bold."""
+def _render_means(comparison: Comparison, metrics: Sequence[str]) -> str:
+    """A row per metric and a column per variant, the best mean in bold."""
     rows = []
     for metric in metrics:
-        mean, half = (comparison.column(comparison.means, metric, name) for name in ("mean", "half"))
-        best = (max if is_better_high(metric) else min)(mean, key=lambda variant: mean[variant])
-        cells = {v: format_mean(mean[v], half[v]) for v in comparison.variants}
+        cells = {v: format_mean(*comparison.means.loc[(v, metric)]) for v in comparison.variants}
+        best = comparison.find_best(metric)
         cells[best] = f"**{cells[best]}**"
-        rows.append([_heading(metric.removeprefix(strip)), *cells.values()])
+        rows.append([_format_heading(metric), *cells.values()])
     return markdown.format_table(["", *comparison.variants], rows)
 
 
-def _heading(metric: str) -> str:
-    return metric.replace("_", " ")
+def _format_heading(metric: str) -> str:
+    return metric.removeprefix(DEFINITION).replace("_", " ")

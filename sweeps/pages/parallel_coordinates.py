@@ -1,6 +1,6 @@
-"""Parallel coordinates: each trial of a sweep a line across its hyperparameters and objectives.
+"""Parallel coordinates: each trial is a line across its hyperparameters and objectives.
 
-Plain lines: plotly's own parallel coordinates need WebGL, which remote desktops often lack.
+The lines are ordinary ones: plotly's own parallel coordinates need WebGL, which remote desktops often lack.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ import pandas as pd
 from plotly import graph_objects as go
 
 from bimt_core.pictures.palette import INK
-from sweeps.pages.charts import Chart, finish_figure
+from sweeps.pages.charts import ON_FRONT, Chart, finish_figure
 from sweeps.pages.scale import Scale
+from sweeps.spec.parts import Objective
 from sweeps.spec.search_space import Parameter
-from sweeps.spec.sweep import Objective
 
 SHADES = ("#cfe0ee", "#a9cbe4", "#7fb2d8", "#5497c7", "#2f7bb3", "#17588a")  # from the worst to the best
-CHOSEN = "#e08a00"  # the Pareto front
+FRONT_COLOUR = "#e08a00"
 
 
 def plot_parallel_coordinates(
@@ -24,13 +24,13 @@ def plot_parallel_coordinates(
     searched: Mapping[str, Parameter | None],
     objectives: Sequence[Objective],
 ) -> Chart:
-    """Each trial a line across its hyperparameters and objectives, darker the better in the first objective.
+    """Plots the trials; lines are darker the better they are in the first objective.
 
     Args:
-        trials: Completed trials.
+        trials: Completed trials; see `Sweep.trials`.
         front: Numbers of those on the Pareto front.
-        searched: Hyperparameters that are searched, each with what was tried, if it says.
-        objectives: Of the sweep.
+        searched: Searched hyperparameters, each with its entry in the search space, if any.
+        objectives: Objectives of the sweep.
     """
     names = [*searched, *(o.metric for o in objectives)]
     scales = {name: Scale(trials[name], searched.get(name)) for name in names}
@@ -40,7 +40,7 @@ def plot_parallel_coordinates(
     for i, colour in enumerate(SHADES):
         own = [n for n in trials.index if shade[n] == i and n not in front]
         figure.add_trace(_lines(trials.loc[own], names, scales, colour, 1.2, "worse to better" if i == 3 else None))
-    figure.add_trace(_lines(trials.loc[list(front)], names, scales, CHOSEN, 2.6, "Pareto front"))
+    figure.add_trace(_lines(trials.loc[list(front)], names, scales, FRONT_COLOUR, 2.6, ON_FRONT))
     for i, name in enumerate(names):
         figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
         for y, text in scales[name].ticks():
@@ -70,7 +70,7 @@ def plot_parallel_coordinates(
 def _lines(
     trials: pd.DataFrame, names: list[str], scales: dict[str, Scale], colour: str, width: float, name: str | None
 ) -> go.Scatter:
-    """One trace for several trials: lines with gaps between them."""
+    """One trace for several trials, as lines with gaps between them."""
     x: list[int | None] = []
     y: list[float | None] = []
     numbers: list[int | None] = []
@@ -83,7 +83,7 @@ def _lines(
         y=y,
         mode="lines+markers",
         line={"color": colour, "width": width},
-        opacity=0.9 if name == "Pareto front" else 0.55,
+        opacity=0.9 if name == ON_FRONT else 0.55,
         marker={"size": 4},
         customdata=numbers,
         name=name,

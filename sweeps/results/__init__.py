@@ -1,1 +1,1 @@
-"""Reads the results of sweeps: frames, trained networks, comparisons."""
+"""Results of sweeps: frames of trials, trained networks, comparisons of variants."""

@@ -1,100 +1,166 @@
-"""Variants compared network by network: means with intervals, and tests in which equal seeds are pairs."""
+"""Comparison of variants: means with intervals, and tests that pair the networks of equal seeds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
-from scipy import stats
 
 from bimt_core import METRICS, Population, Task, measure
 from bimt_core.modularity import modularity_table
 from sweeps.errors import BadInputError
+from sweeps.results.statistics import SIGNIFICANCE, holm_correction, mean_and_half_width, signed_rank_p_value
 from sweeps.results.sweep import Sweep, open_sweep
 from sweeps.store import Store
 from sweeps.study.storage import list_sweep_names
 
-CONFIDENCE = 0.95
-SHUFFLED = 20  # networks behind z; a dense network's take most of the time
-TOGETHER = 4  # networks that a job measures
-DEFINITION = "Q "  # what the columns of other definitions of modularity begin with
-Floats = npt.NDArray[np.float64]
+NULL_NETWORKS = 20  # shuffled networks behind z; those of a dense network take most of the time
+NETWORKS_PER_JOB = 4
+DEFINITION = "Q "  # prefix of the columns of modularity by other methods and transforms
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Position of the reference among the variants in one metric.
+
+    Args:
+        mean: Mean of the reference.
+        half_width: Half the width of its 95 % interval; NaN for one network.
+        rank: 1 for the largest mean.
+        above: Variants that the reference significantly exceeds.
+        level: Variants without a significant difference.
+        below: Variants that significantly exceed the reference.
+    """
+
+    mean: float
+    half_width: float
+    rank: int
+    above: tuple[str, ...]
+    level: tuple[str, ...]
+    below: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What is compared of one sweep.
+    """Comparison of one sweep's variants.
 
     Args:
         sweep: A sweep with variants.
-        figures: One row a network; see `measure_networks`.
+        metrics: One row per network; see `measure_networks`.
     """
 
     sweep: Sweep
-    figures: pd.DataFrame
+    metrics: pd.DataFrame
 
     @property
     def name(self) -> str:
-        """The sweep's own name, without its suite's."""
+        """Name of the sweep without that of its suite."""
         return self.sweep.spec.name.rsplit(".", maxsplit=1)[-1]
 
     @property
     def variants(self) -> list[str]:
-        """Those that have been trained."""
-        return [str(variant) for variant in self.figures["variant"].unique()]
+        """Variants that have been trained."""
+        return [str(variant) for variant in self.metrics["variant"].unique()]
 
     @property
     def reference(self) -> str:
-        """What the others are compared with."""
+        """Variant that the others are compared with."""
         return self.sweep.spec.reference or list(self.sweep.spec.variants)[-1]
+
+    @property
+    def definitions(self) -> list[str]:
+        """Metrics that are modularities by some method and transform: "Q louvain layer_max", ..."""
+        return [name for name in list_metrics(self.metrics) if name.startswith(DEFINITION)]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Reason of each variant that failed."""
+        trials = self.sweep.trials()
+        failed = trials[(trials["state"] == "FAIL") & ~trials["variant"].isin(self.variants)]
+        return dict(zip(map(str, failed["variant"]), map(str, failed["reason"]), strict=True))
 
     @cached_property
     def means(self) -> pd.DataFrame:
-        """See `means`."""
-        return means(self.figures)
+        """Means over the networks; see `compute_means`."""
+        return compute_means(self.metrics)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """See `differences`; of a reference that has failed there are none."""
-        return differences(self.figures, self.reference) if self.reference in self.variants else pd.DataFrame()
+        """Differences by seed; see `compute_differences`. Empty if the reference failed."""
+        return compute_differences(self.metrics, self.reference) if self.reference in self.variants else pd.DataFrame()
 
     def column(self, frame: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
-        """One column of `means` or `differences`, of one metric, by variant."""
-        found = frame[column].xs(metric, level="metric")
-        return {str(variant): float(value) for variant, value in found.items()}
+        """Selects one column of `means` or `differences`.
 
-    @property
-    def failed(self) -> dict[str, str]:
-        """Why each variant without figures has none."""
-        trials = self.sweep.trials()
-        lost = trials[(trials["state"] == "FAIL") & ~trials["variant"].isin(self.variants)]
-        return dict(zip(map(str, lost["variant"]), map(str, lost["reason"]), strict=True))
+        Args:
+            frame: `means` or `differences`.
+            metric: The metric.
+            column: Name of the column.
 
-    def networks(self) -> tuple[dict[str, Population], Task]:
-        """Of each variant the network whose test loss is the median (the lower of two), and the task."""
-        shown = {}
+        Returns:
+            Variant to value.
+        """
+        values = frame[column].xs(metric, level="metric")
+        return {str(variant): float(value) for variant, value in values.items()}
+
+    def find_best(self, metric: str) -> str:
+        """Returns the variant with the best mean.
+
+        Args:
+            metric: The metric.
+        """
+        means = self.column(self.means, metric, "mean")
+        return (max if is_maximized(metric) else min)(means, key=means.__getitem__)
+
+    def standing(self, metric: str) -> Standing | None:
+        """Computes the position of the reference among the variants.
+
+        Args:
+            metric: The metric.
+
+        Returns:
+            The position; None if the reference failed.
+        """
+        if self.differences.empty:
+            return None
+        mean, half_width = (self.column(self.means, metric, name)[self.reference] for name in ("mean", "half_width"))
+        p, difference = (self.column(self.differences, metric, name) for name in ("p", "mean"))
+        above = tuple(v for v in p if p[v] < SIGNIFICANCE and difference[v] > 0)
+        below = tuple(v for v in p if p[v] < SIGNIFICANCE and difference[v] < 0)
+        level = tuple(v for v in p if v not in (*above, *below))
+        return Standing(mean, half_width, 1 + sum(d < 0 for d in difference.values()), above, level, below)
+
+    def load_medians(self) -> tuple[dict[str, Population], Task]:
+        """Loads each variant's network of median test loss (the lower of two), and the task."""
+        networks = {}
         for variant, trial in find_trained_variants(self.sweep).items():
             population, task = self.sweep.population(trial)
-            losses = self.figures[self.figures["variant"] == variant]["test_loss"].tolist()
+            losses = self.metrics.loc[self.metrics["variant"] == variant, "test_loss"].tolist()
             median = sorted(range(len(losses)), key=losses.__getitem__)[(len(losses) - 1) // 2]
-            shown[variant] = population.select([median])
-        return shown, task
+            networks[variant] = population.select([median])
+        return networks, task
 
 
 def compare_sweeps(name: str, store: Store, pool: Executor) -> Iterator[Comparison]:
-    """Measures the networks of a sweep with variants, or of every sweep of a suite, that has any yet.
+    """Measures the networks of a sweep with variants, or of every such sweep of a suite.
 
     Args:
-        name: The sweep or suite.
-        store: Where it is.
-        pool: What measures.
+        name: Name of the sweep or suite.
+        store: Its store.
+        pool: Runs the measurements.
+
+    Yields:
+        One comparison per sweep with a completed variant, in the order of their launches.
 
     Raises:
-        BadInputError: If there is no such sweep, it has no variants, or none is complete yet.
+        BadInputError: If there is no such sweep, it has no variants, or no variant is complete yet.
+
+    Examples:
+        >>> with ProcessPoolExecutor() as pool:  # doctest: +SKIP
+        ...     for comparison in compare_sweeps("paper", Store.resolve(), pool):
+        ...         print(comparison.name, comparison.standing("modularity").above)
     """
     measured = [(sweep, measure_networks(sweep, pool)) for sweep in find_compared_sweeps(name, store)]
     if not any(jobs for _, jobs in measured):
@@ -105,7 +171,11 @@ def compare_sweeps(name: str, store: Store, pool: Executor) -> Iterator[Comparis
 
 
 def find_compared_sweeps(name: str, store: Store) -> list[Sweep]:
-    """The sweep of this name, or those of the suite of this name, in the order of their launches.
+    """Opens the sweep of a name, or the sweeps of the suite of that name, in the order of their launches.
+
+    Args:
+        name: Name of the sweep or suite.
+        store: Its store.
 
     Raises:
         BadInputError: If there is none, or one of them has no variants.
@@ -121,140 +191,121 @@ def find_compared_sweeps(name: str, store: Store) -> list[Sweep]:
     return sorted(sweeps, key=lambda sweep: sweep.trials()["started"].min())
 
 
+def find_trained_variants(sweep: Sweep) -> dict[str, int]:
+    """Finds the completed variants of a sweep.
+
+    Args:
+        sweep: A sweep with variants.
+
+    Returns:
+        Variant to the number of its trial, in the order of the spec.
+    """
+    numbers = {trial.params["variant"]: trial.number for trial in sweep.completed_trials()}
+    return {variant: numbers[variant] for variant in sweep.spec.variants if variant in numbers}
+
+
 def measure_networks(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]:
     """Measures every network of a sweep with variants again, from its weights.
 
     Args:
         sweep: A sweep with variants.
-        pool: What measures; jobs of seconds to a minute.
+        pool: Runs the measurements, jobs of seconds to a minute.
 
     Returns:
-        Frames of some networks each, by variant in the order of the spec: one row a network with "variant", "seed",
-        the metrics of `bimt_core.METRICS`, modularity by every method and transform ("Q louvain raw", ...) and "z" and
-        "z_used", how many standard deviations modularity is above that of shuffled weights (`null_modularity`).
+        Frames of some networks each, by variant in the order of the spec. Each row is one network, with "variant",
+        "seed", the metrics of `bimt_core.METRICS`, modularity by every method and transform ("Q louvain raw", ...),
+        and "z" and "z_used", the standard deviations of modularity above that of shuffled weights
+        (`null_modularity`).
     """
     jobs = []
     for variant, trial in find_trained_variants(sweep).items():
         population, task = sweep.population(trial)
-        for first in range(0, len(population), TOGETHER):
-            part = slice(first, first + TOGETHER)
-            jobs.append(pool.submit(_measured, population.part(part), task, variant, sweep.spec.seeds[part]))
+        for first in range(0, len(population), NETWORKS_PER_JOB):
+            part = slice(first, first + NETWORKS_PER_JOB)
+            jobs.append(pool.submit(_measure_part, population.part(part), task, variant, sweep.spec.seeds[part]))
     return jobs
 
 
-def _measured(population: Population, task: Task, variant: str, seeds: list[int]) -> pd.DataFrame:
-    torch.set_num_threads(1)  # every core has a job of its own
-    figures = pd.DataFrame({name: values.numpy() for name, values in measure(population, task).items()})
-    frame = pd.concat([figures, _modularity(population)], axis=1)
+def _measure_part(population: Population, task: Task, variant: str, seeds: list[int]) -> pd.DataFrame:
+    torch.set_num_threads(1)  # every core has its own job
+    metrics = pd.DataFrame({name: values.numpy() for name, values in measure(population, task).items()})
+    frame = pd.concat([metrics, _measure_modularity(population)], axis=1)
     frame.insert(0, "variant", variant)
     frame.insert(1, "seed", seeds)
     return frame
 
 
-def find_trained_variants(sweep: Sweep) -> dict[str, int]:
-    """Each variant that is complete, in the order of the spec, and the number of its trial."""
-    trials = sweep.trials()
-    done = trials[trials["state"] == "COMPLETE"].reset_index()
-    numbers = dict(zip(done["variant"].astype(str), done["trial"].tolist(), strict=True))
-    return {variant: numbers[variant] for variant in sweep.spec.variants if variant in numbers}
+def _measure_modularity(population: Population) -> pd.DataFrame:
+    """One row per network."""
+    table = pd.DataFrame(modularity_table(population, null=NULL_NETWORKS))
+    table["definition"] = DEFINITION + table["method"] + " " + table["transform"]
+    by_definition = table.pivot(index="network", columns="definition", values="modularity")
+    ordered = by_definition[table["definition"].unique()]
+    return ordered.join(table.dropna(subset="z").set_index("network")[["z", "z_used"]])
 
 
-def _modularity(population: Population) -> pd.DataFrame:
-    """A row a network."""
-    found = pd.DataFrame(modularity_table(population, null=SHUFFLED))
-    found["definition"] = DEFINITION + found["method"] + " " + found["transform"]
-    by_definition = found.pivot(index="network", columns="definition", values="modularity")
-    ordered = by_definition[found["definition"].unique()]
-    return ordered.join(found.dropna(subset="z").set_index("network")[["z", "z_used"]])
-
-
-def means(figures: pd.DataFrame) -> pd.DataFrame:
-    """Each metric's mean over the networks of a variant.
+def compute_means(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Computes each metric's mean over the networks of a variant.
 
     Args:
-        figures: As `measure_networks` gives them, of one sweep.
+        metrics: One row per network of one sweep; see `measure_networks`.
 
     Returns:
-        One row a variant and metric (the index), with "mean" and "half", half the width of the 95 % interval of
-        Student's t; NaN for one network.
+        One row per variant and metric (the index), with "mean" and "half_width", half the width of the mean's 95 %
+        interval; NaN for one network.
     """
     rows = {}
-    for variant, group in figures.groupby("variant", sort=False):
-        for metric in metrics_of(figures):
-            rows[str(variant), metric] = _mean_and_half(group[metric].to_numpy(float))
-    return _by_variant_and_metric(rows, ["mean", "half"])
+    for variant, group in metrics.groupby("variant", sort=False):
+        for metric in list_metrics(metrics):
+            rows[str(variant), metric] = mean_and_half_width(group[metric].to_numpy(float))
+    return _frame_by_variant_and_metric(rows, ["mean", "half_width"])
 
 
-def differences(figures: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """What the reference has more of each metric than every other variant; networks of equal seeds are pairs.
+def compute_differences(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Computes the reference minus every other variant; networks of equal seeds are pairs.
 
     Args:
-        figures: As `measure_networks` gives them, of one sweep.
+        metrics: One row per network of one sweep; see `measure_networks`.
         reference: One of the variants.
 
     Returns:
-        One row an other variant and metric (the index), with "mean" and "half" of the differences as in `means`, and
-        "p" of Wilcoxon's signed-rank test, two-sided, corrected by Holm's method over the other variants.
+        One row per other variant and metric (the index), with "mean" and "half_width" of the differences, and "p" of
+        Wilcoxon's signed-rank test, two-sided, with Holm's correction over the other variants.
 
     Raises:
-        ValueError: If there are no figures of the reference.
+        ValueError: If the reference has no networks.
     """
-    by_seed = {str(variant): group.set_index("seed") for variant, group in figures.groupby("variant", sort=False)}
+    by_seed = {str(variant): group.set_index("seed") for variant, group in metrics.groupby("variant", sort=False)}
     if reference not in by_seed:
         raise ValueError(f"reference must be one of {', '.join(by_seed)}, got {reference!r}")
     own = by_seed.pop(reference)
     rows = {}
-    for metric in metrics_of(figures):
+    for metric in list_metrics(metrics):
         pairs = {variant: (own[metric] - other[metric]).to_numpy(float) for variant, other in by_seed.items()}
-        p = holm([_signed_rank(difference) for difference in pairs.values()])
+        p = holm_correction([signed_rank_p_value(difference) for difference in pairs.values()])
         for (variant, difference), corrected in zip(pairs.items(), p, strict=True):
-            rows[variant, metric] = (*_mean_and_half(difference), corrected)
-    return _by_variant_and_metric(rows, ["mean", "half", "p"])
+            rows[variant, metric] = (*mean_and_half_width(difference), corrected)
+    return _frame_by_variant_and_metric(rows, ["mean", "half_width", "p"])
 
 
-def metrics_of(figures: pd.DataFrame) -> list[str]:
-    """Names of the metrics in a frame of `measure_networks`."""
-    return [name for name in figures.columns if name not in ("variant", "seed")]
+def list_metrics(metrics: pd.DataFrame) -> list[str]:
+    """Lists the metrics in a frame of `measure_networks`.
+
+    Args:
+        metrics: The frame.
+    """
+    return [name for name in metrics.columns if name not in ("variant", "seed")]
 
 
-def definitions_of(figures: pd.DataFrame) -> list[str]:
-    """Names of the metrics that are a modularity: "Q louvain layer_max", ..."""
-    return [name for name in metrics_of(figures) if name.startswith(DEFINITION)]
+def is_maximized(metric: str) -> bool:
+    """Returns whether larger values of a metric are better.
 
-
-def is_better_high(metric: str) -> bool:
-    """Whether more of a metric is better."""
+    Args:
+        metric: One of those of `measure_networks`.
+    """
     return metric not in METRICS or METRICS[metric].direction == "maximize"
 
 
-def holm(p: Sequence[float]) -> Floats:
-    """Holm's correction (1979) of p-values for testing several at once.
-
-    Args:
-        p: One a test.
-
-    Returns:
-        max over the tests up to this one, in rising order of p, of (tests left) * p, at most 1; in the order given.
-    """
-    values = np.asarray(p, float)
-    order = values.argsort()
-    corrected = np.empty_like(values)
-    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
-    return corrected
-
-
-def _mean_and_half(values: Floats) -> tuple[float, float]:
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), np.nan
-    return float(values.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * stats.sem(values))
-
-
-def _signed_rank(differences: Floats) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test; 1 where nothing differs."""
-    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
-
-
-def _by_variant_and_metric(rows: Mapping[tuple[str, str], tuple[float, ...]], columns: list[str]) -> pd.DataFrame:
+def _frame_by_variant_and_metric(rows: Mapping[tuple[str, str], tuple[float, ...]], columns: list[str]) -> pd.DataFrame:
     index = pd.MultiIndex.from_tuples(list(rows), names=["variant", "metric"])
     return pd.DataFrame(list(rows.values()), index, columns)

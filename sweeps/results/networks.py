@@ -1,4 +1,4 @@
-"""One network of a trial, to use."""
+"""Trained networks of a trial."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +20,17 @@ class TrainedNetwork:
     Args:
         population: The network, as a population of one.
         task: The task it was trained on.
-        seed: Its replicate's seed.
+        seed: Seed of its replicate.
+
+    Examples:
+        >>> from bimt_core import initialise, load_task
+        >>> task = load_task("two_moons")
+        >>> network = TrainedNetwork(initialise(task.network, [0]), task, seed=0)
+        >>> network.predict([[0.5, 0.25], [1.0, -0.5]]).shape
+        (2, 2)
+        >>> 0 <= network.score() <= 1
+        True
+        >>> network.diagram().savefig("network.svg")  # doctest: +SKIP
     """
 
     population: Population
@@ -28,23 +38,23 @@ class TrainedNetwork:
     seed: int
 
     def predict(self, inputs: torch.Tensor | npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Outputs for inputs in the task's order.
+        """Computes outputs.
 
         Args:
-            inputs: Shape (rows, inputs), or tokens of shape (rows, folds).
+            inputs: Shape (rows, inputs) in the task's order, or tokens of shape (rows, folds).
 
         Returns:
-            Shape (rows, outputs).
+            Shape (rows, outputs), in the task's order.
         """
-        given = torch.as_tensor(np.asarray(inputs)).to(self.task.inputs.dtype)
-        outputs: npt.NDArray[np.float64] = self.population.predict(given)[0].double().numpy()
+        rows = torch.as_tensor(np.asarray(inputs)).to(self.task.inputs.dtype)
+        outputs: npt.NDArray[np.float64] = self.population.predict(rows)[0].double().numpy()
         return outputs
 
     def score(self) -> float:
-        """Accuracy or R^2 on the task's test rows, as the sweep logged it."""
+        """Computes accuracy or R² on the task's test rows, as the sweep measured it."""
         outputs = self.population.predict(self.task.test_inputs)
         return self.task.score(outputs, self.task.test_targets).item()
 
     def diagram(self) -> "Figure":
-        """Its connectivity diagram."""
+        """Draws the network's neurons and weights."""
         return plot_connectivity(self.population, self.task)

@@ -1,1 +1,1 @@
-"""MLflow: what is recorded, the spool on disk, the writer, and reading back. MLflow is here only."""
+"""MLflow: records of runs, their spool on disk, the process that writes them, and reading back."""

@@ -5,16 +5,23 @@ from typing import Any
 
 
 def format_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table.
+    """Formats a table.
 
     Args:
         columns: Headings.
-        rows: Cells; numbers with a fraction get four digits, None an empty cell.
+        rows: Cells; a float gets four significant digits, None an empty cell.
+
+    Examples:
+        >>> print(format_table(["trial", "score"], [["trial 003", 0.98765], ["trial 004", None]]), end="")
+        | trial | score |
+        | --- | --- |
+        | trial 003 | 0.9877 |
+        | trial 004 |  |
     """
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    return "\n".join(lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]) + "\n"
+    return "\n".join(lines + ["| " + " | ".join(map(_format_cell, row)) + " |" for row in rows]) + "\n"
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
     return text.replace("|", "\\|")

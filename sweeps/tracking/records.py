@@ -1,4 +1,4 @@
-"""What a sweep's MLflow runs say: one parent run for the sweep, one nested run a trial."""
+"""Records: additions to a sweep's MLflow runs, one parent run for the sweep and one nested run per trial."""
 
 import getpass
 import math
@@ -7,81 +7,118 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
-from bimt_core import METRICS, load_task
-from sweeps.spec.sweep import SweepSpec
-from sweeps.study.study import Attempt, Figures, Trial
+from bimt_core import METRICS
+from sweeps.study.statistics import summarize_replicates
 from sweeps.tracking import markdown
-from sweeps.tracking.run_writer import NOTE_TAG
-from sweeps.tracking.spool import Point, Record
+
+if TYPE_CHECKING:  # the writer's process needs neither pydantic nor optuna
+    from sweeps.spec.sweep import SweepSpec
+    from sweeps.study.trial import Trial
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
 REPORT = "report.html"
-TOTALS = "launch/"  # metrics of the sweep's run that say what its last launch did
-MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what stands before the slash
+TOTALS = "launch/"  # prefix of the metrics of a sweep's run that sum up its last launch
+MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what precedes the slash
+KEY_TAG, PARENT_TAG, NOTE_TAG = "bimt.key", "mlflow.parentRunId", "mlflow.note.content"
 COMPLETED = "tags.`bimt.role` = 'trial' and attributes.status = 'FINISHED'"  # MLflow search filter of complete trials
+MAX_REASON = 500  # characters of a tag
+
+Point = tuple[str, float, int, int]  # metric, value, step, milliseconds since 1970
 
 
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return int(time.time() * 1000)
-
-
-def summarize_replicates(figures: Mapping[str, Sequence[float]]) -> tuple[Figures, Figures]:
-    """Mean over the replicates and its standard error.
+@dataclass(frozen=True)
+class Record:
+    """An addition to one run; the run is created when its first record is written.
 
     Args:
-        figures: Metric name to one value a replicate.
-
-    Returns:
-        Means and standard errors s / sqrt(n) by metric; the latter NaN for a single replicate.
+        key: Identifies the run among those of the experiment.
+        name: Name in the UI.
+        parent: Key of the run it is nested under; that run's record comes first.
+        start_ms: Start, in milliseconds since 1970.
+        params: Hyperparameters.
+        tags: Tags; `mlflow.note.content` is the description.
+        points: Metric values.
+        table: Artifact name to a table {"columns": [...], "data": [[...], ...]}, which the UI displays.
+        status: "FINISHED", "FAILED" or "KILLED" ends the run, "RUNNING" reopens it; None leaves it.
+        end_ms: End, in milliseconds since 1970.
+        image: Name among `files` of the PNG that the UI shows among the charts.
+        files: Artifact path to content.
     """
-    values = np.array(list(figures.values()))
-    replicates = values.shape[1]
-    with np.errstate(over="ignore", invalid="ignore"):  # a diverging network's figures may overflow
-        means = values.mean(axis=1)
-        errors = values.std(axis=1, ddof=1) / replicates**0.5 if replicates > 1 else np.full(len(means), np.nan)
-    return dict(zip(figures, means.tolist(), strict=True)), dict(zip(figures, errors.tolist(), strict=True))
+
+    key: str
+    name: str
+    parent: str | None = None
+    start_ms: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    table: Mapping[str, Any] = field(default_factory=dict)
+    status: str | None = None
+    end_ms: int | None = None
+    image: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def make_points(
-    figures: Mapping[str, Sequence[float]], step: int, at_ms: int, *, last: bool = True
+    values: Mapping[str, Sequence[float]], step: int, at_ms: int, *, last: bool = True
 ) -> tuple[Point, ...]:
-    """The metric values of a report that are finite: every mean, and at the last report its standard error.
+    """Returns the finite points of an evaluation: every metric's mean, and at the end its standard error.
 
-    No error along the way: MLflow draws no bands, and half of what a sweep writes there would be curves of them.
+    Standard errors of earlier evaluations are left out: MLflow draws no error bands, and they would be half of all
+    points.
+
+    Args:
+        values: Metric to one value per replicate.
+        step: Number of finished optimiser steps.
+        at_ms: Time, in milliseconds since 1970.
+        last: Whether training has ended.
     """
-    means, errors = summarize_replicates(figures)
+    means, errors = summarize_replicates(values)
     named = {MEAN + name: mean for name, mean in means.items()}
     named |= {STDERR + name: error for name, error in errors.items() if last}
     return tuple((name, value, step, at_ms) for name, value in named.items() if math.isfinite(value))
 
 
 def sweep_key(sweep_id: str) -> str:
-    """Key of the sweep's own run."""
+    """Returns the key of a sweep's own run.
+
+    Args:
+        sweep_id: Id of the sweep.
+    """
     return sweep_id
 
 
 def trial_key(sweep_id: str, number: int) -> str:
-    """Key of a trial's run."""
+    """Returns the key of a trial's run.
+
+    Args:
+        sweep_id: Id of the sweep.
+        number: Number of the trial.
+    """
     return f"{sweep_id}/{number}"
 
 
-def describe_sweep(spec: SweepSpec) -> str:
-    """The experiment's description, in Markdown: what is searched and how to find the best."""
+def describe_sweep(spec: "SweepSpec") -> str:
+    """Describes a sweep in Markdown: its search, and how to find the best networks.
+
+    Args:
+        spec: The sweep.
+    """
     objectives = ", ".join(f"{o.direction} **{o.metric}**" for o in spec.objectives)
-    rows = "\n".join(f"- `{name}`: {METRICS[name].description}" for name in METRICS)
+    rows = "\n".join(f"- `{name}`: {metric.description}" for name, metric in METRICS.items())
+    data = "" if spec.data_seed is None else f" (data seed {spec.data_seed})"
     return (
         f"{spec.description or 'A sweep of Brain-Inspired Modular Training.'}"
-        f" Task `{spec.task}`: {load_task(spec.task).description}. Objectives: {objectives}. Each trial is"
+        f" Task `{spec.task}`{data}: {spec.load_task().description}. Objectives: {objectives}. Each trial is"
         f" {spec.replicates} networks: `{MEAN}...` is their mean, `{STDERR}...` its standard error at the end.\n\n"
         "**To find the best networks**: search runs with `tags.\"bimt.front\" = 'yes'`, open one and look at"
         " *Artifacts / diagrams*. The run named after the sweep lists the front. From Python:"
@@ -89,8 +126,13 @@ def describe_sweep(spec: SweepSpec) -> str:
     )
 
 
-def describe_sweep_start(spec: SweepSpec, sweep_id: str) -> Record:
-    """The parent run, as a launch begins."""
+def describe_sweep_start(spec: "SweepSpec", sweep_id: str) -> Record:
+    """Describes the start of a launch, in the sweep's run.
+
+    Args:
+        spec: The sweep.
+        sweep_id: Its id.
+    """
     params = {
         "task": spec.task,
         "objectives": ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives),
@@ -100,10 +142,10 @@ def describe_sweep_start(spec: SweepSpec, sweep_id: str) -> Record:
         "sampler": spec.sampler,
         "seed": spec.seed,
     }
-    return Record(
-        sweep_key(sweep_id),
-        f"{spec.name} (sweep)",
-        start_ms=now_ms(),
+    return _of_sweep(
+        spec,
+        sweep_id,
+        start_ms=_now_ms(),
         params=params,
         tags={"bimt.role": "sweep", "bimt.sweep": spec.name, NOTE_TAG: describe_sweep(spec), **collect_provenance()},
         status="RUNNING",
@@ -111,110 +153,180 @@ def describe_sweep_start(spec: SweepSpec, sweep_id: str) -> Record:
     )
 
 
-def describe_trial_start(spec: SweepSpec, sweep_id: str, attempt: Attempt) -> Record:
-    """A trial's run, as it is handed to a cohort."""
+def describe_trial_start(spec: "SweepSpec", sweep_id: str, trial: "Trial") -> Record:
+    """Describes a trial that joins a cohort.
+
+    Args:
+        spec: The sweep.
+        sweep_id: Its id.
+        trial: The trial.
+    """
     tags = {
         "bimt.role": "trial",
         "bimt.sweep": spec.name,
         "bimt.task": spec.task,
-        "bimt.trial": str(attempt.number),
-        "bimt.attempt": str(attempt.attempt),
+        "bimt.trial": str(trial.number),
+        "bimt.attempt": str(trial.attempt),
         "bimt.seeds": ", ".join(map(str, spec.seeds)),
         **collect_provenance(),
     }
-    params = dict(attempt.params)
-    return _of_trial(sweep_id, attempt.number, start_ms=now_ms(), params=params, tags=tags)
+    return _of_trial(sweep_id, trial.number, start_ms=_now_ms(), params=dict(trial.params), tags=tags)
 
 
-def describe_evaluation(sweep_id: str, number: int, figures: Mapping[str, list[float]], step: int) -> Record:
-    """A trial's figures along the way."""
-    return _of_trial(sweep_id, number, points=make_points(figures, step, now_ms(), last=False))
+def describe_evaluation(sweep_id: str, number: int, values: Mapping[str, list[float]], step: int) -> Record:
+    """Describes an evaluation during training.
+
+    Args:
+        sweep_id: Id of the sweep.
+        number: Number of the trial.
+        values: Metric to one value per replicate.
+        step: Number of finished optimiser steps.
+    """
+    return _of_trial(sweep_id, number, points=make_points(values, step, _now_ms(), last=False))
 
 
 def describe_trial_end(
-    spec: SweepSpec,
+    spec: "SweepSpec",
     sweep_id: str,
     number: int,
-    figures: Mapping[str, list[float]],
+    values: Mapping[str, list[float]],
     result: Mapping[str, Any],
     files: Mapping[str, bytes],
 ) -> Record:
-    """A trial's end: its last figures, the replicates side by side, weights and pictures."""
-    means, _ = summarize_replicates(figures)
-    rows = [[seed, *(figures[name][r] for name in METRICS)] for r, seed in enumerate(spec.seeds)]
+    """Describes a completed trial: its last evaluation, all replicates as a table, weights and pictures.
+
+    Args:
+        spec: The sweep.
+        sweep_id: Its id.
+        number: Number of the trial.
+        values: Metric to one value per replicate, at the end of training.
+        result: Result of its cohort, with "step", "host" and "device".
+        files: Artifact path to content.
+    """
+    means, _ = summarize_replicates(values)
+    rows = [[seed, *(values[name][r] for name in METRICS)] for r, seed in enumerate(spec.seeds)]
     summary = "; ".join(f"{o.metric} {means[o.metric]:.4g}" for o in spec.objectives)
     note = (
         f"{summary}; modularity {means['modularity']:.3f} in {means['communities']:.1f} communities.\n\n"
         "*Artifacts*: `diagrams/interactive.html` (the best replicate, to explore along its training), `diagrams/`"
-        " (best and all replicates), `replicates.json` (figures of each), `weights.safetensors`, `history.safetensors`,"
+        " (best and all replicates), `replicates.json` (metrics of each), `weights.safetensors`, `history.safetensors`,"
         " `config.yaml`."
     )
+    at_ms = _now_ms()
     return _of_trial(
         sweep_id,
         number,
-        points=make_points(figures, result["step"], now_ms()),
+        points=make_points(values, result["step"], at_ms),
         tags={"bimt.host": result["host"], "bimt.device": result["device"], NOTE_TAG: note},
         table={"replicates.json": {"columns": ["seed", *METRICS], "data": rows}},
         status="FINISHED",
-        end_ms=now_ms(),
+        end_ms=at_ms,
         image="diagrams/best.png" if "diagrams/best.png" in files else None,
         files=files,
     )
 
 
 def describe_trial_failure(sweep_id: str, number: int, reason: str, files: Mapping[str, bytes]) -> Record:
-    """A trial's end without figures."""
-    tags = {"bimt.reason": reason[:500], NOTE_TAG: f"Failed: {reason[:500]}"}
-    return _of_trial(sweep_id, number, tags=tags, status="FAILED", end_ms=now_ms(), files=files)
+    """Describes a failed trial.
+
+    Args:
+        sweep_id: Id of the sweep.
+        number: Number of the trial.
+        reason: Why it failed.
+        files: Artifact path to content.
+    """
+    tags = {"bimt.reason": reason[:MAX_REASON], NOTE_TAG: f"Failed: {reason[:MAX_REASON]}"}
+    return _of_trial(sweep_id, number, tags=tags, status="FAILED", end_ms=_now_ms(), files=files)
 
 
 def describe_interruption(sweep_id: str, number: int, reason: str) -> Record:
-    """A trial that was cut off."""
-    return _of_trial(sweep_id, number, tags={"bimt.reason": reason}, status="KILLED", end_ms=now_ms())
+    """Describes a trial that was cut off.
+
+    Args:
+        sweep_id: Id of the sweep.
+        number: Number of the trial.
+        reason: Why it ended.
+    """
+    return _of_trial(sweep_id, number, tags={"bimt.reason": reason}, status="KILLED", end_ms=_now_ms())
 
 
-def describe_front_mark(sweep_id: str, record: Trial, *, on_front: bool) -> Record:
-    """Says of a completed trial whether it is on the Pareto front."""
-    tags = {"bimt.front": "yes" if on_front else "no", "bimt.feasible": "yes" if record.feasible else "no"}
-    return _of_trial(sweep_id, record.number, tags=tags)
+def describe_front_mark(sweep_id: str, trial: "Trial", *, on_front: bool) -> Record:
+    """Marks a completed trial as on the Pareto front or not.
+
+    Args:
+        sweep_id: Id of the sweep.
+        trial: The trial.
+        on_front: Whether it is on the front.
+    """
+    tags = {"bimt.front": "yes" if on_front else "no", "bimt.feasible": "yes" if trial.feasible else "no"}
+    return _of_trial(sweep_id, trial.number, tags=tags)
 
 
 def describe_front_pictures(sweep_id: str, number: int, files: Mapping[str, bytes]) -> Record:
-    """More pictures of a trial that is on the Pareto front."""
+    """Adds pictures to a trial on the Pareto front.
+
+    Args:
+        sweep_id: Id of the sweep.
+        number: Number of the trial.
+        files: Artifact path to content.
+    """
     return _of_trial(sweep_id, number, files=files)
 
 
 def describe_sweep_end(
-    spec: SweepSpec,
+    spec: "SweepSpec",
     sweep_id: str,
-    front: list[Trial],
-    account: Mapping[str, float],
+    front: Sequence["Trial"],
+    worker_time: Mapping[str, float],
     totals: Mapping[str, float] = MappingProxyType({}),
     *,
     complete: bool,
 ) -> Record:
-    """The parent run's end: the front as a table, where the workers' time went, and what the launch did in all."""
+    """Describes the end of a launch, in the sweep's run: the front as a table, the workers' time, and totals.
+
+    Args:
+        spec: The sweep.
+        sweep_id: Its id.
+        front: Trials on the Pareto front.
+        worker_time: Kind of work to its share of the workers' time.
+        totals: Totals of the launch by name.
+        complete: Whether the sweep has all its trials.
+    """
     names = [*dict.fromkeys([*(o.metric for o in spec.objectives), "score", "connection_cost", "modularity"])]
-    told = spec.hyperparameters
-    rows = [[f"trial {r.number:03d}", *(r.mean[n] for n in names), *(r.params.get(p) for p in told)] for r in front]
-    at = now_ms()
-    figures = {f"worker_time/{name}": value for name, value in account.items()}
-    figures |= {TOTALS + name: value for name, value in totals.items()}
-    note = "**Pareto front**\n\n" + markdown.format_table(["trial", *names, *told], rows) + "\n" + describe_sweep(spec)
-    return Record(
-        sweep_key(sweep_id),
-        f"{spec.name} (sweep)",
+    columns = ["trial", *names, *spec.hyperparameters]
+    rows = [
+        [f"trial {t.number:03d}", *(t.mean[n] for n in names), *(t.params.get(p) for p in spec.hyperparameters)]
+        for t in front
+    ]
+    at_ms = _now_ms()
+    values = {f"worker_time/{name}": share for name, share in worker_time.items()}
+    values |= {TOTALS + name: value for name, value in totals.items()}
+    note = "**Pareto front**\n\n" + markdown.format_table(columns, rows) + "\n" + describe_sweep(spec)
+    return _of_sweep(
+        spec,
+        sweep_id,
         tags={NOTE_TAG: note},
-        points=tuple((name, value, 0, at) for name, value in figures.items() if math.isfinite(value)),
-        table={"front.json": {"columns": ["trial", *names, *told], "data": rows}},
+        points=tuple((name, value, 0, at_ms) for name, value in values.items() if math.isfinite(value)),
+        table={"front.json": {"columns": columns, "data": rows}},
         status="FINISHED" if complete else "KILLED",
-        end_ms=at,
+        end_ms=at_ms,
     )
+
+
+def describe_report(spec: "SweepSpec", sweep_id: str, page: str) -> Record:
+    """Adds the report to the sweep's run.
+
+    Args:
+        spec: The sweep.
+        sweep_id: Its id.
+        page: HTML of the report.
+    """
+    return _of_sweep(spec, sweep_id, files={REPORT: page.encode()})
 
 
 @cache
 def collect_provenance() -> dict[str, str]:
-    """Where the figures come from: package versions, host and the commit of the code, as tags."""
+    """Returns the origin of a launch's results as tags: package versions, host, user and commit of the code."""
     versions = [f"{name} {version(name)}" for name in PACKAGES]
     tags = {
         "bimt.versions": ", ".join([*versions, f"python {platform.python_version()}"]),
@@ -223,11 +335,23 @@ def collect_provenance() -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
     }
-    where = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=False)
-    if git.returncode == 0:
-        tags["mlflow.source.git.commit"] = git.stdout.strip()
-    return tags
+    commit = _commit_of(Path(__file__))
+    return tags if commit is None else tags | {"mlflow.source.git.commit": commit}
+
+
+def _commit_of(file: Path) -> str | None:
+    """Commit of the git repository that tracks a file; None if none does, as for an installed package."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=file.parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", file.name)
+        return git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):  # there is no git, or no such repository
+        return None
 
 
 def _user() -> str:
@@ -237,9 +361,12 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def describe_report(spec: SweepSpec, sweep_id: str, page: str) -> Record:
-    """The sweep's picture book, an artifact of the parent run."""
-    return Record(sweep_key(sweep_id), f"{spec.name} (sweep)", files={REPORT: page.encode()})
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _of_sweep(spec: "SweepSpec", sweep_id: str, **fields: Any) -> Record:
+    return Record(sweep_key(sweep_id), f"{spec.name} (sweep)", **fields)
 
 
 def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:

@@ -1,16 +1,15 @@
-"""The MLflow calls that write runs."""
+"""MLflow calls that write runs."""
 
 import json
 import shutil
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sweeps.tracking.reading import KEY_TAG, create_client, create_database, run_ids
-from sweeps.tracking.spool import Record
+from sweeps.tracking.reading import create_client, create_database, list_run_ids
+from sweeps.tracking.records import KEY_TAG, NOTE_TAG, PARENT_TAG, Record
 
-PARENT_TAG = "mlflow.parentRunId"
-NOTE_TAG = "mlflow.note.content"
 THUMBNAIL = (256, 256)  # pixels at most
 
 
@@ -20,9 +19,9 @@ class Target:
 
     Args:
         uri: MLflow's tracking URI.
-        experiment: Name of the experiment, made when needed.
-        artifacts: Where a new experiment's artifacts go, a folder; None leaves it to the server.
-        note: The experiment's description.
+        experiment: Name of the experiment, created if missing.
+        artifacts: Folder for the artifacts of a new experiment; None for the server's default.
+        note: Description of a new experiment.
     """
 
     uri: str
@@ -32,45 +31,52 @@ class Target:
 
 
 class RunWriter:
-    """Writes records to the runs of an experiment. After an error make a new one: it reads which runs there are."""
+    """Writes records to the runs of an experiment. After an error create a new one, which reads the runs again.
+
+    Args:
+        target: The experiment.
+    """
 
     def __init__(self, target: Target) -> None:
         create_database(target.uri)
         self._client = create_client(target.uri)
-        found = self._client.get_experiment_by_name(target.experiment)
-        if found is None:
+        existing = self._client.get_experiment_by_name(target.experiment)
+        if existing is None:
             location = None if target.artifacts is None else (Path(target.artifacts) / target.experiment).as_uri()
             tags = {NOTE_TAG: target.note, "mlflow.experimentKind": "custom_model_development"}
             self._experiment = self._client.create_experiment(target.experiment, artifact_location=location, tags=tags)
         else:
-            self._experiment = found.experiment_id
-        self._runs = {} if found is None else run_ids(self._client, self._experiment)
+            self._experiment = existing.experiment_id
+        self._runs = {} if existing is None else list_run_ids(self._client, self._experiment)
 
-    def write(self, records: list[tuple[Record, Path]]) -> None:
-        """Adds records of one run, each with the folder of its files."""
+    def write(self, records: Sequence[tuple[Record, Path]]) -> None:
+        """Writes records of one run. Writing a record twice has no further effect.
+
+        Args:
+            records: The records, oldest first, each with the folder of its files, which may not exist.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
-        run = self._run_id(records[0][0])
-        points = [point for record, _ in records for point in record.points]
+        run = self._find_or_create_run(records[0][0])
         params = {name: value for record, _ in records for name, value in record.params.items()}
         tags = {name: value for record, _ in records for name, value in record.tags.items()}
-        tables = [name for record, _ in records for name in record.table]
+        tables = [{"path": name, "type": "table"} for record, _ in records for name in record.table]
         if any(record.image is not None for record, _ in records):
             tags["mlflow.loggedImages"] = "True"
         if tables:
-            tags["mlflow.loggedArtifacts"] = json.dumps([{"path": name, "type": "table"} for name in tables])
+            tags["mlflow.loggedArtifacts"] = json.dumps(tables)
         self._client.log_batch(
             run,
-            metrics=[Metric(name, value, ms, step) for name, value, step, ms in points],
+            metrics=[Metric(name, v, ms, step) for record, _ in records for name, v, step, ms in record.points],
             params=[Param(name, str(value)) for name, value in params.items()],
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         for record, files in records:
-            for name, table in record.table.items():  # as MLflow's log_table, but whole: writing again does not append
+            for name, table in record.table.items():  # MLflow's log_table would append to a table that exists
                 files.mkdir(exist_ok=True)
                 (files / name).write_text(json.dumps(table))
             if record.image is not None:
-                _add_image(files, record)
+                _add_image(files, record, record.image)
             if files.is_dir():
                 self._client.log_artifacts(run, str(files))
             if record.status == "RUNNING":
@@ -78,7 +84,7 @@ class RunWriter:
             elif record.status is not None:
                 self._client.set_terminated(run, record.status, record.end_ms)
 
-    def _run_id(self, record: Record) -> str:
+    def _find_or_create_run(self, record: Record) -> str:
         if record.key not in self._runs:
             tags = {KEY_TAG: record.key}
             if record.parent in self._runs:
@@ -88,19 +94,18 @@ class RunWriter:
         return self._runs[record.key]
 
 
-def _add_image(files: Path, record: Record) -> None:
-    """Adds the record's picture as MLflow's log_image would, which shows it among the charts with its step.
+def _add_image(files: Path, record: Record, image: str) -> None:
+    """Adds an image under the name that MLflow's log_image would give it, so that the UI shows it among the charts.
 
-    MLflow's own gives a picture another name each time, so writing it again would add one.
+    MLflow's own name has a random part; here the part depends on the run only, so writing again overwrites the image.
     """
     from PIL import Image
 
-    picture = files / str(record.image)
-    key = str(PurePosixPath(str(record.image)).with_suffix("")).replace("/", "~")
+    key = str(PurePosixPath(image).with_suffix("")).replace("/", "~")
     step = max((step for _, _, step, _ in record.points), default=0)
     name = f"{key}+step+{step}+timestamp+{record.end_ms}+{uuid.uuid5(uuid.NAMESPACE_OID, record.key)}"
     (files / "images").mkdir(exist_ok=True)
-    shutil.copyfile(picture, files / "images" / f"{name}.png")
-    with Image.open(picture) as image:
-        image.thumbnail(THUMBNAIL)
-        image.save(files / "images" / f"{name}+compressed.webp")
+    shutil.copyfile(files / image, files / "images" / f"{name}.png")
+    with Image.open(files / image) as picture:
+        picture.thumbnail(THUMBNAIL)
+        picture.save(files / "images" / f"{name}+compressed.webp")

@@ -1,61 +1,88 @@
-"""MLflow as the driver sees it: a sweep's records go into a spool on disk, from where they are written.
+"""The driver's side of tracking: a spool on disk and the process that writes it to MLflow."""
 
-Whatever is to be recorded is first a file in the spool, written whole or not at all, and is deleted only when MLflow
-has it. So the sweep never waits for MLflow and never fails with it, and what a dead driver or an unreachable server
-left behind is written by the next launch. Writing a record twice does no harm: runs are found by their key, metrics
-keep their timestamps, artifacts are overwritten. An entry that cannot be read is set aside in the spool's folder
-`unreadable`, and `Tracker.problem` says so.
-"""
-
+import dataclasses
+import json
+import subprocess
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from sweeps.tracking.process import WriterProcess
+from sweeps.tracking.records import Record
 from sweeps.tracking.run_writer import Target
-from sweeps.tracking.spool import Record, Spool
-from sweeps.tracking.writer import SpoolWriter
+from sweeps.tracking.spool import Spool
 
 
 class Tracker:
-    """Takes records of one MLflow experiment and has them written.
+    """Takes records of one MLflow experiment and has them written by a process (see `sweeps.tracking.writer`).
 
     Args:
         target: The experiment.
         spool: The spool's folder.
-        own_process: Whether they are written by a process of its own, which costs seconds at the start, or a thread.
     """
 
-    def __init__(self, target: Target, spool: Path, *, own_process: bool = False) -> None:
+    def __init__(self, target: Target, spool: Path) -> None:
         self._spool = Spool(spool)
-        self._spool.tidy()
+        self._spool.remove_leftovers()
         self._lost: str | None = None
-        self._writer = WriterProcess(target, spool) if own_process else SpoolWriter(target, spool)
+        self._problem: str | None = None
+        self._closed = False
+        command = [sys.executable, "-m", "sweeps.tracking.writer"]
+        self._writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._send({"target": dataclasses.asdict(target), "spool": str(spool)})
+        self._listener = threading.Thread(target=self._listen, name="mlflow-listener", daemon=True)
+        self._listener.start()
 
     def record(self, record: Record) -> None:
-        """Puts a record into the spool; MLflow has it a little later. Where even that fails, `problem` says so."""
+        """Puts a record into the spool; MLflow has it some seconds later. If even that fails, `problem` says so.
+
+        Args:
+            record: The record.
+        """
         try:
             self._spool.add(record)
         except OSError as error:
             self._lost = f"a record of {record.name} cannot be written to {self._spool.folder}: {error.strerror}"
-        self._writer.wake()
 
     @property
     def problem(self) -> str | None:
-        """Why records wait, else why one was lost or set aside; None while all is well."""
-        return self._writer.problem or self._lost
+        """Why records wait, else why one was lost or set aside; None if all is well."""
+        return self._problem or self._lost
 
     @property
     def waiting(self) -> int:
-        """Records that MLflow does not have yet."""
-        return len(self._spool.pending())
+        """Number of records that MLflow does not have yet."""
+        return len(self._spool.entries())
 
     def close(self, patience_s: float = 60.0) -> int:
-        """Has all that waits written. Closing again does nothing.
+        """Has all records written and ends the process. Closing again does nothing.
 
         Args:
-            patience_s: How long to wait for an MLflow that does not answer, or not any more.
+            patience_s: Time to wait for an MLflow that does not answer.
 
         Returns:
             Number of records that stay in the spool for the next launch.
         """
-        self._writer.close(patience_s)
+        if not self._closed:
+            self._closed = True
+            self._send({"patience_s": patience_s})
+            self._listener.join()
+            assert self._writer.stdin is not None
+            with suppress(BrokenPipeError):
+                self._writer.stdin.close()
         return self.waiting
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._writer.stdin is not None
+        with suppress(BrokenPipeError):  # the process has ended, which the listener notices
+            self._writer.stdin.write(json.dumps(message) + "\n")
+            self._writer.stdin.flush()
+
+    def _listen(self) -> None:
+        assert self._writer.stdout is not None
+        with self._writer.stdout as lines:
+            for line in lines:
+                self._problem = json.loads(line)["problem"]
+        if (code := self._writer.wait()) != 0:
+            self._problem = f"the process that writes to MLflow ended with {code}"

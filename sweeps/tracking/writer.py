@@ -1,126 +1,174 @@
-"""The thread that brings what is in the spool to MLflow."""
+"""The writer: a process that brings the records of a spool to MLflow.
 
-import math
+It is a process because it needs about as much of a core as the driver, and Python threads share one. Driver and writer
+exchange lines of JSON. The driver sends two: first {"target": ..., "spool": ...}, and at the end {"patience_s": ...}.
+The writer sends {"problem": ...} whenever its problem changes. If the driver dies, its end of the pipe closes and the
+writer exits at once.
+"""
+
+import json
+import os
+import signal
+import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.tracking.reading import describe_error, is_refusal
+from sweeps.tracking.records import Record
 from sweeps.tracking.run_writer import RunWriter, Target
-from sweeps.tracking.spool import Record, Spool
+from sweeps.tracking.spool import Spool
 
-PAUSE_S = 10.0  # between two rounds of writing, so that small records gather: a call costs as much as 40 values
-REST, MAX_PAUSE_S = 20.0, 30.0  # after a longer round so many times its length, at most so long
-MAX_BACKOFF_S = 30.0
+PAUSE_S = 20.0  # between rounds, so that small records gather: an MLflow call costs as much as 40 values
+REST, MAX_PAUSE_S = 20.0, 40.0  # the pause after a long round is REST times its length
+MAX_BACKOFF_S, CLOSING_BACKOFF_S = 30.0, 10.0  # longest pauses after failed rounds
+STDOUT = 1
 
 
 class SpoolWriter:
-    """Writes what is in a spool to MLflow, from a thread of its own.
+    """Writes the records of a spool to MLflow, one round at a time.
 
     Args:
         target: The experiment.
         spool: The spool's folder.
+
+    Attributes:
+        failure: Why the last round failed; None if it did not.
+        refused: Whether it failed because MLflow refused a record, which it would do again.
+        answered: Time of MLflow's last answer, by the monotonic clock.
     """
 
     def __init__(self, target: Target, spool: Path) -> None:
         self._target, self._spool = target, Spool(spool)
-        self._writer: RunWriter | None = None
-        self._no_answer: str | None = None
-        self._set_aside: str | None = None
-        self._wake, self._closing = threading.Event(), threading.Event()
-        self._patience_s, self._answered = math.inf, time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="mlflow-writer", daemon=True)
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Says that there is something to write; it would be found a little later anyway."""
-        self._wake.set()
+        self._runs: RunWriter | None = None
+        self._unreadable: str | None = None
+        self._backoff_s = 1.0
+        self.failure: str | None = None
+        self.refused, self.answered = False, time.monotonic()
 
     @property
     def problem(self) -> str | None:
-        """Why records wait, else why one was set aside; None while all is well."""
-        return self._no_answer or self._set_aside
+        """Why records wait, else why one was set aside; None if all is well."""
+        return self.failure or self._unreadable
 
-    def close(self, patience_s: float) -> None:
-        """Writes what waits and ends the thread. Closing again does nothing.
+    def write_round(self) -> float:
+        """Writes every record that waits; an error of MLflow becomes the `failure`.
 
-        Args:
-            patience_s: How long to wait for an MLflow that does not answer, or not any more.
+        Returns:
+            Seconds to pause before the next round.
         """
-        if self._closing.is_set():
-            return
-        self._patience_s, self._answered = patience_s, time.monotonic()
-        self._closing.set()
-        self._wake.set()
-        while self._thread.is_alive() and self._patience_left_s() > 0:
-            self._thread.join(self._patience_left_s())
-        if self._thread.is_alive():
-            self._no_answer = self._no_answer or f"MLflow has not answered for {patience_s:g} s"
-        self._patience_s = -math.inf  # a thread that is still in a call ends with it
+        began = time.monotonic()
+        try:
+            self._write_runs()
+        except Exception as error:  # noqa: BLE001 (MLflow raises whatever its libraries raise)
+            self.failure, self.refused = describe_error(error), is_refusal(error)
+            pause_s, self._backoff_s = self._backoff_s, min(2 * self._backoff_s, MAX_BACKOFF_S)
+            return pause_s
+        self.failure, self.refused, self._backoff_s = None, False, 1.0
+        return max(PAUSE_S, min(REST * (time.monotonic() - began), MAX_PAUSE_S))
 
-    def _patience_left_s(self) -> float:
-        return self._answered + self._patience_s - time.monotonic()
-
-    def _run(self) -> None:
-        backoff = 1.0
-        while self._patience_left_s() > 0:
-            self._wake.clear()
-            closing = self._closing.is_set()  # then this round has all there is
-            try:
-                began = time.monotonic()
-                self._write(self._spool.pending())
-                pause_s = max(PAUSE_S, min(REST * (time.monotonic() - began), MAX_PAUSE_S))
-                self._no_answer, backoff = None, 1.0
-                if closing:
-                    return
-                if not self._spool.pending():
-                    self._wake.wait(PAUSE_S)
-                self._closing.wait(pause_s)
-            except Exception as error:  # noqa: BLE001 (MLflow lets any library's error through; whatever it is, is told)
-                self._no_answer = describe_error(error)
-                if closing and is_refusal(error):
-                    return  # asking again would not help
-                self._wait(backoff)
-                backoff = min(2 * backoff, MAX_BACKOFF_S)
-
-    def _wait(self, seconds: float) -> None:
-        """Waits until it is time to ask again; when closing, no longer than patience lasts."""
-        if not self._closing.wait(seconds):
-            return
-        time.sleep(max(0.0, min(seconds, PAUSE_S, self._patience_left_s())))
-
-    def _write(self, entries: Iterable[Path]) -> None:
-        """Writes entries run by run; an entry is forgotten when all of its run's are written.
-
-        A run that MLflow refuses waits, and the others are written all the same.
-        """
+    def _write_runs(self) -> None:
+        """Writes run by run; the records of a run that MLflow refuses wait, and the other runs are written."""
         refusal: Exception | None = None
-        for waiting in self._of_run(entries).values():
-            self._writer = self._writer or RunWriter(self._target)
+        for waiting in self._read_by_run().values():
+            self._runs = self._runs or RunWriter(self._target)
             try:
-                self._writer.write([(record, self._spool.files(entry)) for entry, record in waiting])
+                self._runs.write([(record, self._spool.files_of(entry)) for entry, record in waiting])
             except Exception as error:
                 if not is_refusal(error):
-                    self._writer = None
+                    self._runs = None
                     raise
                 refusal = error
                 continue
             for entry, _ in waiting:
-                self._spool.done(entry)
-            self._answered = time.monotonic()
-            if self._patience_left_s() <= 0:
-                return
+                self._spool.remove(entry)
+            self.answered = time.monotonic()
         if refusal is not None:
             raise refusal
 
-    def _of_run(self, entries: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
-        """Entries by the key of their run."""
-        found: dict[str, list[tuple[Path, Record]]] = {}
-        for entry in entries:
+    def _read_by_run(self) -> dict[str, list[tuple[Path, Record]]]:
+        """Entries with their records, by the key of their run."""
+        runs: dict[str, list[tuple[Path, Record]]] = {}
+        for entry in self._spool.entries():
             record = self._spool.read(entry)
             if record is None:
-                self._set_aside = f"a record could not be read and is kept in {self._spool.set_aside(entry)}"
+                self._unreadable = f"a record could not be read and is kept in {self._spool.set_aside(entry)}"
             else:
-                found.setdefault(record.key, []).append((entry, record))
-        return found
+                runs.setdefault(record.key, []).append((entry, record))
+        return runs
+
+
+def write_until_closed(writer: SpoolWriter, closing: threading.Event) -> Iterator[str | None]:
+    """Writes round by round until `closing` is set, and then until all records are written or refused.
+
+    Args:
+        writer: Writes one round.
+        closing: Set when the spool gets no more records.
+
+    Yields:
+        The writer's problem after each round.
+    """
+    while True:
+        closed = closing.is_set()  # then this round sees every record
+        pause_s = writer.write_round()
+        yield writer.problem
+        if closed and (writer.failure is None or writer.refused):
+            return
+        if closed:
+            time.sleep(min(pause_s, CLOSING_BACKOFF_S))
+        else:
+            closing.wait(pause_s)
+
+
+def drain(target: Target, spool: Path) -> str | None:
+    """Writes all records of a spool in this process, without the seconds that the writer's process takes to start.
+
+    Args:
+        target: The experiment.
+        spool: The spool's folder.
+
+    Returns:
+        Why some records wait or were set aside; None if MLflow has all.
+    """
+    writer = SpoolWriter(target, spool)
+    writer.write_round()
+    return writer.problem
+
+
+def main() -> None:
+    """Runs the process until the driver closes it or dies."""
+    os.nice(10)  # training has the cores first
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then closes the writer
+    sys.stdout = sys.stderr  # libraries may print; standard output is for the driver
+    job = json.loads(sys.stdin.readline())
+    writer, closing = SpoolWriter(Target(**job["target"]), Path(job["spool"])), threading.Event()
+    threading.Thread(target=_follow_driver, args=(writer, closing), daemon=True).start()
+    sent = None
+    for problem in write_until_closed(writer, closing):
+        if problem != sent:
+            sent = problem
+            _send_problem(problem)
+    os._exit(0)
+
+
+def _follow_driver(writer: SpoolWriter, closing: threading.Event) -> None:
+    """Ends the process when the driver dies, or when MLflow has not answered for as long as the driver allows."""
+    line = sys.stdin.readline()
+    if not line:
+        os._exit(0)  # even in the middle of a record: writing it again does no harm
+    patience_s = json.loads(line)["patience_s"]
+    writer.answered = time.monotonic()
+    closing.set()
+    while (left_s := writer.answered + patience_s - time.monotonic()) > 0:
+        time.sleep(left_s)
+    _send_problem(writer.problem or f"MLflow has not answered for {patience_s:g} s")
+    os._exit(0)
+
+
+def _send_problem(problem: str | None) -> None:
+    os.write(STDOUT, (json.dumps({"problem": problem}) + "\n").encode())  # one call, so that threads cannot interleave
+
+
+if __name__ == "__main__":
+    main()

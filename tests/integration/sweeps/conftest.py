@@ -1,4 +1,4 @@
-"""What tests of the service share: small sweeps, and stores whose MLflow database is made only once."""
+"""Fixtures of tests of the service: stores whose MLflow database is created only once, and small sweeps in them."""
 
 import shutil
 from pathlib import Path
@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 
 from sweeps.store import Store
+from sweeps.study.statistics import summarize_replicates
 from sweeps.study.study import SweepStudy
 from sweeps.tracking import records
 from sweeps.tracking.reading import create_database
 from sweeps.tracking.run_writer import Target
-from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.spool import Spool
+from sweeps.tracking.writer import drain
+from sweeps.worker.cohort import run_cohort
 
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory):
-    """An MLflow database without runs; making one takes seconds, copying it none."""
+    """An MLflow database without runs; creating one takes seconds, copying it none."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     create_database(f"sqlite:///{path}")
     return path
@@ -23,22 +26,22 @@ def empty_mlflow(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def new_store(empty_mlflow):
-    """Makes a store in a folder, ready for sweeps of a name."""
+    """Creates a store in a folder, ready for sweeps of a name."""
 
-    def make(folder: Path, name: str = "small", **where) -> Store:
-        store = Store.resolve(folder, **where)
+    def create(folder: Path, name: str = "small", **locations) -> Store:
+        store = Store.resolve(folder, **locations)
         store.prepare(name)
         shutil.copy(empty_mlflow, store.folder / "mlflow.db")
         return store
 
-    return make
+    return create
 
 
 @pytest.fixture(scope="session")
 def finished(new_store, small_spec, tmp_path_factory):
-    """The store of a sweep that ran without Ray: trials 0, 2 and 4 are complete, 1 failed, 3 was cut off and is now 4.
+    """Store of a sweep that ran without Ray: trials 0, 2 and 4 are complete, 1 failed, 3 was cut off and retried as 4.
 
-    Trial 5 waits and trial 6 runs. Read only.
+    Trial 5 was cut off, 6 runs, and 7 waits to retry 5. Read only.
     """
     store = new_store(tmp_path_factory.mktemp("a finished sweep"))
     search = {
@@ -48,27 +51,24 @@ def finished(new_store, small_spec, tmp_path_factory):
         "hidden_width": 6,
         "relocate_every": 15,
     }
-    spec = small_spec(search=search, constraints=["score >= 0.1"], sampler="random", seed=1)
-    study = SweepStudy.launch(store, spec)
-    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), records.describe_sweep(spec))
-    tracker = Tracker(target, store.work_folder("small") / "spool")
-    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
-    _run_trials(study, tracker, [study.ask() for _ in range(3)], failed=1)
+    study = SweepStudy.launch(store, small_spec(search=search, constraints=["score >= 0.1"], sampler="random", seed=1))
+    spool = _start_spool(store, study)
+    _run_trials(study, spool, [study.ask() for _ in range(3)], failed=1)
     study.interrupt(study.ask().number, "its driver died")
-    _run_trials(study, tracker, [study.ask()])
-    for number in (study.ask().number, study.ask().number):
-        if number == 5:
-            study.interrupt(number, "its driver died")
-    for record in study.trials():
-        if record.state == "COMPLETE":
-            tracker.record(records.describe_front_mark(study.sweep_id, record, on_front=record.number in study.front()))
-    assert tracker.close() == 0
+    _run_trials(study, spool, [study.ask()])
+    numbers = [study.ask().number, study.ask().number]
+    study.interrupt(numbers[0], "its driver died")
+    front = [trial.number for trial in study.front()]
+    for trial in study.trials():
+        if trial.state == "COMPLETE":
+            spool.add(records.describe_front_mark(study.sweep_id, trial, on_front=trial.number in front))
+    _drain(store, study, spool)
     return store
 
 
 @pytest.fixture(scope="session")
 def compared(new_store, small_spec, tmp_path_factory):
-    """The store of a sweep of two variants and three seeds that ran without Ray. Read only."""
+    """Store of a sweep of three variants and three seeds that ran without Ray; the variant L1 failed. Read only."""
     store = new_store(tmp_path_factory.mktemp("a comparison"))
     variants = {
         "vanilla": {"cost_weight": 0, "relocation": "none"},
@@ -79,31 +79,36 @@ def compared(new_store, small_spec, tmp_path_factory):
         search={"steps": 40, "hidden_width": 6}, variants=variants, reference="BIMT", trials=None, replicates=3
     )
     study = SweepStudy.launch(store, spec)
-    target = Target(store.mlflow_uri, spec.name, str(store.artifacts), records.describe_sweep(spec))
-    tracker = Tracker(target, store.work_folder("small") / "spool")
-    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
+    spool = _start_spool(store, study)
     for failed in (None, None, 2):
-        _run_trials(study, tracker, [study.ask()], failed=failed)
+        _run_trials(study, spool, [study.ask()], failed=failed)
     assert study.ask() is None
-    assert tracker.close() == 0
+    _drain(store, study, spool)
     return store
 
 
-def _run_trials(study, tracker, attempts, failed=None):
-    from sweeps.run.trainable import evaluation_to_dict  # loads ray
-    from sweeps.worker.cohort import CohortSpec, Member, run_cohort
+def _start_spool(store, study):
+    spool = Spool(store.work_folder("small") / "spool")
+    spool.add(records.describe_sweep_start(study.spec, study.sweep_id))
+    return spool
 
+
+def _run_trials(study, spool, trials, failed=None):
     spec = study.spec
-    members = tuple(Member(attempt.number, attempt.params) for attempt in attempts)
-    *_, last = run_cohort(CohortSpec(spec.task, spec.data_seed, members, tuple(spec.seeds), spec.evaluations))
-    for attempt, figures in zip(attempts, last.figures, strict=True):
-        tracker.record(records.describe_trial_start(spec, study.sweep_id, attempt))
-        if attempt.number == failed:
-            tracker.record(records.describe_trial_failure(study.sweep_id, attempt.number, "replicate 0 diverged", {}))
-            study.fail(attempt.number, "replicate 0 diverged")
+    *_, last = run_cohort(spec.cohort({trial.number: trial.params for trial in trials}))
+    result = {"step": last.snapshot.step, "host": "a host", "device": "cpu"}
+    for trial, metrics in zip(trials, last.metrics, strict=True):
+        number = trial.number
+        spool.add(records.describe_trial_start(spec, study.sweep_id, trial))
+        if number == failed:
+            spool.add(records.describe_trial_failure(study.sweep_id, number, "replicate 0 diverged", {}))
+            study.fail(number, "replicate 0 diverged")
             continue
-        files = last.files[attempt.number]
-        tracker.record(
-            records.describe_trial_end(spec, study.sweep_id, attempt.number, figures, evaluation_to_dict(last), files)
-        )
-        study.complete(attempt.number, *records.summarize_replicates(figures))
+        spool.add(records.describe_trial_end(spec, study.sweep_id, number, metrics, result, last.files[number]))
+        study.complete(number, *summarize_replicates(metrics))
+
+
+def _drain(store, study, spool):
+    target = Target(store.mlflow_uri, "small", str(store.artifacts), records.describe_sweep(study.spec))
+    assert drain(target, spool.folder) is None
+    assert spool.entries() == []

@@ -1,62 +1,27 @@
 import dataclasses
 import json
 import math
-import statistics
+import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-import sweeps
 from bimt_core import METRICS
 from sweeps.spec.sweep import parse_spec
-from sweeps.study.study import Attempt, Trial
+from sweeps.study.trial import Trial
 from sweeps.tracking import records
-from sweeps.tracking.run_writer import NOTE_TAG
+from sweeps.tracking.records import NOTE_TAG
 
-FIGURES = {name: [float(i), i + 1.0] for i, name in enumerate(METRICS)}
-VALUES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
-
-
-# Figures
-
-
-@given(VALUES)
-def test_means_and_standard_errors_are_those_of_statistics(values):
-    (mean,), (error,) = (figures.values() for figures in records.summarize_replicates({"score": values}))
-    scale = max(map(abs, values))
-    assert mean == pytest.approx(statistics.fmean(values), abs=1e-12 * scale)
-    assert error == pytest.approx(
-        statistics.stdev(values) / math.sqrt(len(values)), rel=1e-6, abs=1e-12 * scale + 1e-100
-    )
-
-
-def test_every_metric_is_summarised_by_itself():
-    figures = {name: np.random.default_rng(i).normal(i, 1, 7).tolist() for i, name in enumerate(METRICS)}
-    means, errors = records.summarize_replicates(figures)
-    assert list(means) == list(errors) == list(METRICS)
-    for name, values in figures.items():
-        assert means[name] == pytest.approx(np.mean(values))
-        assert errors[name] == pytest.approx(np.std(values, ddof=1) / 7**0.5)
-        assert type(means[name]) is type(errors[name]) is float
-
-
-def test_a_single_replicate_has_no_standard_error():
-    means, errors = records.summarize_replicates({"score": [0.5]})
-    assert means == {"score": 0.5}
-    assert math.isnan(errors["score"])
+VALUES = {name: [float(i), i + 1.0] for i, name in enumerate(METRICS)}
+RUNNING = Trial(7, "RUNNING", {"cost_weight": 0.1, "steps": 40}, attempt=2)
 
 
 @pytest.mark.parametrize(
     "values", [[math.nan, 1.0], [math.inf, 1.0], [math.inf, -math.inf], [1e308, 1e308], [1e200, 0]]
 )
-def test_figures_that_are_not_finite_or_overflow_give_none_and_no_error(values):
-    means, errors = records.summarize_replicates({"score": values})
-    assert not (math.isfinite(means["score"]) and math.isfinite(errors["score"]))
+def test_values_that_are_not_finite_or_overflow_are_no_points(values):
     assert all(math.isfinite(value) for _, value, _, _ in records.make_points({"score": values}, 1, 2))
 
 
@@ -67,14 +32,14 @@ def test_a_point_has_name_value_step_and_time():
     )
 
 
-def test_errors_are_told_at_the_end():
+def test_standard_errors_are_recorded_at_the_end_only():
     assert records.make_points({"score": [1.0, 2.0]}, 30, 7, last=False) == (("mean/score", 1.5, 30, 7),)
-    assert {name for name, _, _, _ in records.describe_evaluation("id", 7, FIGURES, 20).points} == {
+    assert {name for name, _, _, _ in records.describe_evaluation("id", 7, VALUES, 20).points} == {
         "mean/" + n for n in METRICS
     }
 
 
-def test_what_is_not_finite_is_no_point():
+def test_one_value_that_is_not_finite_leaves_no_mean():
     assert records.make_points({"score": [1.0], "test_loss": [math.nan]}, 3, 7) == (("mean/score", 1.0, 3, 7),)
     assert records.make_points({"score": [1.0, math.inf]}, 3, 7) == ()
 
@@ -90,28 +55,27 @@ def spec(small_spec):
 RESULT = {"step": 40, "host": "a host", "device": "cpu"}
 
 
-def completed(spec, figures=FIGURES, files=None):
-    return records.describe_trial_end(spec, "id", 7, figures, RESULT, files or {"diagrams/best.png": b"picture"})
+def completed(spec, values=VALUES, files=None):
+    return records.describe_trial_end(spec, "id", 7, values, RESULT, files or {"diagrams/best.png": b"picture"})
 
 
-def test_a_trials_records_are_of_one_run_under_the_sweeps(spec):
-    attempt = Attempt(7, {"cost_weight": 0.1, "steps": 40}, 2)
-    made = [
-        records.describe_trial_start(spec, "id", attempt),
-        records.describe_evaluation("id", 7, FIGURES, 20),
+def test_the_records_of_a_trial_belong_to_one_run_under_that_of_the_sweep(spec):
+    described = [
+        records.describe_trial_start(spec, "id", RUNNING),
+        records.describe_evaluation("id", 7, VALUES, 20),
         completed(spec),
         records.describe_trial_failure("id", 7, "diverged", {}),
         records.describe_interruption("id", 7, "its driver died"),
         records.describe_front_mark("id", Trial(7, "COMPLETE", {}, feasible=True), on_front=True),
     ]
-    assert {(r.key, r.name, r.parent) for r in made} == {("id/7", "trial 007", "id")}
-    assert [r.status for r in made] == [None, None, "FINISHED", "FAILED", "KILLED", None]
-    assert [r.end_ms is not None for r in made] == [r.status is not None for r in made]
-    assert [r.start_ms is not None for r in made] == [True, False, False, False, False, False]
+    assert {(r.key, r.name, r.parent) for r in described} == {("id/7", "trial 007", "id")}
+    assert [r.status for r in described] == [None, None, "FINISHED", "FAILED", "KILLED", None]
+    assert [r.end_ms is not None for r in described] == [r.status is not None for r in described]
+    assert [r.start_ms is not None for r in described] == [True, False, False, False, False, False]
 
 
-def test_a_trial_starts_with_its_hyperparameters_and_where_it_comes_from(spec):
-    record = records.describe_trial_start(spec, "id", Attempt(7, {"cost_weight": 0.1, "steps": 40}, 2))
+def test_a_trial_starts_with_its_hyperparameters_and_provenance(spec):
+    record = records.describe_trial_start(spec, "id", RUNNING)
     assert record.params == {"cost_weight": 0.1, "steps": 40}
     assert record.tags.items() >= {
         ("bimt.role", "trial"),
@@ -124,12 +88,12 @@ def test_a_trial_starts_with_its_hyperparameters_and_where_it_comes_from(spec):
     assert record.tags.items() >= records.collect_provenance().items()
 
 
-def test_a_completed_trial_tells_every_metric_and_every_replicate(spec):
+def test_a_completed_trial_has_every_metric_and_every_replicate(spec):
     record = completed(spec)
     assert {(n, s) for n, _, s, _ in record.points} == {(k + n, 40) for n in METRICS for k in ("mean/", "stderr/")}
     table = record.table["replicates.json"]
     assert table["columns"] == ["seed", *METRICS]
-    assert table["data"] == [[5, *(FIGURES[n][0] for n in METRICS)], [6, *(FIGURES[n][1] for n in METRICS)]]
+    assert table["data"] == [[5, *(VALUES[n][0] for n in METRICS)], [6, *(VALUES[n][1] for n in METRICS)]]
     assert record.tags.items() >= {("bimt.host", "a host"), ("bimt.device", "cpu")}
     assert record.image == "diagrams/best.png"
     assert record.tags[NOTE_TAG].startswith("score 2.5; connection_cost 3.5; modularity 7.500 in 8.5 communities.")
@@ -153,7 +117,7 @@ def test_the_front_is_marked(on_front, feasible):
     assert record.tags == {"bimt.front": yes_or_no[on_front], "bimt.feasible": yes_or_no[feasible]}
 
 
-def test_the_sweeps_run_holds_its_spec(spec):
+def test_the_run_of_the_sweep_holds_its_spec(spec):
     record = records.describe_sweep_start(spec, "id")
     assert (record.key, record.parent) == ("id", None)
     assert parse_spec(yaml.safe_load(record.files["sweep.yaml"])) == spec
@@ -161,7 +125,7 @@ def test_the_sweeps_run_holds_its_spec(spec):
     assert record.params["constraints"] == "score >= 0.9"
 
 
-def test_the_sweeps_note_says_what_is_searched_and_how_to_find_the_best(spec):
+def test_the_note_describes_the_search_and_how_to_find_the_best(spec):
     note = records.describe_sweep(spec)
     assert note.startswith("As *small* as it gets.")
     assert "maximize **score**, minimize **connection_cost**" in note
@@ -202,10 +166,46 @@ def test_records_are_plain_data(spec, front):
         json.dumps(fields, allow_nan=False)
 
 
-def test_the_commit_and_versions_are_known():
-    tags = records.collect_provenance()
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(sweeps.__file__).parent, capture_output=True, text=True, check=False
-    )
-    assert tags.get("mlflow.source.git.commit") == (head.stdout.strip() or None)
-    assert all(name in tags["bimt.versions"] for name in (*records.PACKAGES, "python 3."))
+def test_the_note_names_the_data_seed(small_spec):
+    assert "Task `two_moons`: " in records.describe_sweep(small_spec())
+    assert "Task `two_moons` (data seed 7): " in records.describe_sweep(small_spec(data_seed=7))
+
+
+# Provenance
+
+
+@pytest.fixture
+def collect_provenance(monkeypatch):
+    """Collects provenance as if records.py were another file, without the cache."""
+
+    def collect(file=Path(records.__file__)):
+        monkeypatch.setattr(records, "__file__", str(file))
+        return records.collect_provenance.__wrapped__()
+
+    return collect
+
+
+def test_versions_are_known(collect_provenance):
+    assert all(name in collect_provenance()["bimt.versions"] for name in (*records.PACKAGES, "python 3."))
+
+
+def test_the_commit_is_that_of_the_repository_that_tracks_the_package(collect_provenance, tmp_path):
+    def git(*arguments):
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    copy = tmp_path / ".venv" / "sweeps" / "records.py"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(records.__file__, copy)
+    assert "mlflow.source.git.commit" not in collect_provenance(copy)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "a repository around an installed package")
+    assert "mlflow.source.git.commit" not in collect_provenance(copy)
+    git("add", str(copy))
+    git("commit", "-q", "-m", "the package")
+    assert collect_provenance(copy)["mlflow.source.git.commit"] == git("rev-parse", "HEAD")
+
+
+def test_without_git_there_is_no_commit(collect_provenance, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert "mlflow.source.git.commit" not in collect_provenance()

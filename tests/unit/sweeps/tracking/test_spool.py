@@ -1,6 +1,7 @@
 import pytest
 
-from sweeps.tracking.spool import Record, Spool
+from sweeps.tracking.records import Record
+from sweeps.tracking.spool import Spool
 
 RECORD = Record(
     "id/7",
@@ -18,67 +19,71 @@ RECORD = Record(
 )
 
 
-def test_a_record_comes_back_from_the_spool(tmp_path):
+def test_a_record_is_read_as_it_was_added(tmp_path):
     spool = Spool(tmp_path / "spool")
     spool.add(RECORD)
-    (entry,) = spool.pending()
-    record = spool.read(entry)
-    assert record.points == RECORD.points
-    assert record == Record(**{**vars(RECORD), "files": {}})
-    files = spool.files(entry)
+    (entry,) = spool.entries()
+    assert spool.read(entry) == Record(**{**vars(RECORD), "files": {}})
+    files = spool.files_of(entry)
     assert {str(p.relative_to(files)): p.read_bytes() for p in files.rglob("*") if p.is_file()} == RECORD.files
 
 
-def test_entries_wait_in_order_and_new_ones_come_after(tmp_path):
+def test_entries_wait_in_order_and_those_of_the_next_launch_follow(tmp_path):
     for launch in range(2):
         spool = Spool(tmp_path)
         for n in range(11):
             spool.add(Record(f"{launch}.{n}", "x"))
-    wanted = [f"{launch}.{n}" for launch in range(2) for n in range(11)]
-    assert [spool.read(entry).key for entry in spool.pending()] == wanted
+    expected = [f"{launch}.{n}" for launch in range(2) for n in range(11)]
+    assert [spool.read(entry).key for entry in Spool(tmp_path).entries()] == expected
 
 
-def test_an_entry_that_is_done_is_gone(tmp_path):
+def test_a_removed_entry_leaves_nothing(tmp_path):
     spool = Spool(tmp_path)
     spool.add(RECORD)
     spool.add(Record("other", "x"))
-    first, second = spool.pending()
-    spool.done(first)
-    assert spool.pending() == [second]
+    first, second = spool.entries()
+    spool.remove(first)
+    assert spool.entries() == [second]
     assert sorted(tmp_path.iterdir()) == [second]
 
 
-@pytest.mark.parametrize("left", ["files", "temporary"])
-def test_what_a_dead_process_left_halfway_is_no_part_of_the_next_record(tmp_path, left):
-    if left == "files":
+@pytest.mark.parametrize("leftover", ["files", "temporary"])
+def test_leftovers_of_a_dead_process_are_no_part_of_the_next_record(tmp_path, leftover):
+    if leftover == "files":
         (tmp_path / "000000001.files").mkdir()
         (tmp_path / "000000001.files" / "of another.txt").write_text("half")
     else:
         (tmp_path / ".000000001.json.4711").write_text('{"key": "half')
     spool = Spool(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1, "somebody may just be writing it"
-    spool.tidy()
+    assert spool.entries() == []
+    assert len(list(tmp_path.iterdir())) == 1, "another process may be writing it"
+    spool.remove_leftovers()
     assert list(tmp_path.iterdir()) == []
     spool.add(RECORD)
-    (entry,) = spool.pending()
-    assert not (spool.files(entry) / "of another.txt").exists()
+    (entry,) = spool.entries()
+    assert not (spool.files_of(entry) / "of another.txt").exists()
 
 
-def test_what_waits_survives_another_launch(tmp_path):
-    Spool(tmp_path).add(RECORD)
-    (entry,) = Spool(tmp_path).pending()
-    assert (Spool(tmp_path).files(entry) / "config.yaml").read_bytes() == RECORD.files["config.yaml"]
+def test_other_files_in_the_folder_are_left_alone(tmp_path):
+    for name in ("notes.txt", "1.json", "000000001.json.bak"):
+        (tmp_path / name).write_text("")
+    spool = Spool(tmp_path)
+    spool.remove_leftovers()
+    assert spool.entries() == []
+    assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"key": "k", "points": [], "x": 1}'])
-def test_an_entry_that_is_no_record_is_set_aside_with_its_files(tmp_path, content):
+@pytest.mark.parametrize(
+    "content", [b"", b'{"key": "id/7", "na', b"\xff\xfe", b"[]", b"{}", b'{"key": "k", "points": [], "x": 1}']
+)
+def test_an_entry_without_a_record_is_set_aside_with_its_files(tmp_path, content):
     spool = Spool(tmp_path)
     spool.add(RECORD)
-    (entry,) = spool.pending()
+    (entry,) = spool.entries()
     entry.write_bytes(content)
     assert spool.read(entry) is None
     aside = spool.set_aside(entry)
+    assert aside.parent.parent == tmp_path / "unreadable"
     assert aside.read_bytes() == content
     assert (aside.parent / "files" / "config.yaml").read_bytes() == RECORD.files["config.yaml"]
-    assert Spool(tmp_path).pending() == []
-    assert aside.exists()
+    assert Spool(tmp_path).entries() == []
