@@ -157,7 +157,8 @@ def _render_differences(comparisons: Sequence[Comparison], other: str) -> str:
 
 
 def _format_difference(comparison: Comparison, other: str, metric: str) -> str:
-    mean, half_width, p = comparison.differences.loc[(other, metric), ["mean", "half_width", "p"]]
+    columns = ("mean", "half_width", "p")
+    mean, half_width, p = (comparison.column(comparison.differences, metric, name)[other] for name in columns)
     cell = f"{format_mean(mean, half_width)}, p {p:.1g}"
     return f"**{cell}**" if p < SIGNIFICANCE else cell
 
@@ -179,7 +180,8 @@ def _render_means(comparison: Comparison, metrics: Sequence[str]) -> str:
     """A row per metric and a column per variant, the best mean in bold."""
     rows = []
     for metric in metrics:
-        cells = {v: format_mean(*comparison.means.loc[(v, metric)]) for v in comparison.variants}
+        mean, half_width = (comparison.column(comparison.means, metric, name) for name in ("mean", "half_width"))
+        cells = {variant: format_mean(mean[variant], half_width[variant]) for variant in comparison.variants}
         best = comparison.find_best(metric)
         cells[best] = f"**{cells[best]}**"
         rows.append([_format_heading(metric), *cells.values()])

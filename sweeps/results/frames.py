@@ -29,12 +29,12 @@ def make_frame(trials: Iterable[Trial], spec: SweepSpec) -> pd.DataFrame:
     metrics = [column for name in METRICS for column in (name, f"{name}_stderr")]
     columns = ["state", "attempt", "retry_of", *names, *metrics, "feasible", "reason", "started", "ended"]
 
-    def row(t: Trial) -> list[Any]:
+    def _make_row(t: Trial) -> list[Any]:
         values = [value for name in METRICS for value in (t.mean.get(name, math.nan), t.stderr.get(name, math.nan))]
         params = [t.params.get(name) for name in names]
         return [t.number, t.state, t.attempt, t.retry_of, *params, *values, t.feasible, t.reason, t.started, t.ended]
 
-    return pd.DataFrame([row(trial) for trial in trials], columns=["trial", *columns]).set_index("trial")
+    return pd.DataFrame([_make_row(trial) for trial in trials], columns=["trial", *columns]).set_index("trial")
 
 
 def select_best(
