@@ -1,4 +1,4 @@
-"""What tests of the method share: fixed random numbers, and networks that the published code has relocated."""
+"""Fixtures for tests of the method: fixed random numbers, and networks relocated by the published code."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ LAYERS = ("input", "hidden1", "hidden2", "hidden3", "output")
 
 @dataclass(frozen=True)
 class Recorded:
-    """One network of reference/relocation.json: its facts, and its weights before and after (without an embedding)."""
+    """A network of reference/relocation.json: facts, weights before, and weights after (without an embedding)."""
 
     facts: dict[str, Any]
     wiring: Wiring
@@ -24,7 +24,7 @@ class Recorded:
 
 
 @pytest.fixture(autouse=True)
-def _same_random_numbers() -> None:
+def _fix_seed() -> None:
     torch.manual_seed(0)
 
 

@@ -3,18 +3,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bimt_core.metrics import METRICS, measure
+from bimt_core.metrics import METRICS, N_SHUFFLED, measure
 from bimt_core.modularity import communities, louvain, null_modularity, weight_graph
 from bimt_core.networks import MLP
 from bimt_core.population import initialise
 from bimt_core.relocate import relocate
 from bimt_core.tasks import TASKS, load_task
 
-AVAILABLE = [name for name in TASKS if name != "mnist"]  # whose files a user must have
+AVAILABLE = [name for name in TASKS if name != "mnist"]  # needs the user's files
+FAST = {"louvain_seeds": 1, "transforms": (), "thorough": False}
 
 
-def naive_figures(t, tensors):
-    """Counts and sums of one network, an entry at a time."""
+def naive_metrics(t, tensors):
+    """Counts and sums of one network, a parameter at a time."""
     weights, neurons, length, cost = 0, set(), 0.0, 0.0
     wiring, y0, factor = t.network.wiring, t.per_network.layer_distance, t.per_network.weight_factor
     positions = {n.name: n.positions.tolist() for n in wiring.neurons}
@@ -27,20 +28,19 @@ def naive_figures(t, tensors):
         target, source = (end.neurons for end in wire.ends)
         for o, row in enumerate(tensor.tolist()):
             for i, w in enumerate(row):
-                there, here = o % len(positions[target]), i % len(positions[source])
-                distance = sum(
-                    abs(a - b) for a, b in zip(positions[target][there], positions[source][here], strict=True)
-                )
+                one, other = o % len(positions[target]), i % len(positions[source])
+                ends = zip(positions[target][one], positions[source][other], strict=True)
+                distance = sum(abs(a - b) for a, b in ends)
                 length += abs(w) * distance
                 cost += abs(w) * (factor * distance + y0) / entries
                 if abs(w) > 1e-3:
                     weights += 1
-                    neurons |= {(target, there), (source, here)}
+                    neurons |= {(target, one), (source, other)}
     return {"active_weights": weights, "active_neurons": len(neurons), "wiring_length": length, "connection_cost": cost}
 
 
 def sparse(t, networks=3):
-    """Networks with most weights near 0, some of them exactly."""
+    """Networks with most weights near 0, some of them exactly 0."""
     population = initialise(t.network, range(networks), dtype=t.dtype)
     size = torch.rand_like(population.flat)
     population.flat.mul_(torch.where(size < 0.97, torch.where(size < 0.5, 0.0, 1e-3), 1.0))
@@ -48,21 +48,22 @@ def sparse(t, networks=3):
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_figures_are_those_of_naive_loops(name):
+def test_metrics_equal_naive_loops(name):
     t = load_task(name)
-    population = sparse(t)
-    found = measure(population, t, louvain_seeds=1)
-    for network in range(3):
+    t = replace(t, inputs=t.inputs[:10], targets=t.targets[:10])
+    population = sparse(t, networks=2)
+    metrics = measure(population, t, **FAST)
+    for network in range(2):
         tensors = {key: tensor[network] for key, tensor in population.tensors.items()}
-        for key, value in naive_figures(t, tensors).items():
-            assert found[key][network].item() == pytest.approx(value, rel=1e-5), key
+        for key, value in naive_metrics(t, tensors).items():
+            assert metrics[key][network].item() == pytest.approx(value, rel=1e-5), key
 
 
 @pytest.mark.parametrize("name", ["independence", "two_moons", "permutation_s4", "delayed_response"])
-def test_figures_are_those_of_each_network_alone(name):
+def test_metrics_equal_those_of_single_networks(name):
     t = load_task(name)
     population = sparse(t)
-    found = measure(population, t, louvain_seeds=2)
+    metrics = measure(population, t, louvain_seeds=2)
     for network in range(3):
         outputs, test_outputs = (population.select([network]).predict(x) for x in (t.inputs, t.test_inputs))
         tensors = {key: tensor[network] for key, tensor in population.tensors.items()}
@@ -78,49 +79,49 @@ def test_figures_are_those_of_each_network_alone(name):
             "modularity_newman": communities(weight_graph(t.network.wiring, tensors), "newman").modularity,
             "modularity_z": null_modularity(t.network.wiring, tensors, among="used", n=20).z,
         }
-        assert {key: found[key][network].item() for key in expected} == pytest.approx(expected, rel=1e-5)
+        assert {key: metrics[key][network].item() for key in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_every_metric_is_measured_as_float64_on_the_cpu():
     t = load_task("two_moons")
-    found = measure(sparse(t), t, louvain_seeds=1)
-    assert list(found) == list(METRICS)
-    assert {(values.shape, values.dtype, values.device.type) for values in found.values()} == {
+    metrics = measure(sparse(t), t, louvain_seeds=1)
+    assert list(metrics) == list(METRICS)
+    assert {(values.shape, values.dtype, values.device.type) for values in metrics.values()} == {
         ((3,), torch.float64, "cpu")
     }
     assert {metric.direction for metric in METRICS.values()} == {"minimize", "maximize"}
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_network_that_is_not_finite_has_no_figures(value):
+def test_metrics_of_networks_that_are_not_finite_are_nan(value):
     t = load_task("two_moons")
     healthy = sparse(t)
     broken = healthy.select([0, 1, 2])
     broken.flat[1, -1] = value
-    found, expected = measure(broken, t, louvain_seeds=1), measure(healthy, t, louvain_seeds=1)
-    for key, values in found.items():
+    metrics, expected = measure(broken, t, louvain_seeds=1), measure(healthy, t, louvain_seeds=1)
+    for key, values in metrics.items():
         assert values[1].isnan(), key
         assert torch.equal(values[[0, 2]], expected[key][[0, 2]]), key
 
 
-def test_a_dead_network_has_figures():
+def test_metrics_of_a_network_of_zeros():
     t = load_task("independence")
     population = sparse(t)
     population.flat.zero_()
-    found = measure(population, t, louvain_seeds=1)
+    metrics = measure(population, t, louvain_seeds=1)
     for key in METRICS.keys() - {"train_loss", "test_loss", "score"}:
-        assert found[key].tolist() == [0.0] * 3, key
-    assert found["test_loss"].isfinite().all()
+        assert metrics[key].tolist() == [0.0] * 3, key
+    assert metrics["test_loss"].isfinite().all()
 
 
-def test_a_network_with_one_weight_has_finite_figures():
+def test_metrics_of_a_network_with_one_weight_are_finite():
     t = load_task("two_moons")
     population = sparse(t)
     population.flat.zero_()
     population.tensors["weight1"][:, 3, 4] = 1.0
-    found = measure(population, t)
-    assert all(found[key].isfinite().all() for key in METRICS.keys() - {"score"})
-    assert found["modularity_z"].tolist() == [0.0] * 3  # wherever it is, Q is 0
+    metrics = measure(population, t)
+    assert all(metrics[key].isfinite().all() for key in METRICS.keys() - {"score"})
+    assert metrics["modularity_z"].tolist() == [0.0] * 3  # Q is 0 wherever the weight is
 
 
 @pytest.mark.parametrize("method", ["greedy", "assignment"])
@@ -128,7 +129,7 @@ def test_relocation_changes_only_what_depends_on_places(method):
     t = load_task("independence")
     population = initialise(t.network, range(3))
     moved = population.rearrange(relocate(t.network.wiring, population.flat, method))
-    before, after = (measure(p, t, louvain_seeds=1) for p in (population, moved))
+    before, after = (measure(p, t, **FAST) for p in (population, moved))
     for key in ("train_loss", "test_loss", "score"):
         torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-6)
     for key in ("active_weights", "active_neurons"):
@@ -137,16 +138,16 @@ def test_relocation_changes_only_what_depends_on_places(method):
         assert (after[key] < before[key]).all()
 
 
-def test_graphs_that_are_left_out_leave_out_their_metrics_only():
+def test_only_metrics_of_the_chosen_graphs_are_measured():
     t = load_task("two_moons")
     population = initialise(t.network, range(2))
-    everything = measure(population, t, louvain_seeds=1)
-    some = measure(population, t, louvain_seeds=1, transforms=["layer_max"])
+    everything = measure(population, t, louvain_seeds=1, thorough=False)
+    some = measure(population, t, louvain_seeds=1, transforms=["layer_max"], thorough=False)
     assert everything.keys() - some.keys() == {"modularity_raw", "communities_raw"}
     assert all(some[name].equal(everything[name]) for name in some)
 
 
-def test_second_opinions_that_are_left_out_leave_out_their_metrics_only():
+def test_thorough_metrics_are_optional():
     t = load_task("two_moons")
     population = initialise(t.network, range(2))
     everything, some = (measure(population, t, louvain_seeds=1, thorough=thorough) for thorough in (True, False))
@@ -155,42 +156,44 @@ def test_second_opinions_that_are_left_out_leave_out_their_metrics_only():
 
 
 @pytest.mark.parametrize("name", ["in_context", "digits", "delayed_response"])
-def test_losses_and_score_are_those_of_the_rows_that_count(name):
+def test_losses_and_score_are_those_of_the_right_rows(name):
     t = load_task(name)
+    t = replace(t, inputs=t.inputs[:100], targets=t.targets[:100])
     t = replace(t, test_inputs=t.test_inputs[:50], test_targets=t.test_targets[:50])
     population = initialise(t.network, range(2), dtype=t.dtype)
-    found = measure(population, t, louvain_seeds=1, transforms=())
+    metrics = measure(population, t, **FAST)
     train, test = population.predict(t.inputs), population.predict(t.test_inputs)
     rows = 50 if t.shared.batch_size else len(t.inputs)  # trained in batches: as many training rows as test rows
     counts = torch.ones_like(t.targets[0], dtype=torch.bool) if t.scored is None else t.scored
     for network in range(2):
         error = ((train[network] - t.targets) ** 2)[:rows, counts]
-        assert found["train_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
+        assert metrics["train_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
         error = ((test[network] - t.test_targets) ** 2)[:, counts]
-        assert found["test_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
-        assert found["score"][network].item() == pytest.approx(t.score(test, t.test_targets)[network].item())
-
-
-def test_a_task_trained_in_batches_says_so_of_its_training_loss():
-    assert "trained in batches" in METRICS["train_loss"].description
+        assert metrics["test_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
+        assert metrics["score"][network].item() == pytest.approx(t.score(test, t.test_targets)[network].item())
 
 
 def test_the_largest_published_network_is_measured():
-    t, network = (
-        load_task("digits"),
-        MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True),
-    )
-    rows, names = torch.rand(1000, 784), tuple(map(str, range(784)))
+    network = MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True)
+    t, rows = load_task("digits"), torch.rand(100, 784)
     t = replace(
         t,
         network=network,
         inputs=rows,
-        targets=t.targets[:1000],
+        targets=t.targets[:100],
         test_inputs=rows,
-        test_targets=t.targets[:1000],
-        input_names=names,
+        test_targets=t.targets[:100],
+        input_names=tuple(map(str, range(784))),
     )
-    population = initialise(network, [0])
-    found = measure(population, t)
-    assert all(values.isfinite().all() for values in found.values())
-    assert found["active_weights"].item() > 86_000 and found["active_neurons"].item() == 994
+    metrics = measure(initialise(network, [0]), t, **FAST)
+    assert all(values.isfinite().all() for values in metrics.values())
+    assert metrics["active_weights"].item() > 86_000 and metrics["active_neurons"].item() == 994
+
+
+@pytest.mark.slow
+def test_modularity_of_the_largest_published_network_is_measured():
+    network = MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True)
+    wiring, tensors = network.wiring, {n: v[0] for n, v in initialise(network, [0]).tensors.items()}
+    assert 0 < louvain(weight_graph(wiring, tensors)).modularity < 1
+    assert 0 < communities(weight_graph(wiring, tensors), "newman").modularity < 1
+    assert null_modularity(wiring, tensors, among="used", n=N_SHUFFLED).z > -10

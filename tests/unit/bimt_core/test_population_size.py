@@ -2,53 +2,53 @@ import pytest
 
 from bimt_core import load_task, population_size
 from bimt_core.hyperparameters import SharedHyperparameters
-from bimt_core.population_size import best_population, network_bytes, throughput
+from bimt_core.population_size import best_population_size, measure_throughput, network_bytes
 
 
 @pytest.fixture
 def speeds(monkeypatch):
-    """Stands in for the measurement: network-steps per second by population."""
-    asked = []
+    """Replaces the measurement by a function of the number of networks; returns the numbers it was called with."""
+    sizes = []
 
-    def set_speeds(by_size):
+    def set_speeds(speed):
         monkeypatch.setattr(
-            population_size, "throughput", lambda _task, _network, _schedule, n: asked.append(n) or by_size(n)
+            population_size, "measure_throughput", lambda _task, _network, _shared, n: sizes.append(n) or speed(n)
         )
-        return asked
+        return sizes
 
     return set_speeds
 
 
 def best(most):
     moons = load_task("two_moons")
-    return best_population(moons, moons.network, moons.shared, most=most)
+    return best_population_size(moons, moons.network, moons.shared, most=most)
 
 
-def test_it_grows_while_that_is_worth_it(speeds):
-    asked = speeds(lambda n: min(n, 16))
+def test_populations_grow_until_two_sizes_are_not_faster(speeds):
+    sizes = speeds(lambda n: min(n, 16))
     assert best(1000) == 16
-    assert asked == [1, 2, 4, 8, 16, 32, 64]
+    assert sizes == [1, 2, 4, 8, 16, 32, 64]
 
 
-def test_the_smallest_that_is_nearly_as_fast_is_chosen(speeds):
+def test_the_smallest_size_with_nearly_the_best_speed_is_chosen(speeds):
     speeds(lambda n: {1: 50, 2: 91, 4: 95, 8: 100}.get(n, 99))
     assert best(64) == 2
 
 
-def test_it_never_exceeds_memory(speeds):
-    asked = speeds(lambda n: n)
+def test_sizes_never_exceed_memory(speeds):
+    sizes = speeds(lambda n: n)
     assert best(11) == 11
-    assert max(asked) == 11
+    assert max(sizes) == 11
     assert best(1) == 1
 
 
-def test_throughput_is_real():
+def test_throughput_is_plausible():
     moons = load_task("two_moons")
-    assert throughput(moons, moons.network, moons.shared, 4) > 100
+    assert measure_throughput(moons, moons.network, moons.shared, 4) > 100
 
 
-def test_memory_grows_with_rows_and_not_in_batches():
+def test_memory_depends_on_rows_per_step_and_width():
     moons = load_task("two_moons")
     whole, batch = (network_bytes(moons, moons.network, SharedHyperparameters(batch_size=size)) for size in (0, 20))
     assert whole > 10 * batch / 2
-    assert network_bytes(moons, moons.network.resized(40, None), SharedHyperparameters()) > whole
+    assert network_bytes(moons, moons.network.resize(40, None), SharedHyperparameters()) > whole

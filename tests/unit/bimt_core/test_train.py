@@ -26,7 +26,7 @@ THREE = (
 def in_float64(name):
     """A task whose numbers leave room to tell an error from rounding."""
     t = load_task(name)
-    return t if t.network.takes_tokens else t.in_dtype(torch.float64)
+    return t if t.network.takes_tokens else t.cast(torch.float64)
 
 
 def run(t, per_network, shared, snapshot_at, seeds=None, begin=None):

@@ -6,10 +6,11 @@ from torch import nn
 
 from bimt_core.geometry import grid, line, ring
 from bimt_core.networks import MLP
+from bimt_core.population import initialise
 
 
 class Plain(nn.Module):
-    """The notebooks' network in torch's own modules, drawn from torch's own generator."""
+    """The same network of torch modules, drawn from torch's global generator."""
 
     def __init__(self, network, dtype):
         super().__init__()
@@ -51,17 +52,17 @@ NETWORKS = [
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_initial_weights_are_those_torch_draws(network, dtype):
-    flat = network.initial(torch.Generator().manual_seed(3), dtype)
+def test_initial_parameters_equal_those_of_torch(network, dtype):
+    flat = network.initial_parameters(torch.Generator().manual_seed(3), dtype)
     expected = network.wiring.flatten(plain(network, 3, dtype).tensors())
     assert flat.dtype == dtype
     assert torch.equal(flat, expected)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_outputs_are_those_of_torch_modules(network):
+def test_outputs_equal_those_of_torch_modules(network):
     seeds = (0, 1, 2)
-    flat = torch.stack([network.initial(torch.Generator().manual_seed(seed), torch.float64) for seed in seeds])
+    flat = initialise(network, seeds, dtype=torch.float64).flat
     rows = torch.randn(9, network.widths[0], dtype=torch.float64)
     tokens = torch.randint(24, (9, network.folds))
     inputs = tokens if network.takes_tokens else rows.expand(3, -1, -1)
@@ -71,25 +72,25 @@ def test_outputs_are_those_of_torch_modules(network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_gradients_are_those_of_torch_modules(network):
-    flat = network.initial(torch.Generator().manual_seed(3), torch.float64).unsqueeze(0).requires_grad_()
+def test_gradients_equal_those_of_torch_modules(network):
+    flat = network.initial_parameters(torch.Generator().manual_seed(3), torch.float64).unsqueeze(0).requires_grad_()
     inputs = torch.randn(1, 9, network.widths[0], dtype=torch.float64)
     if network.takes_tokens:
-        inputs = torch.randint(24, (9, network.folds))  # some tokens more than once, others never
-    (found,) = torch.autograd.grad(network.forward(network.wiring.tensors(flat), inputs).square().sum(), flat)
+        inputs = torch.randint(24, (9, network.folds))  # with repeated and missing tokens
+    (gradient,) = torch.autograd.grad(network.forward(network.wiring.tensors(flat), inputs).square().sum(), flat)
     modules = plain(network, 3)
     modules(inputs if network.takes_tokens else inputs[0]).square().sum().backward()
     expected = network.wiring.flatten({name: p.grad for name, p in modules.tensors().items()})
-    torch.testing.assert_close(found[0], expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(gradient[0], expected, rtol=1e-10, atol=1e-12)
 
 
-def test_drawing_leaves_the_global_random_numbers_alone():
+def test_drawing_keeps_the_global_generator():
     before = torch.get_rng_state()
-    NETWORKS[-1].initial(torch.Generator().manual_seed(0), torch.float32)
+    NETWORKS[-1].initial_parameters(torch.Generator().manual_seed(0), torch.float32)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_wiring_names_layers_and_tensors():
+def test_names_of_sets_and_tensors():
     wiring = MLP((3, 5, 4, 2), "mean", folds=2, vocabulary=7).wiring
     assert [(n.name, len(n)) for n in wiring.neurons] == [("input", 3), ("hidden1", 5), ("hidden2", 4), ("output", 2)]
     tensors = ["weight0", "bias0", "weight1", "bias1", "weight2", "bias2", "embedding"]
@@ -98,7 +99,7 @@ def test_wiring_names_layers_and_tensors():
     assert wiring.n_parameters == 5 * 6 + 5 + 4 * 5 + 4 + 2 * 4 + 2 + 7 * 3
 
 
-def test_layers_stand_on_lines_grids_and_rings():
+def test_positions_are_lines_grids_and_rings():
     lines = MLP((3, 5, 2)).wiring
     assert [n.positions.tolist() for n in lines.neurons] == [line(n).tolist() for n in (3, 5, 2)]
     image = MLP(((4, 5), (3, 3), 7), ring_outputs=True, fixed_inputs=True).wiring
@@ -107,7 +108,7 @@ def test_layers_stand_on_lines_grids_and_rings():
     assert all(n.movable for n in lines.neurons)
 
 
-def test_activation_values_count_layer_inputs_and_what_silu_keeps():
+def test_activation_values_count_layer_inputs_and_values_kept_by_silu():
     assert MLP((3, 5, 2)).activation_values(10) == 10 * (3 + 2 * (5 + 2))
 
 
@@ -126,9 +127,9 @@ def test_activation_values_count_layer_inputs_and_what_silu_keeps():
         (((4, 4), (3, 2), 5), 9, 2, ((4, 4), (3, 3), (3, 3), 5)),
     ],
 )
-def test_other_hidden_layers(shape, width, layers, expected):
+def test_resize(shape, width, layers, expected):
     network = MLP(shape, "mean", ring_outputs=isinstance(shape[0], tuple))
-    assert network.resized(width, layers) == replace(network, shape=expected)
+    assert network.resize(width, layers) == replace(network, shape=expected)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_other_hidden_layers(shape, width, layers, expected):
     [
         ((4, 20, 2), 0, None, "hidden_width must be at least 1, got 0"),
         ((4, 20, 2), None, 0, "hidden_layers must be at least 1, got 0"),
-        ((4, 2), None, 2, "hidden_width is needed where there is no hidden layer"),
+        ((4, 2), None, 2, "hidden_width is needed if there is no hidden layer"),
         (
             ((4, 4), (3, 2), (1, 2)),
             8,
@@ -145,9 +146,9 @@ def test_other_hidden_layers(shape, width, layers, expected):
         ),
     ],
 )
-def test_impossible_hidden_layers_are_refused(shape, width, layers, message):
+def test_impossible_sizes_are_refused(shape, width, layers, message):
     with pytest.raises(ValueError, match=message):
-        MLP(shape).resized(width, layers)
+        MLP(shape).resize(width, layers)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,6 @@ def test_impossible_hidden_layers_are_refused(shape, width, layers, message):
         ({"shape": (4, 2), "folds": 0, "vocabulary": 3}, "folds must be 1 without an embedding, got 0"),
     ],
 )
-def test_a_network_that_makes_no_sense_is_refused(arguments, message):
+def test_impossible_networks_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MLP(**arguments)

@@ -5,17 +5,18 @@ import torch
 from torch import nn
 from torch.nn.functional import silu
 
+from bimt_core.files import deserialize_population, serialize_population
 from bimt_core.geometry import line
 from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP, ModuleNetwork
-from bimt_core.population import deserialize_population, initialise, serialize_population
+from bimt_core.population import initialise
 from bimt_core.tasks import load_task
 from bimt_core.train import start, train
 from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires
 
 
 class Two(nn.Module):
-    """A user's own: two linear layers."""
+    """Two linear layers."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +32,7 @@ NETWORK = ModuleNetwork(Two, Wiring(LAYERS, (*FC1, *FC2)))
 
 
 class Embedded(nn.Module):
-    """Tokens, with a mask and a scale that are no parameters."""
+    """A module with tokens, and with a mask and a scale that are buffers."""
 
     def __init__(self):
         super().__init__()
@@ -54,17 +55,17 @@ EMBEDDED = ModuleNetwork(
 )
 
 
-def test_outputs_and_gradients_are_the_modules_own():
+def test_outputs_and_gradients_equal_those_of_the_module():
     flat = torch.randn(3, NETWORK.wiring.n_parameters, requires_grad=True)
     inputs = torch.randn(3, 5, 4)
     outputs = NETWORK.forward(NETWORK.wiring.tensors(flat), inputs)
     (gradients,) = torch.autograd.grad(outputs.square().sum(), flat)
-    for one, given, found, gradient in zip(flat.detach(), inputs, outputs, gradients, strict=True):
+    for one, rows, output, gradient in zip(flat.detach(), inputs, outputs, gradients, strict=True):
         module = Two()
         module.load_state_dict(NETWORK.wiring.tensors(one))
-        expected = module(given)
+        expected = module(rows)
         expected.square().sum().backward()
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(output, expected)
         grads = {name: p.grad for name, p in module.named_parameters()}
         torch.testing.assert_close(gradient, NETWORK.wiring.flatten(grads))
 
@@ -73,23 +74,23 @@ def test_outputs_and_gradients_are_the_modules_own():
 def test_tokens_and_buffers(dtype):
     population = initialise(EMBEDDED, [0, 1], dtype=dtype)
     tokens = torch.randint(7, (9, 2))
-    found = population.predict(tokens)
-    assert found.dtype == dtype
-    for one, outputs in zip(population.flat, found, strict=True):
+    outputs = population.predict(tokens)
+    assert outputs.dtype == dtype
+    for one, output in zip(population.flat, outputs, strict=True):
         module = Embedded().to(dtype)
         module.load_state_dict(EMBEDDED.wiring.tensors(one), strict=False)
-        torch.testing.assert_close(outputs, module(tokens))
-    assert (found[:, :, 1] == 0).all()
+        torch.testing.assert_close(output, module(tokens))
+    assert (outputs[:, :, 1] == 0).all()
 
 
-def test_both_precisions_of_buffers_at_once():
+def test_populations_of_both_precisions_alternate():
     tokens = torch.randint(7, (9, 2))
     single, double = (initialise(EMBEDDED, [0], dtype=dtype) for dtype in (torch.float32, torch.float64))
     for population in (single, double, single):
         assert population.predict(tokens).dtype == population.flat.dtype
 
 
-def test_a_seed_means_what_it_means_to_torch():
+def test_a_seed_gives_the_same_parameters_as_in_torch():
     before = torch.get_rng_state()
     flat = initialise(NETWORK, [5, 6, 5]).flat
     assert torch.equal(torch.get_rng_state(), before)
@@ -101,9 +102,9 @@ def test_a_seed_means_what_it_means_to_torch():
 
 
 @pytest.mark.parametrize("batch_size", [0, 16])
-def test_it_trains_as_the_built_in_network_does(batch_size):
+def test_training_equals_that_of_the_built_in_network(batch_size):
     mlp = MLP((4, 6, 2))
-    t = load_task("independence").in_dtype(torch.float64)
+    t = load_task("independence").cast(torch.float64)
     shared = SharedHyperparameters(
         60, batch_size, relocate_every=20, relocation="assignment", penalty_step="proximal", prune_below=0.3
     )
@@ -114,14 +115,14 @@ def test_it_trains_as_the_built_in_network_does(batch_size):
         per_network = [PerNetworkHyperparameters(), PerNetworkHyperparameters(1e-2)]
         (end,) = train(begin, replace(t, network=network), per_network, shared, [60], compiled=False)
         trained.append(end.population)
-    built_in, own = trained
-    torch.testing.assert_close(own.flat, built_in.flat, rtol=1e-9, atol=1e-12)
-    assert torch.equal(own.input_labels, built_in.input_labels)
-    assert torch.equal(own.output_labels, built_in.output_labels)
-    assert not torch.equal(own.input_labels, torch.arange(4).repeat(2, 1))
+    built_in, module = trained
+    torch.testing.assert_close(module.flat, built_in.flat, rtol=1e-9, atol=1e-12)
+    assert torch.equal(module.input_labels, built_in.input_labels)
+    assert torch.equal(module.output_labels, built_in.output_labels)
+    assert not torch.equal(module.input_labels, torch.arange(4).repeat(2, 1))
 
 
-def test_tied_weights_are_attached_once():
+def test_shared_weights_are_attached_once():
     class Tied(nn.Module):
         def __init__(self):
             super().__init__()
@@ -164,20 +165,20 @@ def test_tied_weights_are_attached_once():
         ),
     ],
 )
-def test_a_wrong_declaration_is_named(neurons, wires, message):
+def test_wrong_wirings_are_refused(neurons, wires, message):
     with pytest.raises(ValueError, match=message):
         ModuleNetwork(Two, Wiring(neurons, wires))
 
 
-def test_it_has_one_size():
-    assert NETWORK.resized(None, None) is NETWORK
-    with pytest.raises(ValueError, match="hidden_width cannot be changed in a module of one's own, got 3"):
-        NETWORK.resized(3, None)
-    with pytest.raises(ValueError, match="hidden_layers cannot be changed in a module of one's own, got 2"):
-        NETWORK.resized(None, 2)
+def test_resizing_is_refused():
+    assert NETWORK.resize(None, None) is NETWORK
+    with pytest.raises(ValueError, match="hidden_width of a ModuleNetwork cannot be changed, got 3"):
+        NETWORK.resize(3, None)
+    with pytest.raises(ValueError, match="hidden_layers of a ModuleNetwork cannot be changed, got 2"):
+        NETWORK.resize(None, 2)
 
 
-def test_a_file_needs_the_network_to_be_read():
+def test_reading_a_file_requires_the_network():
     population = initialise(NETWORK, [0, 1])
     data = serialize_population(population)
     assert torch.equal(deserialize_population(data, NETWORK).flat, population.flat)

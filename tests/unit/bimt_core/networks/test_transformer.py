@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from bimt_core.networks import Transformer
+from bimt_core.population import initialise
 
 
 class Block(nn.Module):
-    """Causal attention written out a head, a row and two places at a time, then a perceptron with tanh-GELU."""
+    """Causal attention computed per head, row and sequence index, then a perceptron with tanh-GELU."""
 
     def __init__(self, width, heads, hidden_width):
         super().__init__()
@@ -18,18 +19,18 @@ class Block(nn.Module):
 
     def attention(self, stream):
         query, key, value = self.attend(stream).split(self.heads * self.size, dim=2)
-        rows, places = stream.shape[:2]
+        rows, length = stream.shape[:2]
         mixed = []
         for row in range(rows):
-            for place in range(places):
-                of_heads = []
+            for index in range(length):
+                heads = []
                 for head in range(self.heads):
-                    own = slice(head * self.size, (head + 1) * self.size)
-                    before = key[row, : place + 1, own]
-                    shares = torch.softmax(before @ query[row, place, own] / math.sqrt(self.size), dim=0)
-                    of_heads.append(shares @ value[row, : place + 1, own])
-                mixed.append(torch.cat(of_heads))
-        return self.attended(torch.stack(mixed).unflatten(0, (rows, places)))
+                    neurons = slice(head * self.size, (head + 1) * self.size)
+                    keys = key[row, : index + 1, neurons]
+                    shares = torch.softmax(keys @ query[row, index, neurons] / math.sqrt(self.size), dim=0)
+                    heads.append(shares @ value[row, : index + 1, neurons])
+                mixed.append(torch.cat(heads))
+        return self.attended(torch.stack(mixed).unflatten(0, (rows, length)))
 
     def forward(self, stream):
         stream = stream + self.attention(stream)
@@ -53,13 +54,13 @@ class Plain(nn.Module):
             stream = block(stream)
         return self.read(stream)
 
-    def of_wires(self, of):
-        """Something of every parameter, by the wire's name."""
+    def by_wire(self, value):
+        """Maps the name of every wire to a value of its parameter."""
         modules = {"embed": self.embed, "read": self.read}
         for number, block in enumerate(self.blocks, start=1):
             names = ("attend", "attended", "expand", "contract")
             modules |= {f"{name}{number}": getattr(block, name) for name in names}
-        return {f"{name}.{kind}": of(getattr(m, kind)) for name, m in modules.items() for kind in ("weight", "bias")}
+        return {f"{name}.{kind}": value(getattr(m, kind)) for name, m in modules.items() for kind in ("weight", "bias")}
 
 
 def plain(network, seed, dtype=torch.float64):
@@ -82,20 +83,20 @@ NETWORKS = [
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_initial_weights_are_those_torch_draws(network, dtype):
-    flat = network.initial(torch.Generator().manual_seed(3), dtype)
-    expected = network.wiring.flatten(plain(network, 3, dtype).of_wires(lambda p: p.detach()))
+def test_initial_parameters_equal_those_of_torch(network, dtype):
+    flat = network.initial_parameters(torch.Generator().manual_seed(3), dtype)
+    expected = network.wiring.flatten(plain(network, 3, dtype).by_wire(lambda p: p.detach()))
     assert flat.dtype == dtype
     assert torch.equal(flat, expected)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("places", [1, 2, 7])
-def test_outputs_and_gradients_are_those_of_an_ordinary_transformer(network, places):
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_outputs_and_gradients_equal_those_of_torch_modules(network, length):
     seeds = (0, 1, 2)
-    flat = torch.stack([network.initial(torch.Generator().manual_seed(seed), torch.float64) for seed in seeds])
+    flat = initialise(network, seeds, dtype=torch.float64).flat
     flat = flat.mul_(2).requires_grad_()
-    inputs = 3 * torch.randn(3, 4, places, network.inputs, dtype=torch.float64)
+    inputs = 3 * torch.randn(3, 4, length, network.inputs, dtype=torch.float64)
     outputs = network.forward(network.wiring.tensors(flat), inputs)
     (gradients,) = torch.autograd.grad(outputs.square().sum(), flat)
     for number, seed in enumerate(seeds):
@@ -105,23 +106,23 @@ def test_outputs_and_gradients_are_those_of_an_ordinary_transformer(network, pla
         expected = modules(inputs[number])
         expected.square().sum().backward()
         torch.testing.assert_close(outputs[number], expected, rtol=1e-10, atol=1e-10)
-        gradient = network.wiring.flatten(modules.of_wires(lambda p: p.grad))
+        gradient = network.wiring.flatten(modules.by_wire(lambda p: p.grad))
         torch.testing.assert_close(gradients[number], gradient, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_place_sees_itself_and_what_is_before_it(network):
+def test_outputs_depend_on_this_and_earlier_sequence_indices_only(network):
     flat = torch.randn(2, network.wiring.n_parameters, dtype=torch.float64)
     inputs = torch.randn(2, 3, 6, network.inputs, dtype=torch.float64)
     before = network.forward(network.wiring.tensors(flat), inputs)
-    for place in range(6):
+    for index in range(6):
         changed = inputs.clone()
-        changed[:, :, place] += 1
+        changed[:, :, index] += 1
         differs = (network.forward(network.wiring.tensors(flat), changed) - before).abs().amax((0, 1, 3)) > 1e-9
-        assert differs.tolist() == [False] * place + [True] * (6 - place)
+        assert differs.tolist() == [False] * index + [True] * (6 - index)
 
 
-def test_wiring_names_sets_and_tensors():
+def test_names_of_sets_and_tensors():
     wiring = Transformer(2, 3, width=8, blocks=2, heads=4, hidden_width=12).wiring
     assert [(n.name, len(n), n.blocks) for n in wiring.neurons] == [
         ("input", 2, 1),
@@ -147,13 +148,13 @@ def test_wiring_names_sets_and_tensors():
     assert wiring.weights[-1].tensor == "read.weight"
 
 
-def test_other_sizes():
+def test_resize():
     network = Transformer(2, 3, width=8, blocks=2, heads=4, hidden_width=12)
-    assert network.resized(None, None) == network
-    assert network.resized(5, None) == Transformer(2, 3, 8, 2, 4, 5)
-    assert network.resized(None, 3) == Transformer(2, 3, 8, 3, 4, 12)
+    assert network.resize(None, None) == network
+    assert network.resize(5, None) == Transformer(2, 3, 8, 2, 4, 5)
+    assert network.resize(None, 3) == Transformer(2, 3, 8, 3, 4, 12)
     with pytest.raises(ValueError, match="hidden_width must be at least 1, got 0"):
-        network.resized(0, None)
+        network.resize(0, None)
 
 
 def test_activation_values_grow_with_rows_and_blocks():
@@ -173,6 +174,6 @@ def test_activation_values_grow_with_rows_and_blocks():
         ({"heads": 5}, "heads must divide the width 32, got 5"),
     ],
 )
-def test_a_network_that_makes_no_sense_is_refused(arguments, message):
+def test_impossible_networks_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Transformer(**{"inputs": 2, "outputs": 2, **arguments})

@@ -12,7 +12,7 @@ def majority(bits):
     return 1 if sum(bit == 1 for bit in bits) >= 2 else -1
 
 
-def rows_of(t):
+def bits_and_targets(t):
     inputs, targets = torch.cat([t.inputs, t.test_inputs]), torch.cat([t.targets, t.test_targets])
     return inputs.int().tolist(), targets.tolist()
 
@@ -24,8 +24,8 @@ def trained(name, steps=None):
     return t, next(train(begin, t, [t.per_network], t.shared, {end}, compiled=False)).population
 
 
-def test_majority_of_majorities_is_what_it_says():
-    inputs, targets = rows_of(majority_of_majorities())
+def test_majority_of_majorities_has_the_right_targets():
+    inputs, targets = bits_and_targets(majority_of_majorities())
     for bits, target in zip(inputs, targets, strict=True):
         assert target == [majority([majority(bits[0:3]), majority(bits[3:6]), majority(bits[6:9])])]
 
@@ -34,16 +34,16 @@ def test_majority_of_majorities_is_what_it_says():
 def test_every_row_of_nine_bits_is_once_for_training_or_for_testing(data_seed):
     t = majority_of_majorities(data_seed)
     assert (len(t.inputs), len(t.test_inputs)) == (409, 103)
-    assert sorted(map(tuple, rows_of(t)[0])) == sorted(product((-1, 1), repeat=9))
+    assert sorted(map(tuple, bits_and_targets(t)[0])) == sorted(product((-1, 1), repeat=9))
 
 
-def test_a_data_seed_draws_which_rows_are_for_training():
+def test_a_data_seed_draws_the_training_rows():
     assert torch.equal(majority_of_majorities().inputs, majority_of_majorities(0).inputs)
     assert torch.equal(majority_of_majorities(3).inputs, majority_of_majorities(3).inputs)
     assert not torch.equal(majority_of_majorities(3).inputs, majority_of_majorities(4).inputs)
 
 
-def test_parity_is_that_of_each_pair():
+def test_parity_has_the_right_targets():
     t = parity()
     for bits, target in zip(t.inputs.tolist(), t.targets.tolist(), strict=True):
         for pair, value in enumerate(target):
@@ -61,7 +61,7 @@ def test_every_row_of_ten_bits_is_for_training_and_for_testing(data_seed):
 
 
 @pytest.mark.parametrize("t", [majority_of_majorities(), parity()], ids=lambda t: t.name)
-def test_bits_have_mean_zero_and_a_type_to_train_in(t):
+def test_bits_are_float32_with_mean_zero(t):
     inputs, targets = torch.cat([t.inputs, t.test_inputs]), torch.cat([t.targets, t.test_targets])
     assert torch.equal(inputs.mean(0), torch.zeros(inputs.shape[1]))
     assert torch.equal(targets.mean(0), torch.zeros(targets.shape[1]))
@@ -69,14 +69,14 @@ def test_bits_have_mean_zero_and_a_type_to_train_in(t):
     assert (t.loss_name, t.score_name) == ("mse", "R^2")
 
 
-def test_a_quarter_of_a_run_finds_the_five_pairs():
+def test_parity_is_learnt_in_a_quarter_of_the_steps():
     t, population = trained("parity", steps=1250)
     assert t.score(population.predict(t.test_inputs), t.test_targets).item() > 0.95
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "weights"), [("majority_of_majorities", 80), ("parity", 40)])
-def test_a_full_run_learns_with_few_weights(name, weights):
+def test_a_full_run_ends_with_few_weights(name, weights):
     t, population = trained(name)
     metrics = measure(population, t)
     assert metrics["score"].item() > 0.95
@@ -84,7 +84,7 @@ def test_a_full_run_learns_with_few_weights(name, weights):
 
 
 @pytest.mark.slow
-def test_a_full_run_on_parity_ends_with_one_module_a_pair():
+def test_a_full_run_on_parity_ends_with_one_community_per_pair():
     t, population = trained("parity")
     metrics = measure(population, t)
     assert metrics["communities"].item() == 5

@@ -8,7 +8,6 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
-from torch.nn.functional import mse_loss
 
 from bimt_core import initialise, load_task, measure, start, train
 from bimt_core.geometry import ring
@@ -19,7 +18,7 @@ TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = MNIST
 
 
 def idx(values):
-    """An IDX file written number by number."""
+    """Content of an IDX file, written number by number."""
     data = struct.pack(">I", {3: 0x00000803, 1: 0x00000801}[values.ndim])
     for size in values.shape:
         data += struct.pack(">I", size)
@@ -29,35 +28,35 @@ def idx(values):
 
 
 def small(rows, side=28, seed=0):
-    """Pictures and labels as MNIST has them."""
+    """Images and labels like those of MNIST."""
     random = np.random.RandomState(seed)
-    pictures = random.randint(0, 256, (rows, side, side))
-    pictures[0, 0, :2] = 0, 255
-    return pictures, random.randint(0, 10, rows)
+    images = random.randint(0, 256, (rows, side, side))
+    images[0, 0, :2] = 0, 255
+    return images, random.randint(0, 10, rows)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Four small files, two of them with .gz, in a folder of an awkward name; and what is in them."""
-    place = tmp_path / "my data & ünïcode"
-    place.mkdir()
+    """A folder with an awkward name and four small files, two of them with .gz; and the values in them."""
+    path = tmp_path / "my data & ünïcode"
+    path.mkdir()
     (a, b), (c, d) = small(7), small(3, seed=1)
-    (place / TRAIN_IMAGES).write_bytes(idx(a))
-    (place / f"{TRAIN_LABELS}.gz").write_bytes(gzip.compress(idx(b)))
-    (place / f"{TEST_IMAGES}.gz").write_bytes(gzip.compress(idx(c)))
-    (place / TEST_LABELS).write_bytes(idx(d))
-    return place, (a, b, c, d)
+    (path / TRAIN_IMAGES).write_bytes(idx(a))
+    (path / f"{TRAIN_LABELS}.gz").write_bytes(gzip.compress(idx(b)))
+    (path / f"{TEST_IMAGES}.gz").write_bytes(gzip.compress(idx(c)))
+    (path / TEST_LABELS).write_bytes(idx(d))
+    return path, (a, b, c, d)
 
 
 def checksums_of(folder):
-    """What the files of a folder have; the other form of each has none."""
-    known = {}
+    """Checksums of the files of a folder; empty for the form that a file does not have."""
+    checksums = {}
     for name in MNIST:
         plain, packed = folder / name, folder / f"{name}.gz"
-        known[name] = tuple(
+        checksums[name] = tuple(
             hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "" for path in (plain, packed)
         )
-    return known
+    return checksums
 
 
 # IDX files
@@ -65,13 +64,13 @@ def checksums_of(folder):
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("shape", [(5,), (1,), (0,), (2, 3, 4), (3, 1, 1), (0, 28, 28)])
-def test_an_idx_file_is_read_as_it_was_written(tmp_path, shape, suffix):
+def test_idx_files_are_read(tmp_path, shape, suffix):
     values = np.random.RandomState(0).randint(0, 256, shape)
     path = tmp_path / f"values{suffix}"
     path.write_bytes(gzip.compress(idx(values)) if suffix else idx(values))
-    read = read_idx(path)
-    assert read.dtype == torch.uint8
-    np.testing.assert_array_equal(read.numpy(), values.astype(np.uint8), strict=True)
+    tensor = read_idx(path)
+    assert tensor.dtype == torch.uint8
+    np.testing.assert_array_equal(tensor.numpy(), values.astype(np.uint8), strict=True)
 
 
 LABELS = idx(np.array([3, 1, 4]))  # 8 bytes of header and 3 of data
@@ -84,15 +83,15 @@ LABELS = idx(np.array([3, 1, 4]))  # 8 bytes of header and 3 of data
         (LABELS[3::-1] + LABELS[4:], r"must begin with the magic number .*, got 0x01080000"),
         (b"\x08\x01", r"must begin with the magic number .*, got 0x0801"),
         (b"", r"must begin with the magic number .*, got 0x"),
-        (LABELS[:6], "must have a header of 8 bytes, got 6 bytes in all"),
-        (idx(np.zeros((1, 2, 2)).astype(int))[:12], "must have a header of 16 bytes, got 12 bytes in all"),
-        (LABELS[:-1], r"must have 11 bytes for the shape \(3,\) it says, got 10"),
-        (LABELS + b"\0", r"must have 11 bytes for the shape \(3,\) it says, got 12"),
-        (idx(np.zeros((2, 3, 4)).astype(int))[:-4], r"must have 40 bytes for the shape \(2, 3, 4\) it says, got 36"),
+        (LABELS[:6], "must have a header of 8 bytes, got 6 bytes in total"),
+        (idx(np.zeros((1, 2, 2)).astype(int))[:12], "must have a header of 16 bytes, got 12 bytes in total"),
+        (LABELS[:-1], r"must have 11 bytes for its shape \(3,\), got 10"),
+        (LABELS + b"\0", r"must have 11 bytes for its shape \(3,\), got 12"),
+        (idx(np.zeros((2, 3, 4)).astype(int))[:-4], r"must have 40 bytes for its shape \(2, 3, 4\), got 36"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_what_is_no_idx_file_is_refused(tmp_path, data, message, suffix):
+def test_other_files_are_refused(tmp_path, data, message, suffix):
     path = tmp_path / f"labels{suffix}"
     path.write_bytes(gzip.compress(data) if suffix else data)
     with pytest.raises(ValueError, match=f"labels{suffix} {message}$"):
@@ -105,24 +104,26 @@ def test_what_is_no_idx_file_is_refused(tmp_path, data, message, suffix):
         pytest.param(LABELS, id="not compressed"),
         pytest.param(gzip.compress(LABELS)[:-9], id="cut off"),
         pytest.param(gzip.compress(LABELS)[:10] + b"\xff" + gzip.compress(LABELS)[11:], id="damaged"),
-        pytest.param(gzip.compress(LABELS) + b"more", id="with more behind"),
+        pytest.param(gzip.compress(LABELS) + b"more", id="trailing bytes"),
     ],
 )
-def test_what_is_no_gzip_file_is_refused(tmp_path, data):
+def test_damaged_gzip_files_are_refused(tmp_path, data):
     path = tmp_path / "labels.gz"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=rf"labels.gz must be a whole gzip file, got {len(data)} bytes that are not: "):
+    with pytest.raises(
+        ValueError, match=rf"labels.gz must be a complete gzip file, got {len(data)} bytes that"
+    ):
         read_idx(path)
 
 
-def test_a_compressed_file_must_be_called_so(tmp_path):
+def test_a_compressed_file_must_end_in_gz(tmp_path):
     path = tmp_path / "labels"
     path.write_bytes(gzip.compress(LABELS))
     with pytest.raises(ValueError, match=r"labels must begin with the magic number .*, got 0x1f8b0800"):
         read_idx(path)
 
 
-def test_a_file_that_cannot_be_read_is_a_value_error(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"cannot read .*nowhere: No such file or directory"):
         read_idx(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"cannot read .*: Is a directory"):
@@ -132,76 +133,74 @@ def test_a_file_that_cannot_be_read_is_a_value_error(tmp_path):
 # The four files
 
 
-def test_four_files_are_read_whichever_are_compressed(folder):
-    place, written = folder
-    for found, values in zip(load_images(place, checksums=None), written, strict=True):
-        np.testing.assert_array_equal(found.numpy(), values)
+def test_compressed_and_uncompressed_files_are_read(folder):
+    path, arrays = folder
+    for tensor, values in zip(load_images(path, checksums=None), arrays, strict=True):
+        np.testing.assert_array_equal(tensor.numpy(), values)
 
 
-def test_the_file_as_it_is_comes_before_the_compressed_one(folder):
-    place, (pictures, *_) = folder
-    (place / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(idx(255 - pictures)))
-    np.testing.assert_array_equal(load_images(place, checksums=None).images.numpy(), pictures)
+def test_an_uncompressed_file_is_preferred(folder):
+    path, (pixels, *_) = folder
+    (path / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(idx(255 - pixels)))
+    np.testing.assert_array_equal(load_images(path, checksums=None).images.numpy(), pixels)
 
 
 @pytest.mark.parametrize("name", MNIST)
-def test_a_missing_file_is_told_with_all_names_and_the_folder(folder, name):
-    place, _ = folder
-    for path in (place / name, place / f"{name}.gz"):
-        path.unlink(missing_ok=True)
-    with pytest.raises(ValueError) as told:
-        load_images(place, checksums=None)
-    message = str(told.value)
+def test_a_missing_file_is_named_with_all_files_and_the_folder(folder, name):
+    path, _ = folder
+    for file in (path / name, path / f"{name}.gz"):
+        file.unlink(missing_ok=True)
+    with pytest.raises(ValueError) as error:
+        load_images(path, checksums=None)
+    message = str(error.value)
     assert message.startswith(f"the files {', '.join(MNIST)} ")
-    assert str(place) in message
+    assert str(path) in message
     assert "BIMT_MNIST" in message
     assert message.endswith(f"missing: {name}")
     assert "\n" not in message
 
 
-def test_files_are_checked_against_their_own_checksums(folder):
-    place, _ = folder
-    right = checksums_of(place)
-    load_images(place, checksums=right)
+def test_files_must_have_their_checksums(folder):
+    path, _ = folder
+    right = checksums_of(path)
+    load_images(path, checksums=right)
     for name in MNIST:
-        swapped = right | {name: right[name][::-1]}  # that of the other form
+        swapped = right | {name: right[name][::-1]}  # those of the other form
         with pytest.raises(ValueError, match=rf"{name}(.gz)? is not the published file: its MD5 checksum must be"):
-            load_images(place, checksums=swapped)
+            load_images(path, checksums=swapped)
 
 
-def test_other_files_are_not_taken_for_mnist(folder):
-    place, _ = folder
-    found = hashlib.md5((place / TRAIN_IMAGES).read_bytes()).hexdigest()
-    with pytest.raises(ValueError, match=f"checksum must be 6bbc9ace898e44ae57da46a324031adb, got {found}$"):
-        load_images(place)
+def test_files_must_have_the_published_checksums_by_default(folder):
+    path, _ = folder
+    actual = hashlib.md5((path / TRAIN_IMAGES).read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match=f"checksum must be 6bbc9ace898e44ae57da46a324031adb, got {actual}$"):
+        load_images(path)
 
 
 # MNIST
 
 
-def test_mnist_is_what_the_files_hold(folder, monkeypatch):
-    place, (pictures, labels, test_pictures, test_labels) = folder
-    monkeypatch.setenv("BIMT_MNIST", str(place))
-    monkeypatch.setattr(images, "MNIST", checksums_of(place))
+def test_mnist_has_the_values_of_the_files(folder, monkeypatch):
+    path, (pixels, labels, test_pixels, test_labels) = folder
+    monkeypatch.setenv("BIMT_MNIST", str(path))
+    monkeypatch.setattr(images, "MNIST", checksums_of(path))
     t = mnist()
-    for x, y, given, classes in (
-        (t.inputs, t.targets, pictures, labels),
-        (t.test_inputs, t.test_targets, test_pictures, test_labels),
+    for x, y, arrays, classes in (
+        (t.inputs, t.targets, pixels, labels),
+        (t.test_inputs, t.test_targets, test_pixels, test_labels),
     ):
         assert x.dtype == y.dtype == torch.float32
-        for row, (picture, digit) in enumerate(zip(given, classes, strict=True)):
-            for i in range(28):
-                for j in range(28):
-                    assert x[row, 28 * i + j].item() == pytest.approx(picture[i, j] / 255, abs=1e-7)
+        for row, (array, digit) in enumerate(zip(arrays, classes, strict=True)):
+            np.testing.assert_allclose(x[row], [array[i, j] / 255 for i in range(28) for j in range(28)], atol=1e-7)
             assert y[row].tolist() == [1.0 if digit == k else 0.0 for k in range(10)]
     assert (t.inputs.min(), t.inputs.max()) == (0, 1)
     assert t.input_names[28 * 3 + 5] == "pixel 3,5"
 
 
-def test_mnist_is_set_up_as_published(folder, monkeypatch):
-    place, _ = folder
-    monkeypatch.setenv("BIMT_MNIST", str(place))
-    monkeypatch.setattr(images, "MNIST", checksums_of(place))
+def test_mnist_has_the_published_set_up(folder, monkeypatch):
+    path, _ = folder
+    monkeypatch.setenv("BIMT_MNIST", str(path))
+    monkeypatch.setattr(images, "MNIST", checksums_of(path))
     t = mnist()
     wiring = t.network.wiring
     assert t.network.shape == ((28, 28), (10, 10), (10, 10), 10)
@@ -209,14 +208,8 @@ def test_mnist_is_set_up_as_published(folder, monkeypatch):
     assert [neurons.movable for neurons in wiring.neurons] == [False, True, True, True]
     assert wiring.reduction == "mean"
     assert (t.shared.steps, t.shared.batch_size, t.shared.local_last) == (40_000, 100, False)
-    assert [t.shared.cost_factor(step) for step in (0, 9_999, 10_000, 19_999, 20_000, 39_999)] == [
-        1,
-        1,
-        10,
-        10,
-        100,
-        100,
-    ]
+    factors = {0: 1, 9_999: 1, 10_000: 10, 19_999: 10, 20_000: 100, 39_999: 100}
+    assert {step: t.shared.cost_factor(step) for step in factors} == factors
     assert t.shared.is_published_relocation
     assert (t.shared.relocate_every, t.shared.relocate_top_k) == (500, 30)
     assert vars(t.per_network) == {
@@ -227,7 +220,7 @@ def test_mnist_is_set_up_as_published(folder, monkeypatch):
     }
 
 
-def test_mnist_without_its_files_says_where_they_belong(tmp_path, monkeypatch):
+def test_mnist_without_files_names_their_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BIMT_MNIST", raising=False)
     with pytest.raises(ValueError, match=rf"must be in {tmp_path}/data/mnist, .*; missing: all$"):
@@ -237,7 +230,7 @@ def test_mnist_without_its_files_says_where_they_belong(tmp_path, monkeypatch):
         load_task("mnist")
 
 
-def test_mnist_is_not_made_of_other_files(folder, monkeypatch):
+def test_mnist_refuses_other_files(folder, monkeypatch):
     monkeypatch.setenv("BIMT_MNIST", str(folder[0]))
     with pytest.raises(ValueError, match="train-images-idx3-ubyte is not the published file"):
         mnist()
@@ -246,66 +239,30 @@ def test_mnist_is_not_made_of_other_files(folder, monkeypatch):
 # Digits
 
 
-def test_digits_are_those_of_scikit_learn_each_once():
+def test_digits_are_all_images_of_scikit_learn():
     t, published = digits(), load_digits()
     assert (len(t.inputs), len(t.test_inputs)) == (1437, 360)
     rows = torch.cat([t.inputs, t.test_inputs]).mul(16).tolist()
     classes = torch.cat([t.targets, t.test_targets])
     assert ((classes == 0) | (classes == 1)).all()
     assert (classes.sum(1) == 1).all()
-    found = sorted((tuple(row), one.tolist().index(1)) for row, one in zip(rows, classes, strict=True))
+    actual = sorted((tuple(row), one.tolist().index(1)) for row, one in zip(rows, classes, strict=True))
     pairs = zip(published.data.tolist(), published.target.tolist(), strict=True)
-    assert found == sorted((tuple(row), digit) for row, digit in pairs)
+    assert actual == sorted((tuple(row), digit) for row, digit in pairs)
     assert t.inputs.dtype == t.targets.dtype == torch.float32
 
 
-def test_a_data_seed_draws_which_digits_are_for_training():
+def test_a_data_seed_draws_the_training_rows():
     assert torch.equal(digits(5).inputs, digits(5).inputs)
     assert torch.equal(digits().inputs, digits(0).inputs)
     assert not torch.equal(digits(5).inputs, digits(6).inputs)
 
 
-def test_digits_are_set_up_as_mnist_in_small():
+def test_digits_are_a_small_mnist():
     t = digits()
     assert t.network.widths == (64, 36, 36, 10)
     assert [neurons.movable for neurons in t.network.wiring.neurons] == [False, True, True, True]
     assert t.output_names == tuple("0123456789")
-
-
-# One-hot targets
-
-
-def test_one_hot_classes_are_learnt_as_values_and_scored_as_classes():
-    t = digits()
-    outputs = torch.randn(3, *t.targets.shape)
-    assert (t.loss_name, t.score_name) == ("mse", "accuracy")
-    np.testing.assert_allclose(t.loss(outputs, t.targets), [mse_loss(o, t.targets) for o in outputs], rtol=1e-5)
-    classes = [row.index(1) for row in t.targets.tolist()]
-    expected = [accuracy_score(classes, [row.index(max(row)) for row in o.tolist()]) for o in outputs]
-    np.testing.assert_allclose(t.score(outputs, t.targets), expected, rtol=1e-6)
-
-
-def test_the_same_values_not_called_one_hot_are_scored_as_values():
-    t = replace(digits(), one_hot=False)
-    assert t.score_name == "R^2"
-    outputs = 0.5 * t.targets + 0.05  # the right class everywhere, but far off
-    assert t.score(outputs[None], t.targets).item() < 0.9
-    assert digits().score(outputs[None], t.targets).item() == 1
-
-
-def test_one_hot_classes_of_a_sequence_are_scored_at_its_last_place():
-    t = load_task("delayed_response")
-    targets = torch.eye(8)[torch.arange(5)].unsqueeze(1).repeat(1, t.points, 1)
-    t = replace(t, inputs=t.inputs[:5], targets=targets, one_hot=True)
-    outputs = targets.roll(1, 2)  # wrong everywhere
-    assert t.score(outputs[None], targets).item() == 0
-    outputs[:4, -1] = targets[:4, -1]
-    assert t.score(outputs[None], targets).item() == pytest.approx(0.8)
-
-
-def test_class_numbers_are_not_one_hot():
-    with pytest.raises(ValueError, match="targets of task 'two_moons' must be values where one_hot is true"):
-        replace(load_task("two_moons"), one_hot=True)
 
 
 def test_the_measured_score_of_a_relocated_network_is_its_accuracy():
