@@ -66,8 +66,6 @@ def plot_connectivity(
         >>> from bimt_core import initialise, load_task
         >>> task = load_task("two_moons")
         >>> figure = plot_connectivity(initialise(task.network, [0]), task, title="untrained")
-        >>> figure.get_figwidth()
-        7.0
     """
     return create_diagram(select_network(population, network), task, title or "", communities, colours=colours)
 

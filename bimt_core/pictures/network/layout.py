@@ -72,7 +72,7 @@ class Row:
     @property
     def is_plate(self) -> bool:
         """Whether the positions have more than one dimension."""
-        return self.positions.shape[1] > 1
+        return bool(self.positions.shape[1] > 1)
 
     @cached_property
     def points(self) -> Floats:

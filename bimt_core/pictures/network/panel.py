@@ -190,7 +190,8 @@ class Panel:
         """
         text, size = fit_text(message, MESSAGE, self.width)
         box = {"facecolor": "white", "edgecolor": INACTIVE}
-        self.canvas.write(*self.bounds.mean(0).tolist(), text, size, MUTED, bbox=box)
+        x, y = self.bounds.mean(0).tolist()
+        self.canvas.write(x, y, text, size, MUTED, bbox=box)
 
     def _mark_copies(self, used: list[Bools]) -> None:
         """Marks a neuron that is drawn several times as used in all drawings or none."""

@@ -62,10 +62,10 @@ def plot_ablation_table(
     low = max(low, -1.0)  # how far an R^2 is below -1 does not matter
     step = DOT_COLUMN * (1 - low)
     _draw_bars(axes, [scores[kept] for kept in order], low)
-    dots = [(low - (n - i) * step, row) for row in range(len(order)) for i in range(n)]
+    x, y = [low - (n - i) * step for i in range(n)] * len(order), [row for row in range(len(order)) for _ in range(n)]
     faces = [COMMUNITY[i] if is_kept else "white" for kept in order for i, is_kept in enumerate(kept)]
     edges = [INACTIVE if face == "white" else face for face in faces]
-    axes.scatter(*zip(*dots, strict=True), s=34, c=faces, edgecolors=edges, linewidths=1.0, gid="kept")
+    axes.scatter(x, y, s=34, c=faces, edgecolors=edges, linewidths=1.0, gid="kept")
     axes.set(ylim=(len(order) - 0.4, -0.6), xlim=(low - (n + 0.6) * step, 1.12), yticks=[])
     axes.set_xticks([tick for tick in (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0) if tick >= low])
     axes.spines["left"].set_visible(False)

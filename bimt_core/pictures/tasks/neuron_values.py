@@ -48,7 +48,7 @@ def plot_neuron_values(
     Examples:
         >>> from bimt_core import initialise, load_task
         >>> task = load_task("in_context")
-        >>> figure = plot_neuron_values(initialise(task.network, [0]), task)
+        >>> figure = plot_neuron_values(initialise(task.network, [0], dtype=task.dtype), task)
     """
     one, title = select_network(population, network), f"{task_title(task)}: neurons of the residual stream, last index"
     if not isinstance(one.network, Transformer):

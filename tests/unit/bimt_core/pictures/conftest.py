@@ -1,4 +1,4 @@
-"""What tests of pictures share: networks with few weights, and what a figure says."""
+"""Fixtures for tests of figures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +14,10 @@ from bimt_core.tasks import Task
 
 @pytest.fixture
 def sparse() -> Callable[..., Population]:
-    """Makes initial networks of a task with a random part of their parameters left."""
+    """Function that initialises networks of a task and sets a random part of their parameters to 0."""
 
-    def make(of: Task, n: int = 1, kept: float = 0.3) -> Population:
-        population = initialise(of.network, list(range(n)), dtype=of.dtype)
+    def make(task: Task, n: int = 1, kept: float = 0.3) -> Population:
+        population = initialise(task.network, list(range(n)), dtype=task.dtype)
         keep = torch.rand(population.flat.shape, generator=torch.Generator().manual_seed(7)) < kept
         return replace(population, flat=population.flat * keep)
 
@@ -25,8 +25,8 @@ def sparse() -> Callable[..., Population]:
 
 
 @pytest.fixture
-def said() -> Callable[[Figure], list[str]]:
-    """Reads all that is written in a figure, titles and names of axes too."""
+def read_texts() -> Callable[[Figure], list[str]]:
+    """Function that returns all visible texts of a figure, titles and names of axes included."""
 
     def read(figure: Figure) -> list[str]:
         return [text.get_text() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]

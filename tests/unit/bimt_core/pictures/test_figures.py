@@ -9,60 +9,61 @@ from bimt_core.pictures import plot_all, to_png
 from bimt_core.tasks import TASKS, load_task
 
 EXPECTED = {
-    "independence": {"predicted_against_true"},
-    "compositionality": {"predicted_against_true"},
-    "majority_of_majorities": {"predicted_against_true"},
+    "independence": {"predictions"},
+    "compositionality": {"predictions"},
+    "majority_of_majorities": {"predictions"},
     "two_moons": {"decision_regions"},
     "modular_addition": {"embedding_rings"},
     "permutation_s4": {"embedding_rings", "strip_plots", "cayley_graph"},
-    "in_context": {"predicted_against_true", "neuron_values"},
+    "in_context": {"predictions", "neuron_values"},
     "digits": {"network_3d", "filters"},
-    "delayed_response": {"predicted_against_true", "network_3d"},
+    "delayed_response": {"predictions", "network_3d"},
 }
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_task_has_the_figures_that_make_sense(sparse, name):
-    of = load_task(name)
-    assert set(plot_all(sparse(of, kept=0.1), of)) == EXPECTED[name] | {"connectivity", "knock_out_table"}
+def test_a_task_has_the_figures_that_suit_it(sparse, name):
+    task = load_task(name)
+    assert set(plot_all(sparse(task, kept=0.1), task)) == EXPECTED[name] | {"connectivity", "ablation_table"}
 
 
 @pytest.mark.parametrize("value", [torch.nan, 0.0])
 @pytest.mark.parametrize("name", EXPECTED)
-def test_nothing_breaks_on_broken_networks(sparse, name, value):
-    of = load_task(name)
-    population = sparse(of)
+def test_broken_networks_have_figures(sparse, name, value):
+    task = load_task(name)
+    population = sparse(task)
     population.flat[:] = value
-    found = plot_all(population, of)
+    found = plot_all(population, task)
     assert len(found) >= 3
     for figure in found.values():
         to_png(figure)
 
 
-def test_communities_are_those_given(sparse, said):
-    of = load_task("two_moons")
+def test_communities_are_those_given(sparse, read_texts):
+    task = load_task("two_moons")
     given = Communities(0.0, (frozenset({("hidden1", 0)}),))
-    found = plot_all(sparse(of, 2), of, 1, given)
-    assert "1 community" in said(found["connectivity"]) and "1 community" in said(found["decision_regions"])
-    assert len(found["knock_out_table"].axes[0].patches) == 2
+    found = plot_all(sparse(task, 2), task, 1, given)
+    assert "1 community" in read_texts(found["connectivity"]) and "1 community" in read_texts(found["decision_regions"])
+    assert len(found["ablation_table"].axes[0].patches) == 2
 
 
-def test_there_is_no_such_network(sparse):
+def test_missing_networks_are_rejected(sparse):
     with pytest.raises(ValueError, match="network must be between 0 and 0, got -1"):
         plot_all(sparse(load_task("two_moons")), load_task("two_moons"), -1)
 
 
-def test_every_task_is_looked_at():
+def test_expected_tasks_exist():
     assert set(EXPECTED) <= set(TASKS)
 
 
 def test_drawing_all_figures_needs_no_pyplot():
     code = """
 import sys
-from bimt_core import figures, initialise, task, to_png
+from bimt_core import Communities, initialise, load_task, plot_all, to_png
 for name in ("two_moons", "permutation_s4"):
-    of = task(name)
-    for figure in figures(initialise(of.network, [0], dtype=of.dtype), of).values():
+    task = load_task(name)
+    population = initialise(task.network, [0], dtype=task.dtype)
+    for figure in plot_all(population, task, communities=Communities(0.0, ())).values():
         to_png(figure)
 assert "matplotlib.pyplot" not in sys.modules
 """

@@ -1,4 +1,4 @@
-"""The interactive diagram: its data are read back, and the page is used in a real browser."""
+"""The interactive diagram: the data of the page, and the page in a real browser."""
 
 import json
 import re
@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bimt_core.modularity import ACTIVE, Communities
+from bimt_core.modularity import Communities
 from bimt_core.pictures.network.interactive import MOST_LAST, PER_UNIT, render_interactive
-from bimt_core.pictures.network.layout import layout
-from bimt_core.pictures.network.legend import COMMUNITY, POSITIVE
+from bimt_core.pictures.network.layout import make_layout
+from bimt_core.pictures.palette import COMMUNITY, POSITIVE
 from bimt_core.population import initialise
 from bimt_core.tasks import load_task
+from bimt_core.wiring import ACTIVE
 
-WEIGHTS = {  # of the last moment: (tensor, target, source) to value
+WEIGHTS = {  # of the last entry: (tensor, target, source) to value
     ("weight0", 3, 0): 0.5,
     ("weight0", 7, 1): -0.2,
     ("weight1", 5, 3): 1.0,
@@ -29,8 +30,8 @@ def moons():
 
 
 @pytest.fixture(scope="module")
-def moments(moons):
-    """An initial network, and one with five weights whose outputs have changed places."""
+def history(moons):
+    """History of an initial network and one with five weights and exchanged outputs."""
     first = initialise(moons.network, [0])
     flat = torch.zeros_like(first.flat)
     tensors = moons.network.wiring.tensors(flat)
@@ -47,8 +48,8 @@ def communities(moons):
 
 
 @pytest.fixture(scope="module")
-def page(moons, moments, communities):
-    return render_interactive(moments, moons, steps=[0, 400], communities=communities, title="Two moons\nas a test")
+def page(moons, history, communities):
+    return render_interactive(history, moons, steps=[0, 400], communities=communities, title="Two moons\nas a test")
 
 
 def data_of(page):
@@ -56,10 +57,10 @@ def data_of(page):
     return json.loads(text)
 
 
-def weights_of(data, moment):
-    """Tensor number, index in the tensor and value of each weight in a page."""
+def weights_of(data, entry):
+    """Returns the value of each weight in a page by tensor number and index in the tensor."""
     found = {}
-    for number, (gaps, values) in enumerate(data["moments"][moment]["weights"]):
+    for number, (gaps, values) in enumerate(data["entries"][entry]["weights"]):
         indices = torch.tensor(gaps).cumsum(0).tolist()
         found |= {(number, i): v / data["unit"] for i, v in zip(indices, values, strict=True)}
     return found
@@ -68,25 +69,25 @@ def weights_of(data, moment):
 # The data
 
 
-def test_every_active_weight_is_in_the_page(page, moons, moments):
+def test_every_active_weight_is_in_the_page(page, moons, history):
     data, wiring = data_of(page), moons.network.wiring
-    for number, moment in enumerate(moments):
+    for number, entry in enumerate(history):
         expected = {}
         for t, wire in enumerate(wiring.weights):
-            flat = moment.tensors[wire.tensor][0].flatten()
+            flat = entry.tensors[wire.tensor][0].flatten()
             expected |= {(t, i): flat[i].item() for i in (flat.abs() > ACTIVE).nonzero().flatten().tolist()}
         found = weights_of(data, number)
         assert found.keys() == expected.keys()
         assert all(abs(found[key] - expected[key]) <= 0.5001 / PER_UNIT for key in found)
-        assert data["moments"][number]["left_out"] == 0
-    assert [m["step"] for m in data["moments"]] == [0, 400]
-    assert [m["outputs"] for m in data["moments"]] == [[0, 1], [1, 0]]
+        assert data["entries"][number]["left_out"] == 0
+    assert [m["step"] for m in data["entries"]] == [0, 400]
+    assert [m["outputs"] for m in data["entries"]] == [[0, 1], [1, 0]]
 
 
-def test_neurons_stand_where_the_diagram_has_them(page, moons):
-    rows = layout(moons.network.wiring).rows
+def test_neurons_have_the_positions_of_the_diagram(page, moons):
+    rows = make_layout(moons.network.wiring).rows
     for row, found in zip(rows, data_of(page)["rows"], strict=True):
-        assert found["x"] == pytest.approx(row.places[:, 0].tolist(), abs=1e-4)
+        assert found["x"] == pytest.approx(row.points[:, 0].tolist(), abs=1e-4)
         assert (found["name"], found["gaps"]) == (row.name, pytest.approx(row.gaps, abs=1e-4))
 
 
@@ -97,46 +98,46 @@ def test_communities_colour_the_places_of_their_members(page):
     assert colours[3] == [0, -1]
 
 
-def test_of_very_many_weights_the_strongest_are_in_the_page():
+def test_of_too_many_weights_the_strongest_are_in_the_page():
     t = load_task("in_context")
-    moment = initialise(t.network, [0], dtype=t.dtype)
-    data = data_of(render_interactive([moment], t))
+    entry = initialise(t.network, [0], dtype=t.dtype)
+    data = data_of(render_interactive([entry], t))
     strengths = []
     for wire in t.network.wiring.weights:
-        size = moment.tensors[wire.tensor][0].abs().flatten()
+        size = entry.tensors[wire.tensor][0].abs().flatten()
         strengths.append(torch.where(size > ACTIVE, size / size.max(), 0.0))
     least = torch.cat(strengths).sort(descending=True).values[MOST_LAST - 1].item()
     kept = weights_of(data, 0)
     assert len(kept) == MOST_LAST
     assert all(strengths[tensor][i] >= least for tensor, i in kept)
-    assert data["moments"][0]["left_out"] == sum(int((s > 0).sum()) for s in strengths) - MOST_LAST
+    assert data["entries"][0]["left_out"] == sum(int((s > 0).sum()) for s in strengths) - MOST_LAST
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
-def test_weights_that_are_not_finite_or_huge_make_a_page_too(moons, moments, value):
-    bad = replace(moments[1], flat=moments[1].flat.clone())
+def test_weights_that_are_not_finite_or_huge_have_a_page(moons, history, value):
+    bad = replace(history[1], flat=history[1].flat.clone())
     bad.flat[0, 0] = value
-    (moment,) = data_of(render_interactive([bad], moons))["moments"]
-    assert moment["finite"] == (value == 1e30)
-    assert any(gaps for gaps, _ in moment["weights"]) == moment["finite"]
+    (entry,) = data_of(render_interactive([bad], moons))["entries"]
+    assert entry["finite"] == (value == 1e30)
+    assert any(gaps for gaps, _ in entry["weights"]) == entry["finite"]
 
 
-def test_text_cannot_leave_the_script_that_holds_it(moons, moments):
+def test_text_cannot_end_the_script_that_contains_it(moons, history):
     nasty = "</script><script>alert(1)</script>&__DATA__"
-    page = render_interactive(moments[:1], replace(moons, input_names=(nasty, "b")), title=nasty)
+    page = render_interactive(history[:1], replace(moons, input_names=(nasty, "b")), title=nasty)
     assert "alert(1)</script>" not in page
     assert page.count("</script>") == 2
     assert data_of(page)["title"] == nasty
 
 
-def test_the_callers_mistakes_are_told(moons, moments):
-    with pytest.raises(ValueError, match="moments must be at least one, got none"):
+def test_wrong_arguments_are_rejected(moons, history):
+    with pytest.raises(ValueError, match="history must have at least one entry, got none"):
         render_interactive([], moons)
-    with pytest.raises(ValueError, match="steps must be one a moment: 2 moments, got 1"):
-        render_interactive(moments, moons, steps=[1])
-    other = initialise(moons.network.resized(6, None), [0])
-    with pytest.raises(ValueError, match="moments must be of one architecture"):
-        render_interactive([moments[0], other], moons)
+    with pytest.raises(ValueError, match="steps must be one per entry: 2 entries, got 1"):
+        render_interactive(history, moons, steps=[1])
+    other = initialise(moons.network.resize(6, None), [0])
+    with pytest.raises(ValueError, match="all entries of a history must have the same architecture"):
+        render_interactive([history[0], other], moons)
 
 
 def test_a_page_is_small(page):
@@ -162,13 +163,13 @@ def stage(driver, name):
 
 
 def move(driver, slider, to):
-    """Moves a slider as a hand would, in one go."""
+    """Moves a slider in one step."""
     script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
     driver.execute_script(script, driver.find_element("id", slider), to)
 
 
 def blue(driver):
-    """Number of pixels on the canvas that are nearly the colour of positive weights."""
+    """Counts the pixels of the canvas that have nearly the colour of positive weights."""
     wanted = [int(POSITIVE[i : i + 2], 16) for i in (1, 3, 5)]
     return driver.execute_script(
         """const c = document.querySelector("canvas"), w = arguments[0];
@@ -182,7 +183,7 @@ def blue(driver):
 
 
 def circle(driver, row, place):
-    """The neuron at a place of a row, counted from below."""
+    """Finds the neuron at a place of a row; rows are counted from below."""
     before = (0, 2, 22, 42)[row]
     return driver.find_element("css selector", f'circle[data-i="{before + place}"]')
 
@@ -215,32 +216,32 @@ def test_sliders_move_by_keyboard(chromium):
     assert stage(chromium, "shown") <= 1
     slider.send_keys(Keys.HOME)
     assert stage(chromium, "shown") == 5
-    chromium.find_element("id", "moment").send_keys(Keys.ARROW_LEFT)
-    assert chromium.find_element("id", "moment-value").text == "0"
+    chromium.find_element("id", "step").send_keys(Keys.ARROW_LEFT)
+    assert chromium.find_element("id", "step-value").text == "0"
 
 
-def test_the_step_changes_weights_and_labels(chromium, moments):
+def test_the_step_changes_weights_and_labels(chromium, history):
     def places():
         texts = chromium.find_elements("css selector", "g.moving text")
         chromium.execute_script("document.querySelectorAll('g.moving text').forEach(t => t.style.transition = 'none')")
         return {text.text: text.location["x"] for text in texts if "moon" in text.text}
 
     last = places()
-    move(chromium, "moment", 0)
-    assert chromium.find_element("id", "moment-value").text == "0"
-    weights = (w for name, w in moments[0].tensors.items() if name.startswith("weight"))
+    move(chromium, "step", 0)
+    assert chromium.find_element("id", "step-value").text == "0"
+    weights = (w for name, w in history[0].tensors.items() if name.startswith("weight"))
     assert stage(chromium, "shown") == sum(int((w.abs() > ACTIVE).sum()) for w in weights)
     first = places()
     assert first["upper moon"] < first["lower moon"]
     assert last["upper moon"] > last["lower moon"]
 
 
-def test_pointing_at_a_neuron_tells_about_it(chromium):
+def test_pointing_at_a_neuron_shows_its_properties(chromium):
     hover(chromium, circle(chromium, 2, 5))
-    told = chromium.find_element("id", "tip").text
-    assert told.splitlines() == [
+    text = chromium.find_element("id", "tip").text
+    assert text.splitlines() == [
         "hidden 2, neuron 6",
-        "hidden 2, place 6 of 20 (at 0.28)",
+        "hidden 2, place 6 of 20 (position 0.28)",
         "in: 1 weight, sum of |w| 1.00",
         "out: 1 weight, sum of |w| 2.00",
         "bias -0.125",
@@ -250,17 +251,17 @@ def test_pointing_at_a_neuron_tells_about_it(chromium):
     assert chromium.find_element("id", "tip").text.startswith("output lower moon")
 
 
-def test_pointing_at_a_weight_tells_about_it(chromium):
+def test_pointing_at_a_weight_shows_its_properties(chromium):
     one, other = circle(chromium, 1, 3), circle(chromium, 2, 5)
     middle = [(other.location[axis] - one.location[axis]) / 2 for axis in ("x", "y")]
     hover(chromium, one, *map(round, middle))
-    told = chromium.find_element("id", "tip").text.splitlines()
-    assert told[:3] == ["weight 1.000", "from hidden 1, neuron 4", "to hidden 2, neuron 6"]
-    assert told[3] == "distance 0.100"
-    assert told[4].startswith("100 % of the largest")
+    lines = chromium.find_element("id", "tip").text.splitlines()
+    assert lines[:3] == ["weight 1.000", "from hidden 1, neuron 4", "to hidden 2, neuron 6"]
+    assert lines[3] == "distance 0.100"
+    assert lines[4].startswith("100 % of the largest")
 
 
-def test_a_community_can_be_singled_out(chromium):
+def test_a_community_can_be_selected(chromium):
     first, second = chromium.find_elements("css selector", "#communities button")[1:]
     assert "4 neurons" in first.text
     first.click()
@@ -274,7 +275,7 @@ def test_a_community_can_be_singled_out(chromium):
     assert stage(chromium, "bright") == 5
 
 
-def test_choosing_a_neuron_shows_all_paths_through_it(chromium):
+def test_selecting_a_neuron_shows_all_paths_through_it(chromium):
     circle(chromium, 1, 3).click()
     assert stage(chromium, "bright") == 3
     assert "1 weight below, 2 weights above" in chromium.find_element("id", "facts").text
@@ -301,21 +302,21 @@ def test_neurons_are_reached_by_keyboard(chromium):
     assert "Paths through it" in chromium.find_element("id", "facts").text
 
 
-def test_playing_ends_at_the_last_moment(chromium):
+def test_playing_ends_at_the_last_entry(chromium):
     from selenium.webdriver.support.ui import WebDriverWait
 
     chromium.find_element("id", "play").click()
-    assert chromium.find_element("id", "moment-value").text == "0"
+    assert chromium.find_element("id", "step-value").text == "0"
     WebDriverWait(chromium, 5).until(lambda d: d.find_element("id", "play").text == "Play")
-    assert chromium.find_element("id", "moment-value").text == "400"
+    assert chromium.find_element("id", "step-value").text == "400"
 
 
 @pytest.mark.parametrize("name", ["in_context", "delayed_response", "digits", "permutation_s4", "compositionality"])
 def test_every_wiring_is_drawn(browser, name, tmp_path):
     t = load_task(name)
-    moment = initialise(t.network, [0], dtype=t.dtype)
-    sparse = replace(moment, flat=moment.flat * (torch.rand(moment.flat.shape) < 0.03))
-    (tmp_path / "page.html").write_text(render_interactive([moment, sparse], t), encoding="utf-8")
+    entry = initialise(t.network, [0], dtype=t.dtype)
+    sparse = replace(entry, flat=entry.flat * (torch.rand(entry.flat.shape) < 0.03))
+    (tmp_path / "page.html").write_text(render_interactive([entry, sparse], t), encoding="utf-8")
     driver = browser.open(tmp_path / "page.html")
     active = sum(int((sparse.tensors[w.tensor].abs() > ACTIVE).sum()) for w in t.network.wiring.weights)
     assert stage(driver, "shown") == min(active, MOST_LAST)

@@ -53,3 +53,9 @@ def test_networks_that_cannot_be_drawn_have_a_message(sparse, read_texts, value,
     population = sparse(task)
     population.flat[:] = value
     assert message in read_texts(plot_ablation_table(population, task))
+
+
+def test_without_communities_the_whole_network_is_the_only_row(sparse):
+    task = load_task("two_moons")
+    (axes,) = plot_ablation_table(sparse(task), task, communities=Communities(0.0, ())).axes
+    assert len(axes.patches) == 1 and not len(axes.collections[0].get_offsets())

@@ -12,8 +12,8 @@ from bimt_core.tasks import load_task
 
 @pytest.fixture
 def digits(sparse):
-    of = load_task("digits")
-    return of, sparse(of)
+    task = load_task("digits")
+    return task, sparse(task)
 
 
 def mosaic_of(figure):
@@ -22,65 +22,65 @@ def mosaic_of(figure):
 
 
 def test_filters_are_the_weights_strongest_first(digits):
-    of, population = digits
+    task, population = digits
     weight = population.tensors["weight0"][0]
     weight[7] *= 50.0
-    mosaic = mosaic_of(plot_filters(population, of))
+    mosaic = mosaic_of(plot_filters(population, task))
     expected = (weight[7] / weight[7].abs().max()).view(8, 8).numpy()
     np.testing.assert_allclose(mosaic[:8, :8], expected, atol=1e-6)
     assert np.isnan(mosaic[:, 8]).all()
 
 
-def test_pixels_stand_where_they_are_in_the_image_though_their_neurons_moved(digits):
-    of, population = digits
+def test_pixels_are_at_their_positions_in_the_image_after_relocation(digits):
+    task, population = digits
     movable = replace(population.network, fixed_inputs=False)
     population = replace(population, network=movable)
     order = torch.randperm(64).unsqueeze(0)
-    of = replace(of, network=movable)
-    before, after = (mosaic_of(plot_filters(p, of)) for p in (population, population.rearrange({"input": order})))
+    task = replace(task, network=movable)
+    before, after = (mosaic_of(plot_filters(p, task)) for p in (population, population.rearrange({"input": order})))
     np.testing.assert_array_equal(before, after)
 
 
-def test_scores_are_sums_of_sizes_in_and_out(digits):
-    of, population = digits
+def test_strengths_are_sums_of_incoming_and_outgoing_weights(digits):
+    task, population = digits
     tensors = {name: tensor[0] for name, tensor in population.tensors.items()}
-    scores = neuron_strengths(of.network.wiring, tensors, "hidden1")
+    strengths = neuron_strengths(task.network.wiring, tensors, "hidden1")
     expected = tensors["weight0"].abs().sum(1) + tensors["weight1"].abs().sum(0)
-    torch.testing.assert_close(scores, expected.double())
-    (line, _) = plot_filters(population, of).axes[1].lines
+    torch.testing.assert_close(strengths, expected.double())
+    (line, _) = plot_filters(population, task).axes[1].lines
     np.testing.assert_allclose(line.get_ydata(), expected.sort(descending=True).values, rtol=1e-6)
 
 
-def test_neurons_without_weights_are_left_out(digits, said):
-    of, population = digits
+def test_neurons_without_weights_are_left_out(digits, read_texts):
+    task, population = digits
     population.tensors["weight0"][0, 5:] = 0.0
-    figure = plot_filters(population, of)
-    assert any(text.startswith("5 of 36 neurons") for text in said(figure))
+    figure = plot_filters(population, task)
+    assert any(text.startswith("5 of 36 neurons") for text in read_texts(figure))
     assert mosaic_of(figure).shape == (8, 5 * 9 - 1)
-    assert mosaic_of(plot_filters(population, of, most=2)).shape == (8, 2 * 9 - 1)
+    assert mosaic_of(plot_filters(population, task, most=2)).shape == (8, 2 * 9 - 1)
 
 
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
-def test_nothing_to_see_is_told(digits, said, value, message):
-    of, population = digits
+def test_networks_that_cannot_be_drawn_have_a_message(digits, read_texts, value, message):
+    task, population = digits
     population.flat[:] = value
-    assert message in said(plot_filters(population, of))
+    assert message in read_texts(plot_filters(population, task))
 
 
-def test_a_network_that_does_not_look_is_told(digits, said):
-    of, population = digits
+def test_a_network_without_incoming_weights_has_a_message(digits, read_texts):
+    task, population = digits
     population.tensors["weight0"][0] = 0.0
-    assert "no hidden neuron has an active incoming weight" in said(plot_filters(population, of))
+    assert "no hidden neuron has an active incoming weight" in read_texts(plot_filters(population, task))
 
 
-def test_inputs_that_are_no_image_are_refused(sparse):
+def test_inputs_that_are_no_image_are_rejected(sparse):
     for name in ("independence", "delayed_response"):
-        with pytest.raises(ValueError, match=f"need inputs on a grid, those of task '{name}' stand on none"):
+        with pytest.raises(ValueError, match=f"need inputs on a grid, those of task '{name}' are not"):
             plot_filters(sparse(load_task(name)), load_task(name))
 
 
 def test_images_need_not_be_square():
-    of = load_task("digits")
+    task = load_task("digits")
     network = MLP(((4, 16), (2, 2), 10), ring_outputs=True)
-    figure = plot_filters(initialise(network, [0]), replace(of, network=network))
+    figure = plot_filters(initialise(network, [0]), replace(task, network=network))
     assert mosaic_of(figure).shape == (4, 4 * 18 - 2)

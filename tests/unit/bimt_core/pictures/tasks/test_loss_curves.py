@@ -23,7 +23,7 @@ def test_each_term_is_a_line_in_its_panel():
     to_png(figure)
 
 
-def test_missing_figures_and_gaps_are_fine():
+def test_metrics_and_values_may_be_missing():
     rows = [(1, {"test_loss": 0.0}), (2, {"test_loss": float("nan")}), (3, {})]
     figure = plot_loss_curves(rows)
     (line,) = figure.axes[0].lines
@@ -35,6 +35,6 @@ def test_missing_figures_and_gaps_are_fine():
     ("rows", "message"),
     [([], "at least 1 row"), ([(0, {"score": 1.0})], "need one of train_loss, test_loss, connection_cost, got score")],
 )
-def test_nothing_to_draw_is_refused(rows, message):
+def test_rows_without_losses_are_rejected(rows, message):
     with pytest.raises(ValueError, match=message):
         plot_loss_curves(rows)

@@ -1,5 +1,4 @@
-from itertools import permutations as every
-from itertools import product
+from itertools import permutations, product
 
 import networkx as nx
 import numpy as np
@@ -8,10 +7,10 @@ import torch
 from matplotlib.colors import to_hex
 
 from bimt_core.pictures import plot_cayley_graph, plot_strips
-from bimt_core.pictures.tasks.permutations import EVEN, ODD, moves_between, permutations, sign
+from bimt_core.pictures.tasks.permutations import EVEN, ODD, cayley_edges, parse_permutations, sign
 from bimt_core.tasks import load_task
 
-S4 = list(every(range(4)))
+S4 = list(permutations(range(4)))
 
 
 def test_signs_are_determinants():
@@ -19,15 +18,15 @@ def test_signs_are_determinants():
         assert sign(element) == round(np.linalg.det(np.eye(4)[list(element)]))
 
 
-def test_names_are_read():
-    assert permutations(["10 odd", "01 even"]) == [(1, 0), (0, 1)]
+def test_names_are_parsed():
+    assert parse_permutations(["10 odd", "01 even"]) == [(1, 0), (0, 1)]
     for names in (["01", "01"], ["01", "x"], ["0", "1"], ["01", "012"], ["02", "20"], [str(i) for i in range(59)]):
-        assert permutations(names) == []
-    assert permutations(load_task("permutation_s4").output_names) == S4
+        assert parse_permutations(names) == []
+    assert parse_permutations(load_task("permutation_s4").output_names) == S4
 
 
 def test_the_graph_is_the_truncated_octahedron():
-    exchanges, cycles = moves_between(S4)
+    exchanges, cycles = cayley_edges(S4)
     assert (len(exchanges), len(cycles)) == (12, 24)
     graph = nx.Graph(exchanges + cycles)
     assert {degree for _, degree in graph.degree} == {3}
@@ -38,47 +37,47 @@ def test_the_graph_is_the_truncated_octahedron():
 
 
 def only_neuron(sparse, place, column):
-    """A network that listens to one embedding neuron."""
-    of = load_task("permutation_s4")
-    population = sparse(of)
+    """Makes a network that reads one embedding neuron."""
+    task = load_task("permutation_s4")
+    population = sparse(task)
     population.tensors["weight0"][0, :, [p for p in range(64) if p % 32 != place]] = 0.0
     population.tensors["weight0"][0, 0, place] = 1.0
     population.tensors["embedding"][0, :, place] = column
-    return of, population
+    return task, population
 
 
-def test_a_strip_holds_the_values_of_even_and_then_of_odd_tokens(sparse, said):
+def test_a_strip_has_the_values_of_even_and_then_of_odd_tokens(sparse, read_texts):
     column = torch.arange(24.0, dtype=torch.float64)
-    of, population = only_neuron(sparse, 6, column)
-    figure = plot_strips(population, of)
+    task, population = only_neuron(sparse, 6, column)
+    figure = plot_strips(population, task)
     (axes,) = figure.axes
     (dots,) = (artist for artist in axes.collections if artist.get_gid() == "neuron6")
     colours, values = [to_hex(c) for c in dots.get_facecolors()], np.asarray(dots.get_offsets())[:, 1]
     assert colours == [EVEN] * 12 + [ODD] * 12
     assert values.tolist() == [i for s in (1, -1) for i, element in enumerate(S4) if sign(element) == s]
-    assert "neuron 7" in said(figure)
+    assert "neuron 7" in read_texts(figure)
     ticks = [text.get_text() for text in axes.get_xticklabels()]
     assert ticks == ["".join(map(str, S4[int(i)])) for i in values]
 
 
-def test_strips_of_tokens_that_are_no_permutations_stand_in_their_order(sparse):
-    of = load_task("modular_addition")
-    figure = plot_strips(sparse(of), of, most=3)
+def test_strips_of_other_tokens_are_in_their_order(sparse):
+    task = load_task("modular_addition")
+    figure = plot_strips(sparse(task), task, most=3)
     assert len(figure.axes) == 3 and len(figure.axes[0].collections[-1].get_offsets()) == 59
 
 
 def test_strongest_neurons_come_first(sparse):
-    of, population = only_neuron(sparse, 6, torch.arange(24.0, dtype=torch.float64))
+    task, population = only_neuron(sparse, 6, torch.arange(24.0, dtype=torch.float64))
     population.tensors["weight0"][0, 1, 32 + 9] = 1.0
     population.tensors["embedding"][0, :, 9] = 3 * torch.arange(24.0)
-    gids = [axes.collections[-1].get_gid() for axes in plot_strips(population, of).axes]
+    gids = [axes.collections[-1].get_gid() for axes in plot_strips(population, task).axes]
     assert gids == ["neuron9", "neuron6"]
 
 
 def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
     parity = torch.tensor([float(sign(element)) for element in S4], dtype=torch.float64)
-    of, population = only_neuron(sparse, 2, parity)
-    figure = plot_cayley_graph(population, of)
+    task, population = only_neuron(sparse, 2, parity)
+    figure = plot_cayley_graph(population, task)
     by_name = {artist.get_gid(): artist for axes in figure.axes for artist in axes.collections}
     moves = [artist for artist in figure.axes[0].collections if artist.get_gid() == "moves"]
     del by_name["moves"]
@@ -93,23 +92,23 @@ def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
     assert [text.get_text() for text in figure.axes[0].texts] == ["".join(map(str, p)) for p in S4]
 
 
-@pytest.mark.parametrize("draw", [plot_strips, plot_cayley_graph])
+@pytest.mark.parametrize("plot", [plot_strips, plot_cayley_graph])
 @pytest.mark.parametrize(("value", "message"), [(torch.nan, "weights not finite"), (0.0, "no active weight")])
-def test_nothing_to_see_is_told(sparse, said, draw, value, message):
-    of = load_task("permutation_s4")
-    population = sparse(of)
+def test_networks_that_cannot_be_drawn_have_a_message(sparse, read_texts, plot, value, message):
+    task = load_task("permutation_s4")
+    population = sparse(task)
     population.flat[:] = value
-    assert any(message in text for text in said(draw(population, of)))
+    assert any(message in text for text in read_texts(plot(population, task)))
 
 
-def test_no_active_embedding_is_told(sparse, said):
-    of, population = only_neuron(sparse, 6, torch.zeros(24, dtype=torch.float64))
-    assert "no embedding neuron is active" in said(plot_strips(population, of))
+def test_an_inactive_embedding_has_a_message(sparse, read_texts):
+    task, population = only_neuron(sparse, 6, torch.zeros(24, dtype=torch.float64))
+    assert "no embedding neuron is active" in read_texts(plot_strips(population, task))
 
 
-def test_other_tasks_are_refused(sparse):
+def test_other_tasks_are_rejected(sparse):
     with pytest.raises(ValueError, match="tokens that are permutations, those of task 'modular_addition' are not"):
         plot_cayley_graph(sparse(load_task("modular_addition")), load_task("modular_addition"))
-    for draw in (plot_strips, plot_cayley_graph):
+    for plot in (plot_strips, plot_cayley_graph):
         with pytest.raises(ValueError, match="needs tokens with a trainable embedding"):
-            draw(sparse(load_task("independence")), load_task("independence"))
+            plot(sparse(load_task("independence")), load_task("independence"))
