@@ -269,8 +269,9 @@ class Cohort:
         Args:
             data: Plain data.
         """
-        saved = data["saved"] and SavedCheckpoint(**data["saved"])
-        return Cohort(SweepSpec.model_validate(data["spec"]), data["members"], data["compiled"], saved)
+        members = {int(number): params for number, params in data["members"].items()}  # JSON has text for keys
+        saved = data["saved"] and SavedCheckpoint(**data["saved"] | {"members": tuple(data["saved"]["members"])})
+        return Cohort(SweepSpec.model_validate(data["spec"]), members, data["compiled"], saved)
 
 
 def parse_spec(data: dict[str, Any], *, source: str = "spec") -> SweepSpec:

@@ -1,11 +1,15 @@
+from types import UnionType
+from typing import Literal, Union, get_args, get_origin
+
 import pytest
 
+from bimt_core.hyperparameters import CHOICES
 from sweeps.spec.recipe import HYPERPARAMETERS
-from sweeps.spec.search_space import Choices, Fixed, Range, parse_parameter
+from sweeps.spec.search_space import Choices, Fixed, Range, is_integer, parse_parameter, parse_setting, parse_value
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "parameter"),
+    ("name", "entry", "parameter"),
     [
         ("weight_factor", {"low": 0, "high": 4}, Range(low=0, high=4)),
         ("cost_weight", {"low": "1e-4", "high": 1e-2, "log": True}, Range(low=1e-4, high=1e-2, log=True)),
@@ -20,21 +24,69 @@ from sweeps.spec.search_space import Choices, Fixed, Range, parse_parameter
         ("cost_phases", [[0, 1], [0.25, "1e1"]], Fixed(value=((0.0, 1.0), (0.25, 10.0)))),
     ],
 )
-def test_an_entry_says_by_its_form_what_it_is(name, given, parameter):
-    parsed = parse_parameter(name, given)
+def test_the_form_of_an_entry_decides_its_kind(name, entry, parameter):
+    parsed = parse_parameter(name, entry)
     assert parsed == parameter
     assert repr(parsed) == repr(parameter)  # 1, 1.0 and True are equal
     assert parse_parameter(name, parsed) == parsed
 
 
-@pytest.mark.parametrize(("name", "kind"), [("steps", int), ("learning_rate", float), ("move_moments", bool)])
-def test_values_have_the_type_of_their_hyperparameter(name, kind):
-    assert type(parse_parameter(name, kind(1)).value) is kind
-    assert type(parse_parameter("cost_weight", 1).value) is float
+def words(hint):
+    """The words that a Literal, or a union of Literals, allows; none for another type."""
+    if get_origin(hint) in (Union, UnionType):
+        return tuple(word for member in get_args(hint) for word in words(member))
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def test_every_word_of_every_hyperparameter_is_accepted():
+    allowed = {name: words(hint) for name, hint in HYPERPARAMETERS.items() if words(hint)}
+    assert {name: set(of_name) for name, of_name in allowed.items()} == {n: set(known) for n, known in CHOICES.items()}
+    for name, of_name in allowed.items():
+        assert parse_parameter(name, {"choices": list(of_name)}) == Choices(choices=of_name)
+        for word in of_name:
+            assert parse_parameter(name, word) == Fixed(value=word)
+        for wrong in ("swap", 3, None, ""):
+            with pytest.raises(ValueError, match="Input should be '"):
+                parse_value(name, wrong)
+
+
+@pytest.mark.parametrize("hint", [Literal["red", "blue"], Literal["red"] | Literal["blue"]])
+def test_a_new_hyperparameter_is_checked_by_its_type(monkeypatch, hint):
+    name = f"colour {hint}"  # types are cached by name
+    monkeypatch.setitem(HYPERPARAMETERS, name, hint)
+    assert [parse_value(name, word) for word in ("red", "blue")] == ["red", "blue"]
+    with pytest.raises(ValueError, match="Input should be 'red' or 'blue'"):
+        parse_value(name, "green")
+
+
+def test_numbers_and_switches_are_neither_rounded_nor_mixed_up():
+    good = {float: {1: 1.0, 0.5: 0.5, "1e-3": 1e-3}, int: {1: 1, 17: 17}, bool: {True: True, False: False}}
+    bad = {float: (True, "x", None, float("nan")), int: (True, 2.5, 1.0, "1", None), bool: (1, 0, "yes", None)}
+    for name, kind in HYPERPARAMETERS.items():
+        assert is_integer(name) == (kind is int)
+        for value, parsed in good.get(kind, {}).items():
+            assert repr(parse_value(name, value)) == repr(parsed)  # 1, 1.0 and True are equal
+        for value in bad.get(kind, ()):
+            with pytest.raises(ValueError):
+                parse_value(name, value)
+
+
+def test_samples_represent_all_values_of_a_parameter():
+    assert Range(low=1, high=2).samples("cost_weight") == (1.0, 2.0)
+    assert Range(low=4, high=16).samples("hidden_width") == (4, 16, 5)
+    assert Range(low=4, high=16, step=6).samples("hidden_width") == (4, 16, 10)
+    assert Choices(choices=("none", "greedy")).samples("relocation") == ("none", "greedy")
+    assert Fixed(value=3).samples("steps") == (3,)
+
+
+def test_a_setting_is_a_single_value():
+    assert parse_setting("steps", 3) == parse_setting("steps", {"value": 3}) == 3
+    with pytest.raises(ValueError, match=r"^must be one value, got \{'choices': \[1, 2\]\}$"):
+        parse_setting("steps", {"choices": [1, 2]})
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "told"),
+    ("name", "entry", "problem"),
     [
         ("cost_weight", {"low": 2, "high": 1}, ": low must be below high, got low=2, high=1"),
         ("cost_weight", {"low": 1, "high": 1}, ": low must be below high, got low=1, high=1"),
@@ -92,5 +144,5 @@ def test_values_have_the_type_of_their_hyperparameter(name, kind):
         ("lamda", 1, f": unknown hyperparameter, allowed are {', '.join(HYPERPARAMETERS)}"),
     ],
 )
-def test_a_search_space_that_breaks_a_rule(problems_of, small, name, given, told):
-    assert problems_of(small(search={name: given})) == [f"search.{name}{told}"]
+def test_an_entry_that_breaks_a_rule(problems_of, small, name, entry, problem):
+    assert problems_of(small(search={name: entry})) == [f"search.{name}{problem}"]
