@@ -72,7 +72,7 @@ class Comparison:
     @property
     def definitions(self) -> list[str]:
         """Metrics that are modularities by some method and transform: "Q louvain layer_max", ..."""
-        return [name for name in list_metrics(self.metrics) if name.startswith(DEFINITION)]
+        return [name for name in _list_metrics(self.metrics) if name.startswith(DEFINITION)]
 
     @property
     def failures(self) -> dict[str, str]:
@@ -112,7 +112,7 @@ class Comparison:
             metric: The metric.
         """
         means = self.column(self.means, metric, "mean")
-        return (max if is_maximized(metric) else min)(means, key=means.__getitem__)
+        return (max if _is_maximized(metric) else min)(means, key=means.__getitem__)
 
     def standing(self, metric: str) -> Standing | None:
         """Computes the position of the reference among the variants.
@@ -135,7 +135,7 @@ class Comparison:
     def load_medians(self) -> tuple[dict[str, Population], Task]:
         """Loads each variant's network of median test loss (the lower of two), and the task."""
         networks = {}
-        for variant, trial in find_trained_variants(self.sweep).items():
+        for variant, trial in _find_trained_variants(self.sweep).items():
             population, task = self.sweep.population(trial)
             losses = self.metrics.loc[self.metrics["variant"] == variant, "test_loss"].tolist()
             median = sorted(range(len(losses)), key=losses.__getitem__)[(len(losses) - 1) // 2]
@@ -191,15 +191,8 @@ def find_compared_sweeps(name: str, store: Store) -> list[Sweep]:
     return sorted(sweeps, key=lambda sweep: sweep.trials()["started"].min())
 
 
-def find_trained_variants(sweep: Sweep) -> dict[str, int]:
-    """Finds the completed variants of a sweep.
-
-    Args:
-        sweep: A sweep with variants.
-
-    Returns:
-        Variant to the number of its trial, in the order of the spec.
-    """
+def _find_trained_variants(sweep: Sweep) -> dict[str, int]:
+    """Completed variants in the order of the spec, each with the number of its trial."""
     numbers = {trial.params["variant"]: trial.number for trial in sweep.completed_trials()}
     return {variant: numbers[variant] for variant in sweep.spec.variants if variant in numbers}
 
@@ -218,7 +211,7 @@ def measure_networks(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]
         (`null_modularity`).
     """
     jobs = []
-    for variant, trial in find_trained_variants(sweep).items():
+    for variant, trial in _find_trained_variants(sweep).items():
         population, task = sweep.population(trial)
         for first in range(0, len(population), NETWORKS_PER_JOB):
             part = slice(first, first + NETWORKS_PER_JOB)
@@ -256,7 +249,7 @@ def compute_means(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     rows = {}
     for variant, group in metrics.groupby("variant", sort=False):
-        for metric in list_metrics(metrics):
+        for metric in _list_metrics(metrics):
             rows[str(variant), metric] = mean_and_half_width(group[metric].to_numpy(float))
     return _frame_by_variant_and_metric(rows, ["mean", "half_width"])
 
@@ -280,7 +273,7 @@ def compute_differences(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
         raise ValueError(f"reference must be one of {', '.join(by_seed)}, got {reference!r}")
     own = by_seed.pop(reference)
     rows = {}
-    for metric in list_metrics(metrics):
+    for metric in _list_metrics(metrics):
         pairs = {variant: (own[metric] - other[metric]).to_numpy(float) for variant, other in by_seed.items()}
         p = holm_correction([signed_rank_p_value(difference) for difference in pairs.values()])
         for (variant, difference), corrected in zip(pairs.items(), p, strict=True):
@@ -288,21 +281,11 @@ def compute_differences(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
     return _frame_by_variant_and_metric(rows, ["mean", "half_width", "p"])
 
 
-def list_metrics(metrics: pd.DataFrame) -> list[str]:
-    """Lists the metrics in a frame of `measure_networks`.
-
-    Args:
-        metrics: The frame.
-    """
+def _list_metrics(metrics: pd.DataFrame) -> list[str]:
     return [name for name in metrics.columns if name not in ("variant", "seed")]
 
 
-def is_maximized(metric: str) -> bool:
-    """Returns whether larger values of a metric are better.
-
-    Args:
-        metric: One of those of `measure_networks`.
-    """
+def _is_maximized(metric: str) -> bool:
     return metric not in METRICS or METRICS[metric].direction == "maximize"
 
 

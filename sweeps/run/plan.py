@@ -22,7 +22,7 @@ from sweeps.store import Store
 from sweeps.study.storage import list_sweep_names
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.reading import read_run_metrics
-from sweeps.tracking.records import TOTALS, sweep_key
+from sweeps.tracking.records import TOTALS
 from sweeps.worker.cohort import run_cohort
 
 # CPU time of the driver, in seconds; waiting for a disk or a database comes on top
@@ -210,7 +210,7 @@ def read_logged_speed(spec: SweepSpec, store: Store) -> Speed | None:
         if study.spec.task != spec.task or study.spec.resources != spec.resources:
             continue
         try:
-            metrics = read_run_metrics(store.mlflow_uri, name, sweep_key(study.sweep_id))
+            metrics = read_run_metrics(store.mlflow_uri, name, study.sweep_id)
         except StoreError:
             continue  # then the speed is measured
         if all(metrics.get(TOTALS + key) for key in ("network_steps", "workers", "wall_s", "trials")):

@@ -115,21 +115,6 @@ def create_database(uri: str) -> None:
         unfinished.rename(path)
 
 
-def find_run(mlflow_client: "MlflowClient", experiment_id: str, key: str) -> str | None:
-    """Finds the run with a key.
-
-    Args:
-        mlflow_client: See `create_client`.
-        experiment_id: Id of the experiment.
-        key: Key of the run.
-
-    Returns:
-        Id of the run; None if there is none.
-    """
-    runs = mlflow_client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-    return str(runs[0].info.run_id) if runs else None
-
-
 def list_run_ids(mlflow_client: "MlflowClient", experiment_id: str) -> dict[str, str]:
     """Lists the ids of an experiment's runs that have a key.
 
@@ -181,7 +166,7 @@ def download_artifact(uri: str, experiment: str, key: str, path: str, folder: Pa
         StoreError: If MLflow or the artifact cannot be read.
     """
     with _as_store_error(path):
-        run = _find_run_by_name(uri, experiment, key)
+        run = _find_run(uri, experiment, key)
         return Path(create_client(uri).download_artifacts(run, path, str(folder) if folder else None)) if run else None
 
 
@@ -200,7 +185,7 @@ def read_run_metrics(uri: str, experiment: str, key: str) -> dict[str, float]:
         StoreError: If MLflow cannot be read.
     """
     with _as_store_error("a run"):
-        run = _find_run_by_name(uri, experiment, key)
+        run = _find_run(uri, experiment, key)
         return dict(create_client(uri).get_run(run).data.metrics) if run else {}
 
 
@@ -248,9 +233,12 @@ def _find_experiment(uri: str, experiment: str) -> str | None:
     return str(entity.experiment_id) if entity else None
 
 
-def _find_run_by_name(uri: str, experiment: str, key: str) -> str | None:
-    experiment_id = _find_experiment(uri, experiment)
-    return find_run(create_client(uri), experiment_id, key) if experiment_id else None
+def _find_run(uri: str, experiment: str, key: str) -> str | None:
+    """Id of the run with a key, if there is one."""
+    if (experiment_id := _find_experiment(uri, experiment)) is None:
+        return None
+    runs = create_client(uri).search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else None
 
 
 def _search_runs(mlflow_client: "MlflowClient", experiment_id: str, run_filter: str) -> "Iterator[Run]":

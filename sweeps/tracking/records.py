@@ -40,7 +40,7 @@ class Record:
     """An addition to one run; the run is created when its first record is written.
 
     Args:
-        key: Identifies the run among those of the experiment.
+        key: Identifies the run in the experiment: the sweep's id, or `trial_key`.
         name: Name in the UI.
         parent: Key of the run it is nested under; that run's record comes first.
         start_ms: Start, in milliseconds since 1970.
@@ -86,15 +86,6 @@ def make_points(
     named = {MEAN + name: mean for name, mean in means.items()}
     named |= {STDERR + name: error for name, error in errors.items() if last}
     return tuple((name, value, step, at_ms) for name, value in named.items() if math.isfinite(value))
-
-
-def sweep_key(sweep_id: str) -> str:
-    """Returns the key of a sweep's own run.
-
-    Args:
-        sweep_id: Id of the sweep.
-    """
-    return sweep_id
 
 
 def trial_key(sweep_id: str, number: int) -> str:
@@ -366,8 +357,8 @@ def _now_ms() -> int:
 
 
 def _of_sweep(spec: "SweepSpec", sweep_id: str, **fields: Any) -> Record:
-    return Record(sweep_key(sweep_id), f"{spec.name} (sweep)", **fields)
+    return Record(sweep_id, f"{spec.name} (sweep)", **fields)
 
 
 def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:
-    return Record(trial_key(sweep_id, number), f"trial {number:03d}", parent=sweep_key(sweep_id), **fields)
+    return Record(trial_key(sweep_id, number), f"trial {number:03d}", parent=sweep_id, **fields)

@@ -18,7 +18,7 @@ from pathlib import Path
 from sweeps.tracking.reading import describe_error, is_refusal
 from sweeps.tracking.records import Record
 from sweeps.tracking.run_writer import RunWriter, Target
-from sweeps.tracking.spool import Spool
+from sweeps.tracking.spool import Entry, Spool
 
 PAUSE_S = 20.0  # between rounds, so that small records gather: an MLflow call costs as much as 40 values
 REST, MAX_PAUSE_S = 20.0, 40.0  # the pause after a long round is REST times its length
@@ -74,7 +74,7 @@ class SpoolWriter:
         for waiting in self._read_by_run().values():
             self._runs = self._runs or RunWriter(self._target)
             try:
-                self._runs.write([(record, self._spool.files_of(entry)) for entry, record in waiting])
+                self._runs.write([(record, entry.files) for entry, record in waiting])
             except Exception as error:
                 if not is_refusal(error):
                     self._runs = None
@@ -82,18 +82,18 @@ class SpoolWriter:
                 refusal = error
                 continue
             for entry, _ in waiting:
-                self._spool.remove(entry)
+                entry.remove()
             self.answered = time.monotonic()
         if refusal is not None:
             raise refusal
 
-    def _read_by_run(self) -> dict[str, list[tuple[Path, Record]]]:
+    def _read_by_run(self) -> dict[str, list[tuple[Entry, Record]]]:
         """Entries with their records, by the key of their run."""
-        runs: dict[str, list[tuple[Path, Record]]] = {}
+        runs: dict[str, list[tuple[Entry, Record]]] = {}
         for entry in self._spool.entries():
-            record = self._spool.read(entry)
+            record = entry.read()
             if record is None:
-                self._unreadable = f"a record could not be read and is kept in {self._spool.set_aside(entry)}"
+                self._unreadable = f"a record could not be read and is kept in {entry.set_aside()}"
             else:
                 runs.setdefault(record.key, []).append((entry, record))
         return runs

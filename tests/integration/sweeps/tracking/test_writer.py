@@ -105,7 +105,7 @@ def test_a_run_that_is_refused_waits_and_the_others_are_written(lab, create):
 
 def test_an_entry_that_cannot_be_read_is_set_aside(lab, create):
     writer = create(TRIAL, SWEEP)
-    lab.spool.entries()[0].write_bytes(b"[]")
+    lab.spool.entries()[0].path.write_bytes(b"[]")
     writer.write_round()
     assert set(lab.runs()) == {"id"}
     (aside,) = (lab.spool.folder / "unreadable").glob("*/*.json")

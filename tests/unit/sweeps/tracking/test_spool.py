@@ -23,9 +23,9 @@ def test_a_record_is_read_as_it_was_added(tmp_path):
     spool = Spool(tmp_path / "spool")
     spool.add(RECORD)
     (entry,) = spool.entries()
-    assert spool.read(entry) == Record(**{**vars(RECORD), "files": {}})
-    files = spool.files_of(entry)
-    assert {str(p.relative_to(files)): p.read_bytes() for p in files.rglob("*") if p.is_file()} == RECORD.files
+    assert entry.read() == Record(**{**vars(RECORD), "files": {}})
+    files = {str(p.relative_to(entry.files)): p.read_bytes() for p in entry.files.rglob("*") if p.is_file()}
+    assert files == RECORD.files
 
 
 def test_entries_wait_in_order_and_those_of_the_next_launch_follow(tmp_path):
@@ -34,7 +34,7 @@ def test_entries_wait_in_order_and_those_of_the_next_launch_follow(tmp_path):
         for n in range(11):
             spool.add(Record(f"{launch}.{n}", "x"))
     expected = [f"{launch}.{n}" for launch in range(2) for n in range(11)]
-    assert [spool.read(entry).key for entry in Spool(tmp_path).entries()] == expected
+    assert [entry.read().key for entry in Spool(tmp_path).entries()] == expected
 
 
 def test_a_removed_entry_leaves_nothing(tmp_path):
@@ -42,9 +42,9 @@ def test_a_removed_entry_leaves_nothing(tmp_path):
     spool.add(RECORD)
     spool.add(Record("other", "x"))
     first, second = spool.entries()
-    spool.remove(first)
+    first.remove()
     assert spool.entries() == [second]
-    assert sorted(tmp_path.iterdir()) == [second]
+    assert sorted(tmp_path.iterdir()) == [second.path]
 
 
 @pytest.mark.parametrize("leftover", ["files", "temporary"])
@@ -61,7 +61,7 @@ def test_leftovers_of_a_dead_process_are_no_part_of_the_next_record(tmp_path, le
     assert list(tmp_path.iterdir()) == []
     spool.add(RECORD)
     (entry,) = spool.entries()
-    assert not (spool.files_of(entry) / "of another.txt").exists()
+    assert not (entry.files / "of another.txt").exists()
 
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path):
@@ -80,9 +80,9 @@ def test_an_entry_without_a_record_is_set_aside_with_its_files(tmp_path, content
     spool = Spool(tmp_path)
     spool.add(RECORD)
     (entry,) = spool.entries()
-    entry.write_bytes(content)
-    assert spool.read(entry) is None
-    aside = spool.set_aside(entry)
+    entry.path.write_bytes(content)
+    assert entry.read() is None
+    aside = entry.set_aside()
     assert aside.parent.parent == tmp_path / "unreadable"
     assert aside.read_bytes() == content
     assert (aside.parent / "files" / "config.yaml").read_bytes() == RECORD.files["config.yaml"]
