@@ -31,7 +31,7 @@ from pathlib import Path
 
 import ray
 
-from bimt_core import task
+from bimt_core import load_task
 
 
 def held():
@@ -39,7 +39,7 @@ def held():
         deadline = time.monotonic() + {at_most_s}
         while Path({hold!r}).exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-    return task("two_moons")
+    return load_task("two_moons")
 """
 
 
