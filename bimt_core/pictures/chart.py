@@ -97,16 +97,6 @@ def set_titles(axes: Axes, title: str, x: str = "", y: str = "", *, colour: str 
     axes.set_ylabel(y, fontsize=TEXT, color=MUTED, labelpad=2, **font)
 
 
-def hide_axes(axes: Axes) -> None:
-    """Removes the ticks and spines of a panel.
-
-    Args:
-        axes: The panel.
-    """
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
 def write_message(axes: Axes, message: str) -> None:
     """Writes a message into the middle of an empty panel.
 
@@ -114,5 +104,5 @@ def write_message(axes: Axes, message: str) -> None:
         axes: The panel.
         message: One line.
     """
-    hide_axes(axes)
+    axes.set_axis_off()
     axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", va="center", fontsize=PANEL_TITLE, color=MUTED)

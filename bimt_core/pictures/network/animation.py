@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.optimize import linear_sum_assignment
 
 from bimt_core.cost import published_cost
@@ -82,8 +82,8 @@ def _draw_frames(
         title = _title(f"{i + 1} of {len(history)}" if steps is None else f"step {steps[i]:,}", one, task)
         figure = plot_connectivity(one, task, communities=communities, title=title, colours=colours)
         images.append(to_image(figure, DPI))
-    width, height = (max(image.size[i] for image in images) for i in range(2))
-    return [_pad(image, width, height) for image in images]
+    size = images[0].width, max(image.height for image in images)
+    return [ImageOps.pad(image, size, color="white", centering=(0.5, 0.0)) for image in images]
 
 
 def _title(step: str, one: Population, task: Task) -> str:
@@ -103,11 +103,3 @@ def _match_colours(communities: Communities, previous: Communities) -> Communiti
     _, chosen = linear_sum_assignment(shared.numpy(), maximize=True)
     padded = [*communities.members, *[frozenset[tuple[str, int]]()] * n]
     return Communities(communities.modularity, tuple(padded[i] for i in chosen.tolist()))
-
-
-def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
-    if image.size == (width, height):
-        return image
-    padded = Image.new("RGB", (width, height), "white")
-    padded.paste(image, ((width - image.width) // 2, 0))
-    return padded

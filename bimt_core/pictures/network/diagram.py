@@ -144,9 +144,7 @@ def create_diagram(
         inputs, outputs = Labels([], 0.0), Labels(names, LABEL if len(names) <= MOST_NAMED else 0.0)
     else:
         inputs = Labels.fit(task.input_names, rows.inputs, width, depth, LABEL)
-        outputs, key = Labels.abbreviate(
-            task.output_names, lambda names: Labels.fit(names, rows.outputs, width, depth, LABEL)
-        )
+        outputs, key = Labels.abbreviate(task.output_names, rows.outputs, width, depth, LABEL)
     if any(is_active(one.tensors[wire.tensor]).sum() > MOST_LINES for wire in one.network.wiring.weights):
         key.append(f"Of the weights of each tensor only the {MOST_LINES:,} strongest are drawn.")
     bottom = MARGIN + LEGEND_STEP * (1 + len(key)) + inputs.height + 2.5 * PAD

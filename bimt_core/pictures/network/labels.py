@@ -1,9 +1,8 @@
 """Labels of neurons, and the font sizes at which they fit."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -49,7 +48,7 @@ class Labels:
         """
         texts = list(map(format_name, names))
         if row.is_plate:
-            return fit_around(texts, row.points * (width, depth), (width, depth), largest)
+            return _fit_around(texts, row.points * (width, depth), (width, depth), largest)
         spacing, widest = width * row.spacing, max(1e-9, *map(width_ems, texts))
         for upright, size in ((False, 0.94 * spacing / widest), (True, spacing / 1.08)):
             if size >= SMALLEST_TEXT and (not upright or widest < LONGEST_UPRIGHT):
@@ -57,20 +56,25 @@ class Labels:
         return Labels(texts, 0.0)
 
     @staticmethod
-    def abbreviate(names: Sequence[str], fit: Callable[[Sequence[str]], "Labels"]) -> tuple["Labels", list[str]]:
-        """Fits labels, with y1, y2, ... instead of a few names that do not fit.
+    def abbreviate(
+        names: Sequence[str], row: Row, width: float, depth: float, largest: float
+    ) -> tuple["Labels", list[str]]:
+        """Fits labels like `fit`, with y1, y2, ... instead of a few names that do not fit.
 
         Args:
-            names: At least one.
-            fit: Makes labels of names, of size 0 if they do not fit.
+            names: At least one name of a task.
+            row: The neurons.
+            width: Width of the diagram, in points.
+            depth: Depth of a plate, in points.
+            largest: The largest font size, in points.
 
         Returns:
             The labels, and lines that explain the abbreviations.
         """
-        labels = fit(names)
+        labels = Labels.fit(names, row, width, depth, largest)
         if labels.size or len(names) > MOST_EXPLAINED:
             return labels, []
-        short = fit([f"y{i + 1}" for i in range(len(names))])
+        short = Labels.fit([f"y{i + 1}" for i in range(len(names))], row, width, depth, largest)
         if not short.size:
             return short, []
         key = [f"{y} = {text}".replace(" ", NO_BREAK) for y, text in zip(short.texts, labels.texts, strict=True)]
@@ -82,75 +86,37 @@ class Labels:
         return self.size * (max(map(width_ems, self.texts)) if self.upright else LINE)
 
 
-@dataclass(frozen=True)
-class Spot:
-    """Anchor of a label.
+def find_spots(points: Floats) -> tuple[Floats, Floats]:
+    """Finds anchors for the labels of a plate: next to the neurons, away from the centre of all.
 
     Args:
-        x: In points.
-        y: In points.
-        ha: Side of the text that is at x: "left", "center" or "right".
-        va: Side of the text that is at y: "bottom", "center" or "top".
+        points: The neurons, in points, shape (n, 2).
+
+    Returns:
+        The anchors, shape (n, 2), and the direction of each text from its anchor: -1, 0 or 1 to the right and upwards.
     """
+    away = points - points.mean(0)
+    away /= np.maximum(np.abs(away).max(0), 1e-9)  # a ring is a circle again
+    away[(np.abs(away) <= 0.4).all(1), 1] = 1.0  # in the middle: above
+    return points + 0.7 * PAD * away, np.sign(away) * (np.abs(away) > 0.4)
 
-    x: float
-    y: float
-    ha: str
-    va: str
 
-
-def fit_around(texts: list[str], points: Floats, room: tuple[float, float], largest: float) -> Labels:
-    """Fits labels next to the neurons of a plate.
-
-    Args:
-        texts: One per neuron.
-        points: The neurons, in points from the lower left of the plate, shape (n, 2).
-        room: Width and depth of the plate, in points.
-        largest: The largest font size, in points.
-    """
-    spots = find_spots(points) if len(texts) <= MOST_AROUND else []
-    for size in np.arange(largest, SMALLEST_TEXT - 1e-9, -0.5).tolist() if spots else ():
-        if _is_clear([bounding_box(*label, size) for label in zip(texts, spots, strict=True)], points, room):
+def _fit_around(texts: list[str], points: Floats, room: tuple[float, float], largest: float) -> Labels:
+    """Fits labels next to the neurons of a plate, which are in points from its lower left."""
+    widths = np.array(list(map(width_ems, texts)))
+    anchors, sides = find_spots(points)
+    for size in np.arange(largest, SMALLEST_TEXT - 1e-9, -0.5).tolist() if len(texts) <= MOST_AROUND else ():
+        extents = np.stack([size * widths, np.full(len(texts), size)], axis=1)
+        low = anchors - (1 - sides) / 2 * extents
+        if _is_clear(low, low + extents, points, room):
             return Labels(texts, size)
     return Labels(texts, 0.0)
 
 
-def find_spots(points: Floats) -> list[Spot]:
-    """Finds a spot for the label of each neuron of a plate: next to it, away from the centre of all.
-
-    Args:
-        points: The neurons, in points, shape (n, 2).
-    """
-    away = points - points.mean(0)
-    away /= np.maximum(np.abs(away).max(0), 1e-9)  # a ring is a circle again
-    spots = []
-    away[(np.abs(away) <= 0.4).all(1), 1] = 1.0  # in the middle: above
-    for (x, y), (right, up) in zip(points.tolist(), away.tolist(), strict=True):
-        ha = "left" if right > 0.4 else "right" if right < -0.4 else "center"
-        va = "bottom" if up > 0.4 else "top" if up < -0.4 else "center"
-        spots.append(Spot(x + 0.7 * PAD * right, y + 0.7 * PAD * up, ha, va))
-    return spots
-
-
-def bounding_box(text: str, spot: Spot, size: float) -> Floats:
-    """Returns the lower left and upper right corner of a label, shape (2, 2).
-
-    Args:
-        text: One line.
-        spot: Its anchor.
-        size: Font size in points.
-    """
-    extent = np.array([size * width_ems(text), size])
-    right, top = {"left": 0.0, "center": 0.5, "right": 1.0}, {"bottom": 0.0, "center": 0.5, "top": 1.0}
-    low = np.array([spot.x, spot.y]) - (right[spot.ha], top[spot.va]) * extent
-    return np.stack([low, low + extent])
-
-
-def _is_clear(boxes: list[Floats], points: Floats, room: tuple[float, float]) -> bool:
-    """Tests that labels overlap neither each other nor neurons, stay within the panel, and hide little of the plate."""
-    covered = sum(float(np.prod(high - low)) for low, high in boxes)
-    outside = any(low[0] < 0 or high[0] > room[0] for low, high in boxes)
-    hiding = any(((points > low) & (points < high)).all(1).any() for low, high in boxes)
-    if outside or hiding or covered > MOST_COVERED * room[0] * room[1]:
-        return False
-    return all((one[1] <= other[0]).any() or (other[1] <= one[0]).any() for one, other in combinations(boxes, 2))
+def _is_clear(low: Floats, high: Floats, points: Floats, room: tuple[float, float]) -> bool:
+    """Tests that boxes overlap neither each other nor neurons, stay within the panel, and hide little of the plate."""
+    overlap = ((low[:, None] < high) & (high[:, None] > low)).all(2) & ~np.eye(len(low), dtype=bool)
+    hiding = ((points > low[:, None]) & (points < high[:, None])).all(2)
+    outside = (low[:, 0] < 0) | (high[:, 0] > room[0])
+    covered = (high - low).prod(1).sum()
+    return not (overlap.any() or hiding.any() or outside.any() or covered > MOST_COVERED * room[0] * room[1])

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,28 +22,15 @@ SHEAR = 0.2165  # shift of a plate's far edge, in widths: no two rows of a squar
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, order=True)
-class Copy:
-    """One drawing of a set of neurons.
-
-    Args:
-        neurons: Name of the set.
-        number: 0 for its first drawing, 1 for the second, ...
-    """
+class Copy(NamedTuple):
+    """Name of a set of neurons, and the number of its drawing from 0."""
 
     neurons: str
     number: int = 0
 
 
-@dataclass(frozen=True)
-class Link:
-    """A weight tensor, drawn between two copies.
-
-    Args:
-        wire: The tensor.
-        source: The lower copy.
-        target: The upper copy.
-    """
+class Link(NamedTuple):
+    """A weight tensor, drawn from a lower to an upper copy."""
 
     wire: Wire
     source: Copy
@@ -78,7 +66,7 @@ class Row:
     def points(self) -> Floats:
         """Neurons seen from the front, unshifted: across in widths, up in depths of a plate; shape (n, 2)."""
         if self.is_plate:
-            return project_to_plate(self.positions)
+            return _project_to_plate(self.positions)
         return np.stack([self.positions[:, 0], np.zeros(len(self.positions))], axis=1)
 
     @property
@@ -227,23 +215,14 @@ def _scale_positions(wiring: Wiring, neurons: Neurons) -> Floats:
     return scaled
 
 
-def project_to_plate(positions: Floats) -> Floats:
-    """Projects positions in the unit square onto a plate seen from the front and above.
-
-    The first row of a grid is far, like the top of an image.
-
-    Args:
-        positions: (row, column), or more dimensions before these, which raise; shape (n, dimensions).
-
-    Returns:
-        Across and up, both from 0 to 1, shape (n, 2).
-    """
+def _project_to_plate(positions: Floats) -> Floats:
+    """Projects (row, column), or more dimensions before these, which raise, onto (across, up), from 0 to 1."""
     *raised, row, column = positions.T
     return np.stack([SHEAR * (1 - row) + (1 - SHEAR) * column, np.mean([1 - row, *raised], axis=0)], axis=1)
 
 
 UNIT_SQUARE = np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)])  # corners, as (row, column)
-CORNERS = project_to_plate(UNIT_SQUARE)
+CORNERS = _project_to_plate(UNIT_SQUARE)
 
 
 def _name(wiring: Wiring, copy: Copy, fold: int, folds: int, steps: Mapping[str, Copy]) -> str:

@@ -121,7 +121,7 @@ class Panel:
         centres = list(map(self.projection.centres, rows))
         used = [np.zeros(len(points), dtype=bool) for points in centres]
         for tensor, targets in self.layout.targets.items():
-            to, of, values = active_entries(tensors[tensor])
+            to, of, values = _active_entries(tensors[tensor])
             below, above = (
                 _find_ends(own, index, centres, used)
                 for own, index in ((self.layout.sources[tensor], of), (targets, to))
@@ -155,8 +155,9 @@ class Panel:
         centres = self.projection.centres(row)
         if row.is_plate:
             halo = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.4}
-            for text, spot in zip(texts, find_spots(centres), strict=False):
-                self.canvas.write(spot.x, spot.y, text, labels.size, ha=spot.ha, va=spot.va, bbox=halo)
+            for text, (x, y), (right, up) in zip(texts, *find_spots(centres), strict=False):
+                ha, va = ("center", "left", "right")[int(right)], ("center", "bottom", "top")[int(up)]
+                self.canvas.write(x, y, text, labels.size, ha=ha, va=va, bbox=halo)
             return
         is_lowest = row is self.layout.rows[0]
         style: dict[str, Any] = {"rotation": 90 if labels.upright else 0, "va": "top" if is_lowest else "bottom"}
@@ -236,12 +237,8 @@ def row_name_width(layout: Layout) -> float:
     return min(MOST_ROW_NAMES, max(LEAST_ROW_NAMES, widest))
 
 
-def active_entries(weight: Tensor) -> tuple[Ints, Ints, Floats]:
-    """Returns row, column and value of each active entry.
-
-    Args:
-        weight: Shape (rows, columns).
-    """
+def _active_entries(weight: Tensor) -> tuple[Ints, Ints, Floats]:
+    """Returns row, column and value of each active entry."""
     active = is_active(weight)
     rows, columns = active.nonzero(as_tuple=True)
     return rows.numpy(), columns.numpy(), weight[active].double().numpy()

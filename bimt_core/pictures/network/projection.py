@@ -105,7 +105,7 @@ class Perspective:
     def _place(self, row: Row, positions: Floats) -> Floats:
         i, j = positions.T
         level = np.full(len(positions), APART * (row.depths - self.middle))  # one depth per plate below
-        points: Floats = self.scale * project(np.stack([j - 0.5, 0.5 - i, level], axis=1)) + (self.left, self.bottom)
+        points: Floats = self.scale * _project(np.stack([j - 0.5, 0.5 - i, level], axis=1)) + (self.left, self.bottom)
         return points
 
 
@@ -120,15 +120,8 @@ def find_bounds(projection: Projection, layout: Layout) -> Floats:
     return np.stack([corners.min(0), corners.max(0)])
 
 
-def project(points: Floats) -> Floats:
-    """Projects points in space as the camera sees them; what is nearer is larger.
-
-    Args:
-        points: (across, back, up), shape (n, 3). The camera looks at the origin.
-
-    Returns:
-        (across, up), shape (n, 2).
-    """
+def _project(points: Floats) -> Floats:
+    """Projects (across, back, up) as a camera towards the origin sees them; what is nearer is larger."""
     x, y, z = points.T
     across, back = x * math.cos(TURN) - y * math.sin(TURN), x * math.sin(TURN) + y * math.cos(TURN)
     up, away = z * math.cos(TILT) + back * math.sin(TILT), back * math.cos(TILT) - z * math.sin(TILT)

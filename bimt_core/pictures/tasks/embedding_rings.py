@@ -69,15 +69,8 @@ def plot_embedding_rings(
     return figure
 
 
-def principal_components(values: Floats) -> tuple[Floats, float]:
-    """Computes the first two principal components.
-
-    Args:
-        values: Shape (rows, columns).
-
-    Returns:
-        The components, shape (rows, 2), the second 0 for a single column; and the part of the variance they explain.
-    """
+def _principal_components(values: Floats) -> tuple[Floats, float]:
+    """Computes the first two principal components, shape (rows, 2), and the part of the variance they explain."""
     left, sizes, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
     scores = np.zeros((len(values), 2))
     scores[:, : len(sizes)] = (left * sizes)[:, :2]
@@ -85,28 +78,21 @@ def principal_components(values: Floats) -> tuple[Floats, float]:
     return scores, float((sizes[:2] ** 2).sum()) / total if total else 0.0
 
 
-def ring_step(points: Floats) -> int:
-    """Finds the step for which the path from each point to the one `step` further (modulo n) is shortest.
-
-    Args:
-        points: Shape (n, 2), in the order of the tokens.
-
-    Returns:
-        The step, from 1 to n / 2.
-    """
+def _ring_step(points: Floats) -> int:
+    """Finds the step for which the path from each point to the one `step` further (modulo n) is shortest."""
     steps = range(1, len(points) // 2 + 1)
     lengths = [float(np.linalg.norm(np.roll(points, -step, axis=0) - points, axis=1).sum()) for step in steps]
     return 1 + int(np.argmin(lengths))
 
 
 def _draw_panel(axes: Axes, values: Floats, names: list[str], community: int) -> None:
-    points, explained = principal_components(values)
+    points, explained = _principal_components(values)
     colour = community_colour(community)
     n = values.shape[1]
     neurons = f"{n} neuron" if n == 1 else f"{n} neurons"
     subtitle = f"{neurons}, {100 * explained:.0f} % of the variance"
     if names == list(map(str, range(len(names)))):
-        step = ring_step(points)
+        step = _ring_step(points)
         ends = np.stack([points, np.roll(points, -step, axis=0)], axis=1)
         axes.add_collection(LineCollection(list(ends), colors=INACTIVE, linewidths=0.8, zorder=1, gid="steps"))
         subtitle += f", step {step}"

@@ -14,7 +14,6 @@ from bimt_core.pictures.chart import (
     LEFT,
     create_chart,
     create_message,
-    hide_axes,
     set_titles,
     style_axes,
 )
@@ -22,7 +21,7 @@ from bimt_core.pictures.palette import DIVERGING, INK, POSITIVE
 from bimt_core.pictures.subject import find_fault, select_network, task_title, tensors_of
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import Wire, Wiring, is_active
+from bimt_core.wiring import Wiring, is_active
 
 MOST, COLUMNS = 100, 12
 CURVE, IMAGE = 90.0, 60.0  # height of the curve of strengths, largest width of an image, in points
@@ -50,12 +49,13 @@ def plot_filters(population: Population, task: Task, network: int = 0, *, most: 
     """
     one, title = select_network(population, network), f"{task_title(task)}: incoming weights of the first hidden layer"
     wiring = one.network.wiring
-    shape, wire = image_shape(wiring, task.name), first_layer(wiring)
+    shape = _image_shape(wiring, task.name)
+    wire = next(wire for wire in wiring.weights if wire.ends[1].neurons == wiring.inputs.name)
     fault = find_fault(one)
     if fault:
         return create_message(title, fault)
     tensors = tensors_of(one)
-    weight, strengths = tensors[wire.tensor].double(), neuron_strengths(wiring, tensors, wire.ends[0].neurons)
+    weight, strengths = tensors[wire.tensor].double(), _neuron_strengths(wiring, tensors, wire.ends[0].neurons)
     images = np.zeros((len(weight), math.prod(shape)))
     images[:, one.input_labels[0].numpy()] = weight.numpy()  # in the order of pixels, not of places
     used = np.flatnonzero(is_active(images).any(1))
@@ -70,7 +70,7 @@ def plot_filters(population: Population, task: Task, network: int = 0, *, most: 
     title += f"\n{len(used)} of {len(images)} neurons have active weights, strongest first"
     figure, (above,) = create_chart(title, 1, columns=1, height=height, left=MARGIN, bottom=4, foot=foot)
     above.imshow(mosaic, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest", gid="filters")
-    hide_axes(above)
+    above.set_axis_off()
     above.set_anchor("W")
     total = 72 * figure.get_figheight()
     below = figure.add_axes((LEFT / WIDTH, BOTTOM / total, 1 - (LEFT + MARGIN) / WIDTH, CURVE / total))
@@ -84,16 +84,8 @@ def plot_filters(population: Population, task: Task, network: int = 0, *, most: 
     return figure
 
 
-def image_shape(wiring: Wiring, name: str) -> tuple[int, int]:
-    """Returns the numbers of rows and columns of the grid of inputs.
-
-    Args:
-        wiring: Wiring of the network.
-        name: Name of the task, for the error.
-
-    Raises:
-        ValueError: If the inputs are not on a grid that is fully occupied.
-    """
+def _image_shape(wiring: Wiring, name: str) -> tuple[int, int]:
+    """Returns the numbers of rows and columns of the grid of inputs."""
     positions = wiring.inputs.positions
     if positions.shape[1] == 2:
         rows, columns = (len(positions[:, i].unique()) for i in range(2))
@@ -102,26 +94,8 @@ def image_shape(wiring: Wiring, name: str) -> tuple[int, int]:
     raise ValueError(f"filters need inputs on a grid, those of task {name!r} are not")
 
 
-def first_layer(wiring: Wiring) -> Wire:
-    """Returns the first weight that reads the inputs.
-
-    Args:
-        wiring: Any wiring.
-    """
-    return next(wire for wire in wiring.weights if wire.ends[1].neurons == wiring.inputs.name)
-
-
-def neuron_strengths(wiring: Wiring, tensors: Mapping[str, Tensor], neurons: str) -> Tensor:
-    """Computes sum |w in| + sum |w out| for each neuron of a set.
-
-    Args:
-        wiring: Any wiring.
-        tensors: Named tensors of one network.
-        neurons: Name of the set.
-
-    Returns:
-        Strengths, float64, shape (n,).
-    """
+def _neuron_strengths(wiring: Wiring, tensors: Mapping[str, Tensor], neurons: str) -> Tensor:
+    """Computes sum |w in| + sum |w out| for each neuron of a set, shape (n,)."""
     total = tensors[wiring.weights[0].tensor].new_zeros(len(wiring[neurons])).double()
     for wire in wiring.weights:
         for dimension, end in enumerate(wire.ends):

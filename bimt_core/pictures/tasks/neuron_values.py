@@ -54,13 +54,13 @@ def plot_neuron_values(
     if not isinstance(one.network, Transformer):
         raise ValueError(f"neuron values need a transformer, task {task.name!r} has {type(one.network).__name__}")
     rows = len(task.test_inputs)
-    quantities = task_quantities(task) if quantities is None else quantities
+    quantities = _task_quantities(task) if quantities is None else quantities
     for name, values in quantities.items():
         if tuple(values.shape) != (rows,):
             raise ValueError(f"quantity {name!r} must have one value per test row ({rows}), got {tuple(values.shape)}")
     if not one.flat.isfinite().all():
         return create_message(title, BROKEN)
-    stream = residual_stream(one, task.test_inputs[:ROWS].cpu())[0, :, -1].double()
+    stream = _residual_stream(one, task.test_inputs[:ROWS].cpu())[0, :, -1].double()
     strength = stream.std(0, correction=0) * one.tensors["read.weight"][0].abs().sum(0)
     shown = [i for i in strength.argsort(descending=True, stable=True).tolist()[:most] if strength[i] > 0]
     if not shown:
@@ -71,7 +71,7 @@ def plot_neuron_values(
         for column, (name, values) in enumerate(quantities.items()):
             axes = panels[row * columns + column]
             x, y = values[:ROWS].cpu().double().numpy(), stream[:, neuron].numpy()
-            r = correlation(x, y)
+            r = _correlation(x, y)
             colour = MUTED if abs(r) < CLEAR else POSITIVE if r > 0 else NEGATIVE
             axes.scatter(x[:DRAWN], y[:DRAWN], s=3, color=colour, edgecolors="none", gid=f"neuron{neuron}.{name}")
             is_last, is_first = row + 1 == len(shown), column == 0
@@ -79,16 +79,8 @@ def plot_neuron_values(
     return figure
 
 
-def residual_stream(one: Population, inputs: Tensor) -> Tensor:
-    """Computes the residual stream before it is read: the output of the same transformer with an identity readout.
-
-    Args:
-        one: Transformers.
-        inputs: Shape (rows, sequence, inputs).
-
-    Returns:
-        Shape (networks, rows, sequence, width).
-    """
+def _residual_stream(one: Population, inputs: Tensor) -> Tensor:
+    """Computes the stream as the output with an identity readout, shape (networks, rows, sequence, width)."""
     assert isinstance(one.network, Transformer)
     width, n = one.network.width, len(one)
     network = replace(one.network, outputs=width)
@@ -101,12 +93,7 @@ def residual_stream(one: Population, inputs: Tensor) -> Tensor:
     return Population(network, flat, one.input_labels, labels).predict(inputs)
 
 
-def task_quantities(task: Task) -> dict[str, Tensor]:
-    """Returns the default quantities of `plot_neuron_values`.
-
-    Args:
-        task: A task of sequences.
-    """
+def _task_quantities(task: Task) -> dict[str, Tensor]:
     inputs = task.test_inputs
     if task.name == "in_context":
         x, w = inputs[:, 2, 1], inputs[:, 1, 0] / inputs[:, 0, 1]
@@ -114,13 +101,8 @@ def task_quantities(task: Task) -> dict[str, Tensor]:
     return dict(zip(task.input_names, inputs[:, -1].unbind(1), strict=True))
 
 
-def correlation(x: Floats, y: Floats) -> float:
-    """Computes Pearson's correlation; 0 if one of the two does not vary.
-
-    Args:
-        x: Shape (n,).
-        y: Shape (n,).
-    """
+def _correlation(x: Floats, y: Floats) -> float:
+    """Computes Pearson's correlation; 0 if one of the two does not vary."""
     x, y = x - x.mean(), y - y.mean()
     sizes = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / sizes if sizes > 0 else 0.0

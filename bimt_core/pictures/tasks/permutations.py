@@ -62,7 +62,7 @@ def plot_strips(population: Population, task: Task, network: int = 0, *, most: i
     if not places:
         return create_message(title, find_fault(one) or "no embedding neuron is active")
     names = token_names(task, len(values))
-    signs = [sign(permutation) for permutation in parse_permutations(names)]
+    signs = [_sign(permutation) for permutation in parse_permutations(names)]
     order = sorted(range(len(names)), key=lambda i: (-signs[i], i)) if signs else list(range(len(names)))
     colours = [(EVEN if signs[i] > 0 else ODD) if signs else COMMUNITY[0] for i in order]
     shown = places[:most]
@@ -121,7 +121,7 @@ def plot_cayley_graph(population: Population, task: Task, network: int = 0, *, m
     n = 1 + len(places)
     figure, panels = create_chart(f"{title}\n{key}", n, columns=min(3, n), height=GRAPH, bottom=4)
     points, moves = _place_elements(tuple(elements))
-    odd = np.array([sign(element) < 0 for element in elements])
+    odd = np.array([_sign(element) < 0 for element in elements])
     _draw_graph(panels[0], points, moves, np.where(odd, ODD, EVEN).tolist(), names, "parity")
     set_titles(panels[0], "parity: purple even, yellow odd")
     for axes, place in zip(panels[1:], places, strict=True):
@@ -148,22 +148,14 @@ def parse_permutations(names: Sequence[str]) -> list[Permutation]:
     return elements if are_permutations and len(set(elements)) == len(elements) else []
 
 
-def sign(permutation: Permutation) -> int:
-    """Returns 1 for an even permutation, -1 for an odd one.
-
-    Args:
-        permutation: Numbers from 0 on.
-    """
+def _sign(permutation: Permutation) -> int:
+    """Returns 1 for an even permutation, -1 for an odd one."""
     inversions = sum(one > other for one, other in combinations(permutation, 2))
     return -1 if inversions % 2 else 1
 
 
-def cayley_edges(elements: Sequence[Permutation]) -> Moves:
-    """Returns the edges of the Cayley graph as pairs of indices: those of the exchange, and those of the cycle.
-
-    Args:
-        elements: All permutations of one length.
-    """
+def _find_edges(elements: Sequence[Permutation]) -> Moves:
+    """Returns the edges of the Cayley graph as pairs of indices: those of the exchange, and those of the cycle."""
     number, n = {element: i for i, element in enumerate(elements)}, len(elements[0])
     exchange, cycle = (1, 0, *range(2, n)), (*range(1, n), 0)
     exchanged, cycled = (
@@ -175,7 +167,7 @@ def cayley_edges(elements: Sequence[Permutation]) -> Moves:
 @lru_cache(maxsize=4)
 def _place_elements(elements: tuple[Permutation, ...]) -> tuple[Floats, Moves]:
     """Computes the position of each element, shape (n, 2), and the edges."""
-    moves = cayley_edges(elements)
+    moves = _find_edges(elements)
     graph = nx.Graph()
     graph.add_nodes_from(range(len(elements)))
     graph.add_edges_from(moves[0] + moves[1])
@@ -199,6 +191,6 @@ def _draw_graph(
     axes.scatter(points[:, 0], points[:, 1], s=52, c=colours, edgecolors=MUTED, linewidths=0.7, gid=name)
     for text, at in zip(names, points.tolist(), strict=True):
         axes.annotate(text.split()[0], at, (0, 4.6), textcoords="offset points", ha="center", fontsize=4.8, color=INK)
-    axes.set(xticks=[], yticks=[], aspect="equal")
-    axes.spines[:].set_visible(False)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
     axes.margins(0.08)

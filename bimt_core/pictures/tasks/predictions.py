@@ -54,18 +54,13 @@ def plot_predictions(population: Population, task: Task, network: int = 0) -> Fi
         ends = [min(x.min(), y.min()), max(x.max(), y.max())]
         axes.plot(ends, ends, color=MUTED, linewidth=0.8, zorder=1)
         axes.scatter(x[:ROWS], y[:ROWS], s=7, color=POSITIVE, edgecolors="none", alpha=0.7, gid=f"output{i}")
-        fit = r_squared(x, y)
+        fit = _r_squared(x, y)
         name = format_name(names[i])
         set_titles(axes, f"{name}   R² = {fit:.4f}", "true", "predicted", colour=NEGATIVE if fit < 0 else "black")
     return figure
 
 
-def r_squared(true: Floats, predicted: Floats) -> float:
-    """Computes 1 - residual / total sum of squares; NaN if the true values do not vary.
-
-    Args:
-        true: Shape (rows,).
-        predicted: Shape (rows,).
-    """
+def _r_squared(true: Floats, predicted: Floats) -> float:
+    """Computes 1 - residual / total sum of squares; NaN if the true values do not vary."""
     total = float(np.square(true - true.mean()).sum())
     return 1 - float(np.square(true - predicted).sum()) / total if total > 0 else float("nan")

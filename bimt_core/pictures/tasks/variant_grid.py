@@ -97,9 +97,7 @@ def _fit_labels(task: Task, layout: Layout, width: float) -> tuple[Labels, Label
     """Fits labels of inputs and outputs; outputs whose formulas do not fit are called y1, y2, ..."""
     depth = _spacing(layout, width)[1]
     inputs = Labels.fit(task.input_names, layout.inputs, width, depth, LABEL)
-    outputs, _ = Labels.abbreviate(
-        task.output_names, lambda names: Labels.fit(names, layout.outputs, width, depth, LABEL)
-    )
+    outputs, _ = Labels.abbreviate(task.output_names, layout.outputs, width, depth, LABEL)
     return inputs, outputs
 
 

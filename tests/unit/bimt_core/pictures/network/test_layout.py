@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bimt_core.geometry import grid, line
 from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.pictures.network.layout import CORNERS, Layout, make_layout, project_to_plate
+from bimt_core.pictures.network.layout import CORNERS, Layout, _project_to_plate, make_layout
 from bimt_core.wiring import Axis, Neurons, Wire, Wiring, linear_wires
 
 LETTERS = "abcde"
@@ -126,10 +126,10 @@ def test_every_plate_adds_a_depth() -> None:
 
 def test_corners_of_a_plate_are_those_of_the_unit_square() -> None:
     corners = np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)])
-    assert (project_to_plate(corners) == CORNERS).all() and CORNERS.min() == 0 and CORNERS.max() == 1
-    near, far = project_to_plate(np.array([(1.0, 0.0), (0.0, 0.0)]))
+    assert (_project_to_plate(corners) == CORNERS).all() and CORNERS.min() == 0 and CORNERS.max() == 1
+    near, far = _project_to_plate(np.array([(1.0, 0.0), (0.0, 0.0)]))
     assert near.tolist() == [0, 0] and far[0] > 0 and far[1] == 1  # the first row is far, and to the right
-    assert project_to_plate(np.array([(0.0, 0.5, 0.5), (1.0, 0.5, 0.5)]))[:, 1].tolist() == [
+    assert _project_to_plate(np.array([(0.0, 0.5, 0.5), (1.0, 0.5, 0.5)]))[:, 1].tolist() == [
         0.25,
         0.75,
     ]  # a third dimension raises
@@ -142,7 +142,7 @@ def test_spacing_is_the_width_per_neuron() -> None:
 
 def test_grids_of_a_recurrent_network_are_drawn_twice() -> None:
     rows = make_layout(RNN(2, (2, 2), 2).wiring).rows
-    assert (rows[1].points == rows[2].points).all() and (rows[1].points == project_to_plate(grid(2, 2).numpy())).all()
+    assert (rows[1].points == rows[2].points).all() and (rows[1].points == _project_to_plate(grid(2, 2).numpy())).all()
 
 
 def test_outputs_are_at_the_top_even_if_a_side_branch_is_longer() -> None:

@@ -8,7 +8,7 @@ from bimt_core.networks import MLP
 from bimt_core.pictures.canvas import WIDTH, Canvas
 from bimt_core.pictures.network.labels import Labels
 from bimt_core.pictures.network.layout import make_layout
-from bimt_core.pictures.network.panel import MOST_ROW_NAMES, Panel, active_entries, row_name_width
+from bimt_core.pictures.network.panel import MOST_ROW_NAMES, Panel, _active_entries, row_name_width
 from bimt_core.pictures.network.projection import Flat, Perspective
 from bimt_core.pictures.palette import COMMUNITY, INACTIVE, OTHER
 from bimt_core.population import initialise
@@ -82,7 +82,7 @@ def test_neurons_do_not_touch_each_other() -> None:
 
 def test_active_entries_are_those_above_the_threshold() -> None:
     weight = torch.tensor([[0.0, 2 * ACTIVE, -3.0], [ACTIVE / 2, 0.0, 1.0]])
-    rows, columns, values = active_entries(weight)
+    rows, columns, values = _active_entries(weight)
     assert rows.tolist() == [0, 0, 1] and columns.tolist() == [1, 2, 2]
     np.testing.assert_allclose(values, [2 * ACTIVE, -3.0, 1.0])
 

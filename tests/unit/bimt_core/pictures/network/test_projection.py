@@ -3,7 +3,7 @@ import pytest
 
 from bimt_core.networks import MLP
 from bimt_core.pictures.network.layout import make_layout
-from bimt_core.pictures.network.projection import Flat, Perspective, find_bounds, project
+from bimt_core.pictures.network.projection import Flat, Perspective, _project, find_bounds
 
 PLATES = make_layout(MLP(((3, 3), (4, 4), 5), ring_outputs=True).wiring)
 ROWS = make_layout(MLP((3, 6, 2)).wiring)
@@ -11,11 +11,11 @@ ROWS = make_layout(MLP((3, 6, 2)).wiring)
 
 def test_nearer_is_larger_and_higher_is_higher() -> None:
     square = np.array([(0.5, -0.5, 0.0), (-0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)])
-    near, far = project(square).reshape(2, 2, 2)
+    near, far = _project(square).reshape(2, 2, 2)
     assert np.linalg.norm(near[0] - near[1]) > np.linalg.norm(far[0] - far[1])
-    low, high = project(np.array([(0.2, 0.1, 0.0), (0.2, 0.1, 1.0)]))
+    low, high = _project(np.array([(0.2, 0.1, 0.0), (0.2, 0.1, 1.0)]))
     assert high[1] > low[1]
-    np.testing.assert_allclose(project(np.zeros((1, 3))), 0)
+    np.testing.assert_allclose(_project(np.zeros((1, 3))), 0)
 
 
 @pytest.mark.parametrize("perspective", [False, True])

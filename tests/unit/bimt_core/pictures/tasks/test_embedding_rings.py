@@ -4,7 +4,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from bimt_core.modularity import Communities
-from bimt_core.pictures.tasks.embedding_rings import plot_embedding_rings, principal_components, ring_step
+from bimt_core.pictures.tasks.embedding_rings import _principal_components, _ring_step, plot_embedding_rings
 from bimt_core.tasks import load_task
 
 
@@ -16,22 +16,22 @@ def on_a_ring(n, step):
 
 def test_principal_components_are_those_of_scikit_learn():
     values = np.random.default_rng(0).standard_normal((59, 7)) * np.arange(1, 8)
-    points, explained = principal_components(values)
+    points, explained = _principal_components(values)
     pca = PCA(2).fit(values)
     np.testing.assert_allclose(np.abs(points), np.abs(pca.transform(values)), atol=1e-9)
     assert explained == pytest.approx(pca.explained_variance_ratio_.sum())
 
 
 def test_principal_components_of_one_column_and_of_constants():
-    points, explained = principal_components(np.arange(5.0)[:, None])
+    points, explained = _principal_components(np.arange(5.0)[:, None])
     assert points[:, 1].tolist() == [0] * 5 and explained == pytest.approx(1)
-    points, explained = principal_components(np.ones((5, 3)))
+    points, explained = _principal_components(np.ones((5, 3)))
     assert np.abs(points).max() < 1e-12 and explained == 0
 
 
 @pytest.mark.parametrize("step", [1, 7, 28])
 def test_the_step_of_a_ring_is_found(step):
-    assert ring_step(on_a_ring(59, step)) == step
+    assert _ring_step(on_a_ring(59, step)) == step
 
 
 def test_each_community_shows_its_own_columns(sparse, read_texts):
@@ -45,7 +45,7 @@ def test_each_community_shows_its_own_columns(sparse, read_texts):
     for axes, number, places in zip(figure.axes, (1, 2), ([3, 5, 9], [0]), strict=True):
         (dots,) = (artist for artist in axes.collections if artist.get_gid() == f"community{number}")
         np.testing.assert_allclose(
-            np.asarray(dots.get_offsets()), principal_components(values[:, places])[0], atol=1e-12
+            np.asarray(dots.get_offsets()), _principal_components(values[:, places])[0], atol=1e-12
         )
         assert axes.get_title(loc="left") == f"community {number + 1}"
     texts = read_texts(figure)
@@ -63,7 +63,7 @@ def test_labels_are_at_their_tokens(sparse):
         population, task, communities=Communities(0.0, (frozenset({("input", 0), ("input", 1)}),))
     )
     (axes,) = figure.axes
-    points, _ = principal_components(on_a_ring(59, 3))
+    points, _ = _principal_components(on_a_ring(59, 3))
     for text in axes.texts:
         np.testing.assert_allclose(text.xy, points[int(text.get_text())], atol=1e-9)
     assert len(axes.texts) == 59

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bimt_core.networks import MLP
-from bimt_core.pictures.tasks.filters import neuron_strengths, plot_filters
+from bimt_core.pictures.tasks.filters import _neuron_strengths, plot_filters
 from bimt_core.population import initialise
 from bimt_core.tasks import load_task
 
@@ -44,7 +44,7 @@ def test_pixels_are_at_their_positions_in_the_image_after_relocation(digits):
 def test_strengths_are_sums_of_incoming_and_outgoing_weights(digits):
     task, population = digits
     tensors = {name: tensor[0] for name, tensor in population.tensors.items()}
-    strengths = neuron_strengths(task.network.wiring, tensors, "hidden1")
+    strengths = _neuron_strengths(task.network.wiring, tensors, "hidden1")
     expected = tensors["weight0"].abs().sum(1) + tensors["weight1"].abs().sum(0)
     torch.testing.assert_close(strengths, expected.double())
     (line, _) = plot_filters(population, task).axes[1].lines

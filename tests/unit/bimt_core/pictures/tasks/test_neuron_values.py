@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bimt_core.networks import Transformer
-from bimt_core.pictures.tasks.neuron_values import correlation, plot_neuron_values, residual_stream, task_quantities
+from bimt_core.pictures.tasks.neuron_values import _correlation, _residual_stream, _task_quantities, plot_neuron_values
 from bimt_core.population import initialise
 from bimt_core.tasks import load_task
 
@@ -21,7 +21,7 @@ def test_the_residual_stream_gives_the_outputs():
     task, population = small()
     order = torch.tensor([[1, 0], [0, 1]])
     population = population.rearrange({"input": order, "output": order.flip(0)})
-    stream = residual_stream(population, task.test_inputs)
+    stream = _residual_stream(population, task.test_inputs)
     read = torch.einsum("nrpw,now->nrpo", stream, population.tensors["read.weight"])
     outputs = read + population.tensors["read.bias"][:, None, None]
     places = population.output_labels.argsort(1)[:, None, None].expand_as(outputs)
@@ -30,17 +30,17 @@ def test_the_residual_stream_gives_the_outputs():
 
 def test_quantities_are_those_of_the_sequences():
     task, _ = small()
-    quantities = task_quantities(task)
+    quantities = _task_quantities(task)
     torch.testing.assert_close(quantities["w x"], task.test_targets[:, 2, 0])
     torch.testing.assert_close(quantities["x"] * quantities["w"], quantities["w x"])
-    other = task_quantities(replace(task, name="another"))
+    other = _task_quantities(replace(task, name="another"))
     assert list(other) == ["y", "x"] and torch.equal(other["x"], task.test_inputs[:, 2, 1])
 
 
 def test_correlation_is_that_of_numpy():
     x, y = np.random.default_rng(0).standard_normal((2, 50))
-    assert correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
-    assert correlation(x, np.ones(50)) == 0
+    assert _correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert _correlation(x, np.ones(50)) == 0
 
 
 def test_neurons_are_plotted_against_quantities_strongest_first(read_texts):
@@ -48,13 +48,13 @@ def test_neurons_are_plotted_against_quantities_strongest_first(read_texts):
     population.tensors["read.weight"][1, :, 5] *= 1000.0
     figure = plot_neuron_values(population, task, 1, most=3)
     assert len(figure.axes) == 9
-    stream = residual_stream(population, task.test_inputs)[1, :, -1]
+    stream = _residual_stream(population, task.test_inputs)[1, :, -1]
     dots = {artist.get_gid(): artist.get_offsets() for axes in figure.axes for artist in axes.collections}
     np.testing.assert_allclose(dots["neuron5.w"][:, 1], stream[:, 5])
-    np.testing.assert_allclose(dots["neuron5.w"][:, 0], task_quantities(task)["w"])
+    np.testing.assert_allclose(dots["neuron5.w"][:, 0], _task_quantities(task)["w"])
     assert figure.axes[0].get_ylabel() == "neuron 6"
     assert [axes.get_xlabel() for axes in figure.axes[6:]] == ["x", "w", "w x"]
-    r = np.corrcoef(task_quantities(task)["x"], stream[:, 5])[0, 1]
+    r = np.corrcoef(_task_quantities(task)["x"], stream[:, 5])[0, 1]
     assert figure.axes[0].get_title(loc="left") == f"r = {r:.2f}"
 
 

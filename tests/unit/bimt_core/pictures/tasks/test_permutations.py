@@ -7,7 +7,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from bimt_core.pictures import plot_cayley_graph, plot_strips
-from bimt_core.pictures.tasks.permutations import EVEN, ODD, cayley_edges, parse_permutations, sign
+from bimt_core.pictures.tasks.permutations import EVEN, ODD, _find_edges, _sign, parse_permutations
 from bimt_core.tasks import load_task
 
 S4 = list(permutations(range(4)))
@@ -15,7 +15,7 @@ S4 = list(permutations(range(4)))
 
 def test_signs_are_determinants():
     for element in S4:
-        assert sign(element) == round(np.linalg.det(np.eye(4)[list(element)]))
+        assert _sign(element) == round(np.linalg.det(np.eye(4)[list(element)]))
 
 
 def test_names_are_parsed():
@@ -26,7 +26,7 @@ def test_names_are_parsed():
 
 
 def test_the_graph_is_the_truncated_octahedron():
-    exchanges, cycles = cayley_edges(S4)
+    exchanges, cycles = _find_edges(S4)
     assert (len(exchanges), len(cycles)) == (12, 24)
     graph = nx.Graph(exchanges + cycles)
     assert {degree for _, degree in graph.degree} == {3}
@@ -54,7 +54,7 @@ def test_a_strip_has_the_values_of_even_and_then_of_odd_tokens(sparse, read_text
     (dots,) = (artist for artist in axes.collections if artist.get_gid() == "neuron6")
     colours, values = [to_hex(c) for c in dots.get_facecolors()], np.asarray(dots.get_offsets())[:, 1]
     assert colours == [EVEN] * 12 + [ODD] * 12
-    assert values.tolist() == [i for s in (1, -1) for i, element in enumerate(S4) if sign(element) == s]
+    assert values.tolist() == [i for s in (1, -1) for i, element in enumerate(S4) if _sign(element) == s]
     assert "neuron 7" in read_texts(figure)
     ticks = [text.get_text() for text in axes.get_xticklabels()]
     assert ticks == ["".join(map(str, S4[int(i)])) for i in values]
@@ -75,7 +75,7 @@ def test_strongest_neurons_come_first(sparse):
 
 
 def test_nodes_have_the_colour_of_parity_and_of_values(sparse):
-    parity = torch.tensor([float(sign(element)) for element in S4], dtype=torch.float64)
+    parity = torch.tensor([float(_sign(element)) for element in S4], dtype=torch.float64)
     task, population = only_neuron(sparse, 2, parity)
     figure = plot_cayley_graph(population, task)
     by_name = {artist.get_gid(): artist for axes in figure.axes for artist in axes.collections}

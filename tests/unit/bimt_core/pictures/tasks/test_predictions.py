@@ -7,14 +7,14 @@ import torch
 from sklearn.metrics import r2_score
 
 from bimt_core.pictures import plot_predictions
-from bimt_core.pictures.tasks.predictions import r_squared
+from bimt_core.pictures.tasks.predictions import _r_squared
 from bimt_core.tasks import load_task
 
 
 def test_r_squared_is_that_of_scikit_learn():
     true, predicted = np.random.default_rng(0).standard_normal((2, 50))
-    assert r_squared(true, predicted) == pytest.approx(r2_score(true, predicted))
-    assert math.isnan(r_squared(np.ones(5), np.zeros(5)))
+    assert _r_squared(true, predicted) == pytest.approx(r2_score(true, predicted))
+    assert math.isnan(_r_squared(np.ones(5), np.zeros(5)))
 
 
 def test_each_output_has_its_panel_also_after_relocation(sparse):
