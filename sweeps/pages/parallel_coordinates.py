@@ -38,9 +38,11 @@ def plot_parallel_coordinates(
     rank = trials[first.metric].rank(pct=True, ascending=first.direction == "maximize")
     shade = {n: min(int(part * len(SHADES)), len(SHADES) - 1) for n, part in rank.items()}
     for i, colour in enumerate(SHADES):
-        own = [n for n in trials.index if shade[n] == i and n not in front]
-        figure.add_trace(_lines(trials.loc[own], names, scales, colour, 1.2, "worse to better" if i == 3 else None))
-    figure.add_trace(_lines(trials.loc[list(front)], names, scales, FRONT_COLOUR, 2.6, ON_FRONT))
+        numbers = [n for n in trials.index if shade[n] == i and n not in front]
+        figure.add_trace(
+            _plot_lines(trials.loc[numbers], names, scales, colour, 1.2, "worse to better" if i == 3 else None)
+        )
+    figure.add_trace(_plot_lines(trials.loc[list(front)], names, scales, FRONT_COLOUR, 2.6, ON_FRONT))
     for i, name in enumerate(names):
         figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
         for y, text in scales[name].ticks():
@@ -67,7 +69,7 @@ def plot_parallel_coordinates(
     return finish_figure(figure, 500, top=84, legend_below=True)
 
 
-def _lines(
+def _plot_lines(
     trials: pd.DataFrame, names: list[str], scales: dict[str, Scale], colour: str, width: float, name: str | None
 ) -> go.Scatter:
     """One trace for several trials, as lines with gaps between them."""

@@ -271,10 +271,10 @@ def compute_differences(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
     by_seed = {str(variant): group.set_index("seed") for variant, group in metrics.groupby("variant", sort=False)}
     if reference not in by_seed:
         raise ValueError(f"reference must be one of {', '.join(by_seed)}, got {reference!r}")
-    own = by_seed.pop(reference)
+    minuend = by_seed.pop(reference)
     rows = {}
     for metric in _list_metrics(metrics):
-        pairs = {variant: (own[metric] - other[metric]).to_numpy(float) for variant, other in by_seed.items()}
+        pairs = {variant: (minuend[metric] - other[metric]).to_numpy(float) for variant, other in by_seed.items()}
         p = holm_correction([signed_rank_p_value(difference) for difference in pairs.values()])
         for (variant, difference), corrected in zip(pairs.items(), p, strict=True):
             rows[variant, metric] = (*mean_and_half_width(difference), corrected)
