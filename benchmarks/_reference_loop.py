@@ -1,4 +1,4 @@
-"""One network written and trained as the paper describes its own: the yardstick of the benchmarks."""
+"""Reference of the benchmarks: one network, written and trained as the paper describes its notebooks."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from bimt_core import MLP, Population, Task
+from bimt_core import MLP, Population, Task, initialise
 
 
-class Network(nn.Module):
+class ReferenceNetwork(nn.Module):
     """An ordinary module that computes its connection cost from positions, connection by connection.
 
     Args:
-        task: Gives shape, folds, embedding and the cost's constants.
-        population: Gives the weights.
-        member: Which network of the population.
+        task: Source of the shape, the folds, the embedding and the cost's constants.
+        population: Source of the weights.
+        member: Index of the network in the population.
     """
 
     def __init__(self, task: Task, population: Population, member: int = 0) -> None:
@@ -41,7 +41,7 @@ class Network(nn.Module):
                 self.embedding.weight.copy_(tensors["embedding"][member])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values of the output neurons, shape (rows, outputs)."""
+        """Computes the values of the output neurons, shape (rows, outputs)."""
         if self.embedding is not None:
             x = self.embedding(x).flatten(1)
         for layer in self.layers[:-1]:
@@ -49,13 +49,13 @@ class Network(nn.Module):
         return self.layers[-1](x)
 
     def cost(self) -> Tensor:
-        """The connection cost."""
+        """Computes the connection cost."""
         total = torch.zeros(())
         for number, layer in enumerate(self.layers):
             n_out, n_in = layer.weight.shape
             folds = self.folds if number == 0 else 1
-            source = _line(n_in // folds, layer.weight.dtype).repeat(folds)
-            distance = (_line(n_out, layer.weight.dtype).unsqueeze(1) - source).abs()
+            source = _positions(n_in // folds, layer.weight.dtype).repeat(folds)
+            distance = (_positions(n_out, layer.weight.dtype).unsqueeze(1) - source).abs()
             total = total + self._reduce(layer.weight.abs() * (self.weight_factor * distance + self.layer_distance))
             total = total + self._reduce(layer.bias.abs() * self.layer_distance)
         if self.embedding is not None:
@@ -67,7 +67,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def exchange(self, row: int, one: int, other: int) -> None:
-        """Lets two neurons of a row (0: inputs) change places, in place."""
+        """Exchanges two neurons of a row (0: inputs), in place."""
         if row > 0:
             before = self.layers[row - 1]
             for tensor in (before.weight, before.bias):
@@ -82,40 +82,48 @@ class Network(nn.Module):
             self.embedding.weight[:, [one, other]] = self.embedding.weight[:, [other, one]]
 
     @torch.no_grad()
-    def scores(self, row: int) -> Tensor:
-        """Sum of the sizes of each neuron's incoming and outgoing weights."""
-        score = torch.zeros(())
+    def strengths(self, row: int) -> Tensor:
+        """Sums the absolute incoming and outgoing weights of each neuron of a row."""
+        strength = torch.zeros(())
         if row > 0:
-            score = score + self.layers[row - 1].weight.abs().sum(1)
+            strength = strength + self.layers[row - 1].weight.abs().sum(1)
         if row < len(self.layers):
             folds = self.folds if row == 0 else 1
-            score = score + self.layers[row].weight.abs().sum(0).view(folds, -1).sum(0)
-        return score
+            strength = strength + self.layers[row].weight.abs().sum(0).view(folds, -1).sum(0)
+        return strength
 
 
-def steps(network: Network, task: Task, n: int) -> Iterator[None]:
-    """Trains it: AdamW, the connection cost through automatic differentiation, the test loss at every step."""
+def train_steps(network: ReferenceNetwork, task: Task, n: int) -> Iterator[None]:
+    """Trains with AdamW, differentiates the cost automatically, and evaluates the test loss at every step."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=task.per_network.learning_rate, weight_decay=0.0)
-    loss_of: Callable[..., Tensor] = mse_loss if task.loss_name == "mse" else cross_entropy
+    loss_function: Callable[..., Tensor] = mse_loss if task.loss_name == "mse" else cross_entropy
     for _ in range(n):
         optimizer.zero_grad()
         with torch.no_grad():
-            loss_of(network(task.test_inputs), task.test_targets).item()
-        loss = loss_of(network(task.inputs), task.targets) + task.per_network.cost_weight * network.cost()
+            loss_function(network(task.test_inputs), task.test_targets).item()
+        loss = loss_function(network(task.inputs), task.targets) + task.per_network.cost_weight * network.cost()
         loss.backward()
         optimizer.step()
         yield
 
 
+def train_new_network(task: Task, n: int) -> None:
+    """Trains a new network for n steps."""
+    for _ in train_steps(ReferenceNetwork(task, initialise(task.network, [0], dtype=task.dtype)), task, n):
+        pass
+
+
 @torch.no_grad()
-def relocate(network: Network, task: Task) -> None:
-    """The published round: the neurons of highest score of each row are exchanged with every place of the row in turn,
-    the whole network's cost is computed, and the exchange undone; the best one is kept.
+def relocate(network: ReferenceNetwork, task: Task) -> None:
+    """Runs the published round of relocation.
+
+    The strongest neurons of each row are exchanged with every place of the row in turn, the cost of the whole network
+    is computed, and the exchange is undone. The best exchange is kept.
     """
     mlp = task.network
     assert isinstance(mlp, MLP)
     for row, n in enumerate(mlp.widths):
-        for one in network.scores(row).argsort(descending=True, stable=True)[: task.shared.relocate_top_k].tolist():
+        for one in network.strengths(row).argsort(descending=True, stable=True)[: task.shared.relocate_top_k].tolist():
             costs = []
             for other in range(n):
                 network.exchange(row, one, other)
@@ -124,5 +132,5 @@ def relocate(network: Network, task: Task) -> None:
             network.exchange(row, one, costs.index(min(costs)))
 
 
-def _line(n: int, dtype: torch.dtype) -> Tensor:
+def _positions(n: int, dtype: torch.dtype) -> Tensor:
     return (2 * torch.arange(n, dtype=dtype) + 1) / (2 * n)
