@@ -1,5 +1,3 @@
-"""One step: against torch's own optimiser, proximal against its definition, compiled against plain."""
-
 import warnings
 
 import pytest
@@ -13,8 +11,8 @@ MSE = "mse"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_compiled_yet(monkeypatch):
-    """torch counts what it has compiled of one function, over all tests."""
+def _reset_compiler(monkeypatch):
+    """Resets torch's count of compilations, which lasts over all tests."""
     monkeypatch.setattr(optimiser, "_COMPILED", {})
     torch.compiler.reset()
     yield
@@ -22,7 +20,7 @@ def _nothing_compiled_yet(monkeypatch):
 
 
 def arguments(networks=3, dtype=torch.float64, **changes):
-    """Random arguments of a step of small networks."""
+    """A small network and random arguments of its step."""
     network = MLP((3, 5, 2))
     generator = torch.Generator().manual_seed(0)
 
@@ -30,7 +28,7 @@ def arguments(networks=3, dtype=torch.float64, **changes):
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
     n = network.wiring.n_parameters
-    given = {
+    values = {
         "flat": random(networks, n),
         "first": torch.zeros(networks, n, dtype=dtype),
         "second": torch.zeros(networks, n, dtype=dtype),
@@ -41,65 +39,65 @@ def arguments(networks=3, dtype=torch.float64, **changes):
         "learning_rate": torch.linspace(1e-3, 1e-2, networks, dtype=dtype).unsqueeze(1),
         "corrections": torch.tensor(bias_corrections(1), dtype=dtype),
     }
-    return network, StepArguments(**given | changes)
+    return network, StepArguments(**values | changes)
 
 
-def take(network, a, penalty_step="subgradient", steps=5):
+def take_steps(network, a, penalty_step="subgradient", steps=5):
     step = make_step(network, MSE, penalty_step)
     for t in range(1, steps + 1):
         a.corrections.copy_(torch.tensor(bias_corrections(t), dtype=a.flat.dtype))
         step(*a)
 
 
-def gradient(network, a, member):
+def compute_gradient(network, a, member):
     flat = a.flat[member : member + 1].detach().clone().requires_grad_()
     outputs = network.forward(network.wiring.tensors(flat), a.inputs[member : member + 1])
     loss = (outputs - a.targets[member]).square().mean()
     return torch.autograd.grad(loss, flat)[0][0]
 
 
-def test_subgradient_steps_are_adamw_on_the_penalised_loss():
+def test_subgradient_steps_equal_adamw_of_torch():
     network, a = arguments()
     for member in range(3):
         parameter = torch.nn.Parameter(a.flat[member].clone())
         rate = a.learning_rate[member].item()
-        other = torch.optim.AdamW([parameter], lr=rate, weight_decay=0.0)
+        optimiser_of_torch = torch.optim.AdamW([parameter], lr=rate, weight_decay=0.0)
         for _ in range(5):
             outputs = network.forward(network.wiring.tensors(parameter.unsqueeze(0)), a.inputs[member : member + 1])
             loss = (outputs - a.targets[member]).square().mean() + (a.coefficients[member] * parameter.abs()).sum()
-            other.zero_grad()
+            optimiser_of_torch.zero_grad()
             loss.backward()
-            other.step()
-        _, mine = arguments()
-        take(network, mine)
-        torch.testing.assert_close(mine.flat[member], parameter.detach(), rtol=1e-10, atol=1e-12)
+            optimiser_of_torch.step()
+        _, ours = arguments()
+        take_steps(network, ours)
+        torch.testing.assert_close(ours.flat[member], parameter.detach(), rtol=1e-10, atol=1e-12)
 
 
-def test_a_proximal_step_solves_its_problem():
-    """It minimises coefficient * |w| + (w - plain step)^2 / (2 * step size), parameter by parameter."""
+def test_a_proximal_step_solves_its_minimisation_problem():
+    """Each parameter minimises coefficient * |w| + (w - plain step)^2 / (2 * step size)."""
     network, a = arguments(coefficients=torch.full((3, 32), 0.3, dtype=torch.float64))
     before = a.flat.clone()
-    gradients = torch.stack([gradient(network, a, member) for member in range(3)])
-    take(network, a, "proximal", steps=1)
+    gradients = torch.stack([compute_gradient(network, a, member) for member in range(3)])
+    take_steps(network, a, "proximal", steps=1)
     size = a.learning_rate / (gradients.abs() + optimiser.EPS)  # at the first step
     plain = before - size * gradients
     expected = torch.where(plain.abs() > size * 0.3, plain - plain.sign() * size * 0.3, 0.0)
     torch.testing.assert_close(a.flat, expected, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(a.first, 0.1 * gradients, rtol=1e-9, atol=1e-12)  # the penalty is not in the moments
+    torch.testing.assert_close(a.first, 0.1 * gradients, rtol=1e-9, atol=1e-12)  # moments do not include the penalty
 
 
 def test_proximal_steps_give_exact_zeros_and_subgradient_steps_do_not():
     zeros = {}
     for penalty_step in ("proximal", "subgradient"):
         network, a = arguments(coefficients=torch.full((3, 32), 0.05, dtype=torch.float64))
-        take(network, a, penalty_step, steps=2000)
+        take_steps(network, a, penalty_step, steps=2000)
         zeros[penalty_step] = (a.flat == 0).sum().item()
     assert zeros["subgradient"] == 0
     assert zeros["proximal"] > 20
 
 
 @pytest.mark.parametrize("penalty_step", ["subgradient", "proximal"])
-def test_a_compiled_step_is_the_step(penalty_step):
+def test_a_compiled_step_equals_the_plain_step(penalty_step):
     network, plain = arguments()
     _, fast = arguments()
     runs = [
@@ -113,19 +111,19 @@ def test_a_compiled_step_is_the_step(penalty_step):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), rtol=1e-9, atol=1e-12)
 
 
-def test_a_compiled_step_is_kept_and_their_number_is_bounded(monkeypatch):
+def test_a_bounded_number_of_compiled_steps_is_cached(monkeypatch):
     compiled = []
     monkeypatch.setattr(optimiser.torch, "compile", lambda step, **_: compiled.append(step) or step)
-    for networks in (*range(1, optimiser.MOST_COMPILED + 3), 1):
+    for networks in (*range(1, optimiser.MAX_COMPILED + 3), 1):
         network, a = arguments(networks)
         for _ in range(2):
             prepare_step(network, MSE, "subgradient", a, compiled=True)()
-    assert len(compiled) == optimiser.MOST_COMPILED + 3  # the first was forgotten in between
-    assert len(optimiser._COMPILED) <= optimiser.MOST_COMPILED
+    assert len(compiled) == optimiser.MAX_COMPILED + 3  # the first was evicted
+    assert len(optimiser._COMPILED) <= optimiser.MAX_COMPILED
 
 
-def test_without_a_compiler_it_says_so_once_and_goes_on():
-    from torch._inductor import config
+def test_without_a_compiler_a_warning_is_issued_once():
+    from torch._inductor import config  # the only way to break the C++ compiler of this process
 
     network, a = arguments()
     run = prepare_step(network, MSE, "subgradient", a, compiled=True)
@@ -141,11 +139,11 @@ def test_without_a_compiler_it_says_so_once_and_goes_on():
     assert torch.equal(a.flat, plain.flat)
 
 
-def test_a_nan_stays_in_its_network():
+def test_nan_stays_in_its_network():
     network, a = arguments()
-    _, well = arguments()
+    _, expected = arguments()
     a.flat[1] = torch.nan
-    take(network, a)
-    take(network, well)
+    take_steps(network, a)
+    take_steps(network, expected)
     assert a.flat[1].isnan().all()
-    assert torch.equal(a.flat[[0, 2]], well.flat[[0, 2]])
+    assert torch.equal(a.flat[[0, 2]], expected.flat[[0, 2]])

@@ -20,7 +20,7 @@ def task_of(network, inputs, targets, scored=None):
     n_inputs, n_outputs = len(network.wiring.inputs), len(network.wiring.outputs)
     return Task(
         name="numbers",
-        description="Numbers that tell where they come from.",
+        description="Different numbers everywhere.",
         inputs=inputs,
         targets=targets,
         test_inputs=inputs,
@@ -49,7 +49,7 @@ TASKS = {
 }
 
 
-def disordered(network, networks=3, seed=0):
+def shuffled(network, networks=3, seed=0):
     """A population whose inputs and outputs have moved."""
     population = initialise(network, range(networks))
     random = torch.Generator().manual_seed(seed)
@@ -61,16 +61,16 @@ def disordered(network, networks=3, seed=0):
     return population.rearrange(orders)
 
 
-def check(rows, task, population, which):
-    """Whether the buffers hold the rows, each network's values where its labels say, slowly."""
-    inputs, targets, n = task.inputs[which], task.targets[which], len(population)
+def check(rows, task, population, selection):
+    """Compares the buffers with the selected rows, ordered by each network's labels."""
+    inputs, targets, n = task.inputs[selection], task.targets[selection], len(population)
     if task.network.takes_tokens:
         assert torch.equal(rows.inputs, inputs)
     for network in range(n):
-        into, out = population.input_labels[network].tolist(), population.output_labels[network].tolist()
-        for place, label in enumerate([] if task.network.takes_tokens else into):
+        at_inputs, at_outputs = population.input_labels[network].tolist(), population.output_labels[network].tolist()
+        for place, label in enumerate([] if task.network.takes_tokens else at_inputs):
             assert torch.equal(rows.inputs[network, ..., place], inputs[..., label])
-        for place, label in enumerate(out):
+        for place, label in enumerate(at_outputs):
             if task.loss_name == "cross_entropy":
                 assert torch.equal(rows.targets[network] == place, targets == label)
             else:
@@ -81,9 +81,9 @@ def check(rows, task, population, which):
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("networks", [1, 3])
-def test_all_rows_are_where_the_labels_say(name, networks):
+def test_all_rows_are_ordered_by_the_labels(name, networks):
     task = TASKS[name]
-    population = disordered(task.network, networks)
+    population = shuffled(task.network, networks)
     rows = Rows(task, population, 0)
     check(rows, task, population, slice(None))
     rows.load(7)
@@ -93,9 +93,9 @@ def test_all_rows_are_where_the_labels_say(name, networks):
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("networks", [1, 3])
 @pytest.mark.parametrize("size", [1, 3, N])
-def test_a_step_sees_its_rows_where_the_labels_say(name, networks, size):
+def test_the_rows_of_a_step_are_ordered_by_the_labels(name, networks, size):
     task = TASKS[name]
-    population = disordered(task.network, networks)
+    population = shuffled(task.network, networks)
     rows = Rows(task, population, size)
     for step in (0, 1, 7, 3):
         rows.load(step)
@@ -104,14 +104,14 @@ def test_a_step_sees_its_rows_where_the_labels_say(name, networks, size):
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("size", [0, 4])
-def test_buffers_stay_where_they_are(name, size):
+def test_buffers_keep_their_memory(name, size):
     task = TASKS[name]
-    rows = Rows(task, disordered(task.network), size)
+    rows = Rows(task, shuffled(task.network), size)
     buffers = rows.inputs, rows.targets, rows.scored
     shapes = [None if b is None else (b.data_ptr(), b.shape, b.stride(), b.dtype) for b in buffers]
     for step in range(5):
-        moved = disordered(task.network, seed=step + 1)
-        rows.place(moved)
+        moved = shuffled(task.network, seed=step + 1)
+        rows.update(moved)
         rows.load(step)
         check(rows, task, moved, batch(N, size, step) if size else slice(None))
         now = [None if b is None else (b.data_ptr(), b.shape, b.stride(), b.dtype) for b in buffers]
@@ -121,49 +121,49 @@ def test_buffers_stay_where_they_are(name, size):
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("size", [0, 4])
-def test_the_tasks_data_are_left_alone(name, size):
+def test_the_tasks_data_stay_unchanged(name, size):
     task = TASKS[name]
     inputs, targets = task.inputs.clone(), task.targets.clone()
-    rows = Rows(task, disordered(task.network), size)
+    rows = Rows(task, shuffled(task.network), size)
     rows.load(1)
-    rows.place(disordered(task.network, seed=1))
+    rows.update(shuffled(task.network, seed=1))
     assert torch.equal(task.inputs, inputs)
     assert torch.equal(task.targets, targets)
 
 
 @pytest.mark.parametrize("size", [0, 4])
-def test_fixed_inputs_are_in_memory_once(size):
-    rows = Rows(TASKS["images"], disordered(IMAGES, networks=50), size)
+def test_fixed_inputs_are_stored_once(size):
+    rows = Rows(TASKS["images"], shuffled(IMAGES, networks=50), size)
     assert rows.inputs.shape == (50, size or N, 4)
     assert rows.inputs.untyped_storage().size() == (size or N) * 4 * rows.inputs.element_size()
     assert rows.targets.untyped_storage().size() == 50 * (size or N) * 5 * rows.targets.element_size()
 
 
-def test_rows_are_next_to_each_other_in_memory():
-    rows = Rows(TASKS["values"], disordered(VALUES), 4)
+def test_rows_are_contiguous_in_memory():
+    rows = Rows(TASKS["values"], shuffled(VALUES), 4)
     assert rows.inputs.mT.is_contiguous()
     assert rows.targets.mT.is_contiguous()
 
 
 @pytest.mark.parametrize(("n", "size"), [(10, 1), (10, 3), (10, 5), (10, 10), (1, 1), (7, 2)])
-def test_an_epoch_sees_every_row_at_most_once_and_all_that_fill_batches(n, size):
-    a_while = n // size
+def test_an_epoch_has_every_row_at_most_once(n, size):
+    batches = n // size
     epochs = []
     for epoch in range(6):
-        seen = torch.cat([batch(n, size, step) for step in range(epoch * a_while, (epoch + 1) * a_while)]).tolist()
-        assert len(seen) == len(set(seen)) == a_while * size
+        seen = torch.cat([batch(n, size, step) for step in range(epoch * batches, (epoch + 1) * batches)]).tolist()
+        assert len(seen) == len(set(seen)) == batches * size
         assert set(seen) <= set(range(n))
         epochs.append(seen)
     if n > 5:
         assert len({tuple(seen) for seen in epochs}) == 6
 
 
-def test_over_epochs_every_row_is_seen():
-    seen = torch.cat([batch(10, 4, step) for step in range(40)])  # each epoch leaves two rows out, others each time
+def test_every_row_is_used_over_epochs():
+    seen = torch.cat([batch(10, 4, step) for step in range(40)])  # each epoch leaves out two other rows
     assert set(seen.tolist()) == set(range(10))
 
 
-def test_a_batch_depends_on_its_step_alone():
+def test_a_batch_depends_on_its_step_only():
     in_order = [batch(50, 7, step) for step in range(40)]
     assert all(torch.equal(batch(50, 7, step), in_order[step]) for step in reversed(range(40)))
     assert all(step.dtype == torch.int64 and step.shape == (7,) for step in in_order)
@@ -172,16 +172,16 @@ def test_a_batch_depends_on_its_step_alone():
 
 
 @pytest.mark.parametrize("size", [N + 1, 100])
-def test_a_batch_of_more_rows_than_there_are_is_refused(size):
-    with pytest.raises(ValueError, match=f"batch_size must be at most the 10 rows there are, got {size}"):
-        Rows(TASKS["values"], disordered(VALUES), size)
+def test_batches_larger_than_the_data_are_refused(size):
+    with pytest.raises(ValueError, match=f"batch_size must be at most the number of rows 10, got {size}"):
+        Rows(TASKS["values"], shuffled(VALUES), size)
 
 
-def test_what_is_scored_moves_with_the_outputs():
+def test_the_mask_of_scored_outputs_moves_with_the_outputs():
     task = TASKS["sequences"]
     ordered = initialise(SEQUENCES, [0])
     rows = Rows(task, ordered, 2)
     assert torch.equal(rows.scored[0, 0], task.scored)
-    rows.place(ordered.rearrange({"output": torch.tensor([[1, 0]])}))
+    rows.update(ordered.rearrange({"output": torch.tensor([[1, 0]])}))
     assert torch.equal(rows.scored[0, 0], task.scored.flip(1))
     assert Rows(replace(task, scored=None), ordered, 2).scored is None
