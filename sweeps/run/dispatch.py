@@ -187,7 +187,7 @@ class Dispatcher:
 
     @property
     def gave_up(self) -> bool:
-        """Whether too many trials failed."""
+        """True if too many trials failed."""
         return self._failed >= (self._spec.max_failed or self._spec.trials)
 
     def _ask(self) -> None:

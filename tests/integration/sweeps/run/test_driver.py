@@ -19,7 +19,6 @@ import ray
 import yaml
 
 from sweeps import BadInputError, Store, SweepSpec, launch, open_sweep, parse_spec, read_specs
-from sweeps.cluster.ray_private import TUNE_SETTINGS
 from sweeps.run import driver as driver_module
 from sweeps.run import finish
 from sweeps.run import tune as tune_module
@@ -28,14 +27,7 @@ from sweeps.run.tune import CohortTrainable
 from sweeps.worker.artifacts import spread_evenly
 from sweeps.worker.checkpoint import delete_folder, find_checkpoints
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    """One Ray for all tests of this module; `launch` uses the one that runs."""
-    os.environ.update(TUNE_SETTINGS)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
-    yield
-    ray.shutdown()
+pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 @pytest.fixture
