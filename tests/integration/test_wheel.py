@@ -109,12 +109,8 @@ def test_a_source_distribution_has_what_is_needed_to_build(dist):
 
 def test_an_installed_wheel_runs_a_sweep_from_an_empty_folder(bimt, tmp_path):
     assert VERSION in bimt("--version")
-    assert "two_moons" in bimt("presets")
-    bimt("validate", "two_moons")
+    assert "two_moons" in bimt("presets")  # checks all of them
     (tmp_path / "tiny.yaml").write_text(SWEEP)
-    store = tmp_path / "store"
-    summary = json.loads(bimt("launch", tmp_path / "tiny.yaml", "--store", store, "--json"))
-    assert summary["complete"] == 1
-    report = tmp_path / "report.html"
-    bimt("report", "tiny", "--store", store, "--output", report)
-    assert "<svg" in report.read_text()
+    summary = json.loads(bimt("launch", tmp_path / "tiny.yaml", "--store", tmp_path / "store", "--json"))
+    assert (summary["complete"], summary["unwritten"]) == (1, 0)
+    assert summary["report_problem"] is None  # it needs the templates

@@ -79,6 +79,12 @@ def test_make_targets_exist_and_are_documented():
         assert set(re.findall(r"(?:^ +|`)make (\w+)", page.read_text(), re.MULTILINE)) <= set(targets), page.name
 
 
+def test_programs_exist():
+    for page in [*PAGES, ROOT / "Makefile"]:
+        for path in re.findall(r"python\s+((?:benchmarks|docs)/[\w/.]+\.py)", page.read_text()):
+            assert (ROOT / path).is_file(), f"{page.name}: {path}"
+
+
 def test_the_readme_names_its_commands():
     text = (ROOT / "README.md").read_text()
     for target in ("sweep", "test", "quick"):
