@@ -5,12 +5,10 @@ import os
 import psutil
 import torch
 
-from bimt_core import Task, load_task
-from bimt_core.population_size import best_population, network_bytes
-from bimt_core.train import WORTH_COMPILING, estimate_work
+from bimt_core.population_size import best_population_size, network_bytes
+from bimt_core.train import COMPILE_ABOVE, estimate_work
 from sweeps.cluster.resources import ClusterResources, check_fits
 from sweeps.errors import BadInputError
-from sweeps.spec.recipe import ARCHITECTURE, Recipe, recipe
 from sweeps.spec.sweep import SweepSpec
 
 UNKNOWN_SLOTS = 64  # assumed for a cluster whose resources are not known
@@ -71,8 +69,8 @@ def should_compile(spec: SweepSpec, workers: int) -> bool:
     """
     if spec.resources.compile != "auto":
         return spec.resources.compile == "always"
-    r = largest_recipe(spec)
-    return estimate_work(r.network, _task(spec), r.shared, spec.trials * spec.replicates) / workers > WORTH_COMPILING
+    r = spec.recipe(spec.largest_params)
+    return estimate_work(r.network, spec.load_task(), r.shared, spec.trials * spec.replicates) / workers > COMPILE_ABOVE
 
 
 def measure_cohort_size(spec: SweepSpec, workers: int) -> int:
@@ -86,35 +84,20 @@ def measure_cohort_size(spec: SweepSpec, workers: int) -> int:
 
     @ray.remote(num_cpus=spec.resources.cpus, num_gpus=spec.resources.gpus, max_retries=1)
     def measure() -> int:
-        r, device = largest_recipe(spec), "cuda" if spec.resources.gpus > 0 else "cpu"
+        r, device = spec.recipe(spec.largest_params), spec.device
         max_trials, _, _ = _max_trials(spec, max(1, count_cores() // spec.resources.cpus))
         most = max(max_trials, 1) * spec.replicates
-        return best_population(_task(spec).to(device), r.network, r.shared, most=most) // spec.replicates
+        return best_population_size(spec.load_task().to(device), r.network, r.shared, most=most) // spec.replicates
 
     trials: int = ray.get(measure.remote())
     return max(1, min(trials, -(-spec.trials // workers)))
 
 
-def largest_recipe(spec: SweepSpec) -> Recipe:
-    """Returns the recipe with the largest network of the search space, and the fixed hyperparameters.
-
-    Args:
-        spec: The sweep.
-    """
-    sizes = {name: max(spec.samples(name)) for name in ARCHITECTURE if spec.samples(name)}
-    return recipe(_task(spec), spec.fixed | sizes)
-
-
 def _max_trials(spec: SweepSpec, cohorts: int) -> tuple[int, float, float]:
     """Returns the most trials in each of several cohorts at once on this machine, the free bytes, bytes per trial."""
-    r = largest_recipe(spec)
-    trial_bytes = spec.replicates * network_bytes(_task(spec), r.network, r.shared)
+    r = spec.recipe(spec.largest_params)
+    trial_bytes = spec.replicates * network_bytes(spec.load_task(), r.network, r.shared)
     free = psutil.virtual_memory().available / cohorts
     if spec.resources.gpus > 0 and torch.cuda.is_available():
         free = min(spec.resources.gpus, 1.0) * torch.cuda.mem_get_info()[0]
     return int(USABLE_MEMORY * free / trial_bytes), free * cohorts, trial_bytes
-
-
-def _task(spec: SweepSpec) -> Task:
-    task = load_task(spec.task, spec.data_seed)
-    return task.in_dtype(getattr(torch, spec.dtype)) if spec.dtype else task
