@@ -4,6 +4,9 @@ pyproject.toml bounds Ray to the versions that have them; tests check each with 
 """
 
 import os
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
+from typing import Any
 
 # Environment variables that Ray Tune reads when it is imported. Its documentation lists some of them.
 TUNE_SETTINGS = {
@@ -20,6 +23,7 @@ CLIENT_LOGGERS = (  # report every upload of a working folder
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+NO_CHECKPOINT = SimpleNamespace(checkpoint=None)  # what Trainable.save returns, in place of a private class
 SUPERVISOR_DIED = "JOB_SUPERVISOR_ACTOR_DIED"  # the error type of a killed job
 
 
@@ -44,3 +48,22 @@ def supervisor_actor(job: str) -> tuple[str, str]:
     from ray.dashboard.modules.job.common import JOB_ACTOR_NAME_TEMPLATE, SUPERVISOR_ACTOR_RAY_NAMESPACE
 
     return JOB_ACTOR_NAME_TEMPLATE.format(job_id=job), SUPERVISOR_ACTOR_RAY_NAMESPACE
+
+
+def forget_last_result(trainable: Any) -> None:
+    """Keeps `Trainable.save` from adding the last result to the checkpoint; Ray would send and keep it again.
+
+    Args:
+        trainable: A Trainable.
+    """
+    trainable._last_result = None
+
+
+def open_checkpoint(saved: Any) -> AbstractContextManager[str]:
+    """Opens the folder of what `Trainable.save` returned, a private class, which `Trainable.restore` receives.
+
+    Args:
+        saved: The argument of `Trainable.restore`.
+    """
+    folder: AbstractContextManager[str] = saved.checkpoint.as_directory()
+    return folder

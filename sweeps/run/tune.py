@@ -16,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
 from bimt_core import Snapshot
+from sweeps.cluster.ray_private import NO_CHECKPOINT, forget_last_result, open_checkpoint
 from sweeps.spec.sweep import Cohort, SavedCheckpoint, SweepSpec
 from sweeps.store import join_path
 from sweeps.worker.checkpoint import delete_folder, read_checkpoint, write_checkpoint
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sweeps.run.dispatch import Dispatcher  # not imported by workers
 
 COHORT = "cohort_"  # prefix of folders
-NO_CHECKPOINT = SimpleNamespace(checkpoint=None)  # the form that Ray expects
 
 
 def run_tune(
@@ -235,7 +234,7 @@ class CohortTrainable(tune.Trainable):
         Args:
             checkpoint_dir: Destination; None for a temporary folder, from which Ray uploads it.
         """
-        self._last_result = None
+        forget_last_result(self)
         if self._skips > 0:
             self._skips -= 1
             return NO_CHECKPOINT
@@ -256,7 +255,7 @@ class CohortTrainable(tune.Trainable):
         Args:
             checkpoint_path: Ray's record of a checkpoint.
         """
-        with checkpoint_path.checkpoint.as_directory() as folder:
+        with open_checkpoint(checkpoint_path) as folder:
             self.load_checkpoint(folder)
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]  # the folder

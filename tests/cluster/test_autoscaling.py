@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import ray
-from sweeps.run.trainable import CohortTrainable
 
 from sweeps import Store, launch
 from sweeps.cluster.connection import connect_ray
+from sweeps.run.tune import CohortTrainable
 from sweeps.spec.sweep import SweepSpec
 
 from .ray_clusters import start_autoscaled_cluster

@@ -16,12 +16,12 @@ import pytest
 import yaml
 from ray.cluster_utils import Cluster
 from support.processes import find_free_port, wait_for
-from sweeps.run.trainable import CohortTrainable
 
 from bimt_core.files import deserialize_population
 from sweeps import Store, Summary, launch, open_sweep
 from sweeps.errors import StoreError
 from sweeps.pages.report import render_report
+from sweeps.run.tune import CohortTrainable
 from sweeps.spec.sweep import SweepSpec, parse_spec
 from sweeps.tracking.reading import create_client, download_artifact
 from sweeps.tracking.records import Record

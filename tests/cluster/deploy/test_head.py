@@ -300,7 +300,7 @@ def test_a_backup_restores_a_lost_database(head, output, postgres):
 
 
 def test_mlflows_password_is_renewed(head, mlflow):
-    """MLflow ignores a new password in its files, so the script sends it. The last test, since it changes the server."""
+    """MLflow ignores a new password in its files, so the script sends it. The last test: it changes the server."""
     experiments = f"{mlflow[0]}/api/2.0/mlflow/experiments/search?max_results=1"
     old = (head.folder / "secrets" / "mlflow_login").read_text()
     renewed = head.run("mlflow_password.sh", head.folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 import ray
 from packaging.requirements import Requirement
 from packaging.version import Version
+from ray import tune
 from ray.tune.execution import class_cache
 
 from sweeps.cluster import ray_private
@@ -51,6 +52,25 @@ def test_a_jobs_supervisor_is_named_as_ray_names_it():
     source = inspect.getsource(job_manager)
     assert "JOB_ACTOR_NAME_TEMPLATE" in source and "SUPERVISOR_ACTOR_RAY_NAMESPACE" in source
     assert JobErrorType.JOB_SUPERVISOR_ACTOR_DIED.value == ray_private.SUPERVISOR_DIED
+
+
+def test_a_checkpoint_is_saved_without_the_last_result_and_opened_again(tmp_path):
+    class Trainable(tune.Trainable):
+        def step(self):
+            return {"metric": 1}
+
+        def save_checkpoint(self, checkpoint_dir):
+            Path(checkpoint_dir, "state").write_text("3")
+
+    trainable = Trainable()
+    trainable.train()
+    assert trainable._last_result["metric"] == 1
+    ray_private.forget_last_result(trainable)
+    saved = trainable.save(str(tmp_path))
+    assert not saved.metrics
+    assert hasattr(saved, "checkpoint")
+    with ray_private.open_checkpoint(saved) as folder:
+        assert Path(folder, "state").read_text() == "3"
 
 
 def test_the_tested_version_is_the_newest_allowed_one():

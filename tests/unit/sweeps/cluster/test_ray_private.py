@@ -5,7 +5,7 @@ import sweeps
 
 PRIVATE = re.compile(
     r"ray\._|ray(\.\w+)*\._private|ray\.dashboard|ray\.tune\.execution|ray\.train\._internal"
-    r"|JOB_SUPERVISOR|ENV_VARS_TO_PROPAGATE|TUNE_[A-Z]{2}"
+    r"|\._last_result|JOB_SUPERVISOR|ENV_VARS_TO_PROPAGATE|TUNE_[A-Z]{2}"
 )
 
 
