@@ -380,7 +380,7 @@ def random_population(network, flat=None):
 
 @pytest.mark.parametrize("which", ARCHITECTURES)
 @pytest.mark.parametrize("method", MOVING)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data(), rounds=st.integers(1, 3))
 def test_outputs_stay_the_same_and_the_cost_never_rises(which, method, data, rounds):
     network, wiring, flat = draw_network(which, data)
@@ -394,7 +394,7 @@ def test_outputs_stay_the_same_and_the_cost_never_rises(which, method, data, rou
 
 
 @pytest.mark.parametrize("which", ARCHITECTURES)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data(), top_k=st.integers(1, 25))
 def test_greedy_equals_the_naive_search_for_all_architectures_with_ties(which, data, top_k):
     _, wiring, flat = draw_network(which, data, reduction="sum")
@@ -411,7 +411,7 @@ def test_greedy_equals_the_naive_search_for_all_architectures_with_ties(which, d
 
 
 @pytest.mark.parametrize("which", ARCHITECTURES)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_greedy_equals_the_naive_search_for_all_architectures_without_ties(which, data):
     _, wiring, flat = draw_network(which, data)
@@ -440,7 +440,7 @@ def test_no_exchange_within_one_set_lowers_the_cost_afterwards(which, method, da
 
 @pytest.mark.parametrize("which", ARCHITECTURES)
 @pytest.mark.parametrize("method", ["assignment", "exchange"])
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_no_exchange_lowers_the_cost_after_enough_rounds(which, method, data):
     _, wiring, flat = draw_network(which, data)
@@ -452,7 +452,7 @@ def test_no_exchange_lowers_the_cost_after_enough_rounds(which, method, data):
 
 @pytest.mark.parametrize("which", ARCHITECTURES)
 @pytest.mark.parametrize("method", MOVING)
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_rounds_equal_repeated_relocations(which, method, data):
     _, wiring, flat = draw_network(which, data)
@@ -587,7 +587,7 @@ def test_other_distances_give_other_orders():
 
 
 @pytest.mark.parametrize("which", ARCHITECTURES)
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(data=st.data(), method=st.sampled_from(MOVING))
 def test_relocation_after_training(which, data, method):
     network, _, flat = draw_network(which, data)

@@ -85,8 +85,8 @@ def test_the_best_prediction_has_the_documented_loss_and_a_score_of_one():
 
 def test_in_context_is_learnt():
     t = load_task("in_context")
-    shared = replace(t.shared, steps=300)
-    (snapshot,) = train(start(initialise(t.network, [0], dtype=t.dtype)), t, [t.per_network], shared, {300})
+    shared = replace(t.shared, steps=200)
+    (snapshot,) = train(start(initialise(t.network, [0], dtype=t.dtype)), t, [t.per_network], shared, {200})
     assert t.score(snapshot.population.predict(t.test_inputs), t.test_targets).item() > 0.9
 
 
