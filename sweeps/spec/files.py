@@ -12,7 +12,7 @@ PRESETS = Path(__file__).parent / "presets"
 SUITE_KEYS = ("name", "description", "each", "sweeps")
 
 
-def read_spec(path: Path, **changes: Any) -> SweepSpec:
+def read_spec(path: str | Path, **changes: Any) -> SweepSpec:
     """Reads and checks a file with one sweep.
 
     Args:
@@ -28,7 +28,7 @@ def read_spec(path: Path, **changes: Any) -> SweepSpec:
     return specs[0]
 
 
-def read_specs(path: Path, **changes: Any) -> list[SweepSpec]:
+def read_specs(path: str | Path, **changes: Any) -> list[SweepSpec]:
     """Reads and checks a file with one sweep or a suite.
 
     A suite has a name, a list `sweeps`, and a mapping `each` of entries that its sweeps share unless they override
@@ -42,7 +42,7 @@ def read_specs(path: Path, **changes: Any) -> list[SweepSpec]:
     Raises:
         BadInputError: With all problems of the file, one line each.
     """
-    data = _read_mapping(path) | {k: v for k, v in changes.items() if v is not None}
+    data = _read_mapping(Path(path)) | {k: v for k, v in changes.items() if v is not None}
     return _parse_suite(data, str(path)) if "sweeps" in data else [parse_spec(data, source=str(path))]
 
 
