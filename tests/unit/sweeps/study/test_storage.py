@@ -83,7 +83,7 @@ def test_an_invalid_url_is_refused_without_showing_it(url):
     with pytest.raises(BadInputError, match=r"^the study storage must be a URL such as sqlite:///") as caught:
         redact_url(url)
     assert "secret" not in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__, "the hidden error may quote a part of a password"
 
 
 def complete_one_trial(store):
