@@ -1,7 +1,7 @@
 """Populations: networks of one architecture, stacked along a leading dimension."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Population:
             2
         """
         index = torch.as_tensor(networks, device=self.flat.device)
-        return Population(self.network, self.flat[index], self.input_labels[index], self.output_labels[index])
+        return self._map(lambda tensor: tensor[index])
 
     def part(self, networks: slice) -> "Population":
         """Returns some of the networks, sharing memory with this population.
@@ -60,12 +60,7 @@ class Population:
         Args:
             networks: Slice of their indices.
         """
-        return replace(
-            self,
-            flat=self.flat[networks],
-            input_labels=self.input_labels[networks],
-            output_labels=self.output_labels[networks],
-        )
+        return self._map(lambda tensor: tensor[networks])
 
     def rearrange(self, order: Mapping[str, Tensor]) -> "Population":
         """Moves neurons to other places. The functions that the networks compute stay the same.
@@ -154,12 +149,11 @@ class Population:
         Args:
             device: A torch device.
         """
-        return replace(
-            self,
-            flat=self.flat.to(device),
-            input_labels=self.input_labels.to(device),
-            output_labels=self.output_labels.to(device),
-        )
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Population":
+        tensors = (self.flat, self.input_labels, self.output_labels)
+        return Population(self.network, *map(function, tensors))
 
 
 def _place(values: Tensor, labels: Tensor, *, movable: bool) -> Tensor:

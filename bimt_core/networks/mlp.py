@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -175,27 +174,6 @@ class MLP:
                 raise ValueError(f"hidden_width is needed if there is no hidden layer yet, got {hidden_layers=}")
             hidden = hidden[:1] * hidden_layers
         return replace(self, shape=(first, *hidden, last))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Converts the architecture to plain data that `MLP.from_dict` reads."""
-        return {
-            "shape": _shape_data(self.shape),
-            "reduction": self.reduction,
-            "folds": self.folds,
-            "vocabulary": self.vocabulary,
-            "ring_outputs": self.ring_outputs,
-            "fixed_inputs": self.fixed_inputs,
-        }
-
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> "MLP":
-        """Builds the architecture that `as_dict` described.
-
-        Args:
-            data: Result of `as_dict`.
-        """
-        shape = tuple(tuple(size) if isinstance(size, list) else size for size in data["shape"])
-        return MLP(**{**data, "shape": shape})
 
 
 def look_up(by_token: Tensor, token: Tensor) -> Tensor:

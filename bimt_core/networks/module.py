@@ -125,7 +125,3 @@ class ModuleNetwork:
             if size is not None:
                 raise ValueError(f"{name} of a ModuleNetwork cannot be changed, got {size}")
         return self
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the module's name, which `from_dict` refuses: files never cause imports."""
-        return {"build": getattr(self.build, "__qualname__", repr(self.build))}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -64,9 +64,6 @@ class Network(Protocol):
         Raises:
             ValueError: If the architecture has no such size.
         """
-
-    def as_dict(self) -> dict[str, Any]:
-        """Converts the architecture to plain data that `from_dict` reads."""
 
 
 def draw_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -114,16 +113,3 @@ class RNN:
         if hidden_layers not in (None, 1):
             raise ValueError(f"hidden_layers of a recurrent network is 1, got {hidden_layers}")
         return self if hidden_width is None else dataclasses.replace(self, hidden=square(hidden_width))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Converts the architecture to plain data that `RNN.from_dict` reads."""
-        return dataclasses.asdict(self) | {"hidden": list(self.hidden)}
-
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> "RNN":
-        """Builds the architecture that `as_dict` described.
-
-        Args:
-            data: Result of `as_dict`.
-        """
-        return RNN(**{**data, "hidden": tuple(data["hidden"])})

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -134,16 +133,3 @@ class Transformer:
         width = self.hidden_width if hidden_width is None else hidden_width
         blocks = self.blocks if hidden_layers is None else hidden_layers
         return dataclasses.replace(self, hidden_width=width, blocks=blocks)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Converts the architecture to plain data that `Transformer.from_dict` reads."""
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> "Transformer":
-        """Builds the architecture that `as_dict` described.
-
-        Args:
-            data: Result of `as_dict`.
-        """
-        return Transformer(**data)

@@ -4,49 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
-from bimt_core.networks import MLP
-from bimt_core.tasks.definition import RISE_AND_FALL, Task
+from bimt_core.tasks.definition import Task
+from bimt_core.tasks.symbolic import formula_task
 
 
-def _boolean(
-    name: str,
-    description: str,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    hidden: tuple[int, ...],
-    steps: int,
-    output_names: tuple[str, ...],
-) -> Task:
-    """Regression task on bits with the set-up of the paper's formulas; `train` and `test` are inputs and targets.
+def _all_bits(n: int) -> Tensor:
+    """All rows of n bits, the last bit changing fastest; shape (2^n, n).
 
     Bits are -1 and +1, not 0 and 1: inputs and outputs then have mean 0, which needs no biases (they cost too), and
     exchanging -1 and +1 changes the sign of a weight and not its size.
     """
-    n_inputs = train[0].shape[1]
-    return Task(
-        name,
-        description,
-        *train,
-        *test,
-        MLP((n_inputs, *hidden, len(output_names))),
-        PerNetworkHyperparameters(),
-        SharedHyperparameters(
-            steps=steps,
-            cost_phases=RISE_AND_FALL,
-            bias_from=0.75,
-            relocation="greedy",
-            relocate_top_k=5,
-            move_moments=False,
-        ),
-        0,
-        tuple(f"x{i + 1}" for i in range(n_inputs)),
-        output_names,
-    )
-
-
-def _all_bits(n: int) -> Tensor:
-    """All rows of n bits, each -1 or +1, the last bit changing fastest; shape (2^n, n)."""
     return torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * n)
 
 
@@ -65,14 +32,14 @@ def majority_of_majorities(data_seed: int = 0) -> Task:
     values = bits.unflatten(1, (3, 3)).sum(2).sign().sum(1, keepdim=True).sign()
     order = torch.from_numpy(np.random.RandomState(data_seed).permutation(len(bits)))
     train, test = order.tensor_split([int(0.8 * len(bits))])
-    return _boolean(
+    return formula_task(
         "majority_of_majorities",
         "the majority of the majorities of three times three bits",
         (bits[train], values[train]),
         (bits[test], values[test]),
         (20, 20),
-        10_000,
         ("majority",),
+        steps=10_000,
     )
 
 
@@ -90,4 +57,4 @@ def parity(data_seed: int = 0) -> Task:
     bits = _all_bits(10)
     rows = bits, -bits.unflatten(1, (5, 2)).prod(2)
     names = tuple(f"x{i} xor x{i + 1}" for i in range(1, 10, 2))
-    return _boolean("parity", "five pairs of bits, and the parity of each", rows, rows, (20,), 5_000, names)
+    return formula_task("parity", "five pairs of bits, and the parity of each", rows, rows, (20,), names, steps=5_000)

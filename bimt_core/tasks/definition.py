@@ -106,9 +106,7 @@ class Task:
                 f"got {tuple(self.scored.shape)}"
             )
         if self.scored is not None and not self.scored[-1].any():
-            raise ValueError(
-                f"scored of {task} must include an output at the last sequence index"
-            )
+            raise ValueError(f"scored of {task} must include an output at the last sequence index")
 
     @property
     def loss_name(self) -> Loss:

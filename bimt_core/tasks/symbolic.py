@@ -10,37 +10,56 @@ from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperpara
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import RISE_AND_FALL, Task
 
+Rows = tuple[Tensor, Tensor]  # inputs and targets
 
-def _symbolic(
+
+def formula_task(
     name: str,
     description: str,
-    function: Callable[[Tensor], Tensor],
+    train: Rows,
+    test: Rows,
     hidden: tuple[int, ...],
     output_names: tuple[str, ...],
-    n_inputs: int,
-    data_seed: int,
-    model_seed: int,
+    *,
+    steps: int = 20_000,
     phases: tuple[tuple[float, float], ...] = RISE_AND_FALL,
+    model_seed: int = 0,
 ) -> Task:
-    """Regression task on x ~ U[-1, 1], 100 training rows and 100 test rows, training drawn first."""
-    random = np.random.RandomState(data_seed)
-    train, test = (torch.from_numpy(random.rand(100, n_inputs) * 2 - 1) for _ in range(2))
+    """Builds a regression task with the published set-up of formulas.
+
+    Args:
+        name: Name in the registry.
+        description: One line.
+        train: Training inputs, shape (rows, inputs), and targets, shape (rows, outputs).
+        test: Test inputs and targets.
+        hidden: Widths of the hidden layers.
+        output_names: Name of each output.
+        steps: Optimiser steps.
+        phases: Phases of lambda.
+        model_seed: Seed of the initial parameters.
+    """
+    n_inputs = train[0].shape[1]
     return Task(
         name,
         description,
-        train.float(),
-        function(train).float(),
-        test.float(),
-        function(test).float(),
+        *train,
+        *test,
         MLP((n_inputs, *hidden, len(output_names))),
         PerNetworkHyperparameters(),
         SharedHyperparameters(
-            steps=20_000, cost_phases=phases, bias_from=0.75, relocation="greedy", relocate_top_k=5, move_moments=False
+            steps=steps, cost_phases=phases, bias_from=0.75, relocation="greedy", relocate_top_k=5, move_moments=False
         ),
         model_seed,
         tuple(f"x{i + 1}" for i in range(n_inputs)),
         output_names,
     )
+
+
+def _draw_rows(function: Callable[[Tensor], Tensor], n_inputs: int, data_seed: int) -> tuple[Rows, Rows]:
+    """Training and test rows of a function of x ~ U[-1, 1], 100 of each, training drawn first."""
+    random = np.random.RandomState(data_seed)
+    train, test = (torch.from_numpy(random.rand(100, n_inputs) * 2 - 1) for _ in range(2))
+    return (train.float(), function(train).float()), (test.float(), function(test).float())
 
 
 def independence(data_seed: int = 0) -> Task:
@@ -54,7 +73,8 @@ def independence(data_seed: int = 0) -> Task:
         return torch.stack([(x[:, 0] + x[:, 2]) ** 3, x[:, 1] ** 2 + torch.sin(torch.pi * x[:, 3])], dim=1)
 
     names = ("(x1 + x3)^3", "x2^2 + sin(pi x4)")
-    return _symbolic("independence", "two outputs that share no input", function, (20, 20), names, 4, data_seed, 0)
+    rows = _draw_rows(function, 4, data_seed)
+    return formula_task("independence", "two outputs that share no input", *rows, (20, 20), names)
 
 
 def feature_sharing(data_seed: int = 4) -> Task:
@@ -69,7 +89,8 @@ def feature_sharing(data_seed: int = 4) -> Task:
 
     names = ("x1^2", "x1^2 + x2^2", "x1^2 + x2^2 + x3^2")
     description = "three outputs built from shared squares"
-    return _symbolic("feature_sharing", description, function, (20, 20), names, 3, data_seed, 4)
+    rows = _draw_rows(function, 3, data_seed)
+    return formula_task("feature_sharing", description, *rows, (20, 20), names, model_seed=4)
 
 
 def compositionality(data_seed: int = 3) -> Task:
@@ -82,10 +103,11 @@ def compositionality(data_seed: int = 3) -> Task:
     def function(x: Tensor) -> Tensor:
         return torch.sqrt((x[:, 0] - x[:, 1]) ** 2 + (x[:, 2] - x[:, 3]) ** 2).unsqueeze(1)
 
-    phases = ((0.0, 1.0), (0.25, 3.0))
-    names = ("sqrt((x1-x2)^2 + (x3-x4)^2)",)
-    hidden = (20, 20, 20, 20)
-    return _symbolic("compositionality", "a composed function", function, hidden, names, 4, data_seed, 3, phases)
+    rows = _draw_rows(function, 4, data_seed)
+    phases, names = ((0.0, 1.0), (0.25, 3.0)), ("sqrt((x1-x2)^2 + (x3-x4)^2)",)
+    return formula_task(
+        "compositionality", "a composed function", *rows, (20, 20, 20, 20), names, phases=phases, model_seed=3
+    )
 
 
 def two_moons(data_seed: int = 1) -> Task:

@@ -14,7 +14,7 @@ from bimt_core.files import (
     serialize_population,
     write_atomically,
 )
-from bimt_core.networks import MLP
+from bimt_core.networks import MLP, to_dict
 from bimt_core.population import initialise
 
 TOKENS = MLP((5, 6, 4), "mean", folds=2, vocabulary=7)
@@ -71,7 +71,7 @@ def test_a_missing_file_is_not_found(tmp_path):
 
 
 def with_header(tensors, population):
-    return save(tensors, metadata={"network": json.dumps(population.network.as_dict())})
+    return save(tensors, metadata={"network": json.dumps(to_dict(population.network))})
 
 
 def test_other_data_are_refused_by_name(tmp_path):
