@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bimt_core import SharedHyperparameters, initialise, load_task, plot_variant_grid, start, to_png, train
+from bimt_core import SharedHyperparameters, initialise, load_task, measure, plot_variant_grid, start, to_png, train
 
 STEPS = (500, 3000, 10_001)
 
@@ -13,7 +13,10 @@ def main() -> None:
     shared: SharedHyperparameters = replace(moons.shared, relocation="assignment", move_moments=True)
     first = start(initialise(moons.network, [moons.model_seed]))
     snapshots = [first, *train(first, moons, [moons.per_network], shared, STEPS)]
-    networks = {f"step {snapshot.step:,}": snapshot.population for snapshot in snapshots}
+    networks = {}
+    for snapshot in snapshots:
+        weights = measure(snapshot.population, moons, transforms=())["active_weights"].item()
+        networks[f"step {snapshot.step:,}: {weights:.0f} weights"] = snapshot.population
     figure = plot_variant_grid({moons.name: networks}, {moons.name: moons})
     (Path(__file__).parent / "images" / "two_moons.png").write_bytes(to_png(figure))
 

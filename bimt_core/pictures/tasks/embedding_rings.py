@@ -24,7 +24,7 @@ from bimt_core.tasks import Task
 
 MOST, MOST_COLUMNS = 6, 3
 TOKEN = 5.5  # font size
-CROWDED, MOST_NAMES = 2.4, 2  # tokens closer than this part of range / tokens share a label; names in it
+CROWDED, MOST_NAMES = 2.4, 2  # tokens nearer than CROWDED / n of the range share a label; names in a label
 
 
 def plot_embedding_rings(
