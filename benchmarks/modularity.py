@@ -31,6 +31,7 @@ CASES = (
     ((4, 20, 20, 2), 0.05),
     ((4, 20, 20, 2), 1.0),
     ((784, 100, 100, 10), 0.02),
+    ((784, 100, 100, 10), 0.05),
     ((784, 100, 100, 10), 1.0),
 )  # shape, share of the weights that are not 0
 RUNS = 10  # of Louvain at the last evaluation
