@@ -65,9 +65,9 @@ class WorkerClock:
 
         Examples:
             >>> clock = WorkerClock()
-            >>> clock.add([("training", 6.0), ("drawing", 1.0)])
-            >>> clock.shares(10.0)
-            {'training': 0.6, 'measuring': 0.0, 'drawing': 0.1, 'starting and waiting': 0.3}
+            >>> clock.add([("training", 4.0), ("drawing", 2.0)])
+            >>> clock.shares(8.0)
+            {'training': 0.5, 'measuring': 0.0, 'drawing': 0.25, 'starting and waiting': 0.25}
         """
         if not total_s:
             return {}

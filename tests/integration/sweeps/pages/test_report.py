@@ -1,5 +1,8 @@
 """Reports of sweeps with given results, opened and used in a real browser."""
 
+import json
+import re
+
 import pytest
 from support.example_sweeps import (
     COST,
@@ -15,7 +18,9 @@ from support.example_sweeps import (
 
 from sweeps.pages.report import render_report
 from sweeps.results.configurations import format_sweep_file
-from sweeps.results.sweep import open_sweep
+from sweeps.results.sweep import Sweep, open_sweep
+from sweeps.store import Store
+from sweeps.study.study import SweepStudy
 
 
 @pytest.fixture
@@ -30,6 +35,17 @@ def test_diagrams_come_from_the_store(finished):
     assert sorted(sketches) == [0, 2, 4]
     assert all(svg.startswith("<svg") for svg in sketches.values())
     assert render_report(sweep) == render_report(sweep, sketches)
+
+
+def test_a_store_that_does_not_answer_is_a_problem_of_the_diagrams_only(create, tmp_path):
+    sweep = create(FRONT)
+    study = SweepStudy.open(Store(tmp_path / "store"), "small")
+    page = render_report(Sweep(study, Store(tmp_path, tracking_uri="moon://here")))
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    assert data["diagrams"] == {}
+    assert data["problem"].startswith("cannot read runs from MLflow: ")
+    assert len(data["trials"]) == len(sweep.trials())
 
 
 @pytest.fixture

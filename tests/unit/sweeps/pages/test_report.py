@@ -7,10 +7,7 @@ from support.example_sweeps import DIAGRAM, DOMINATED, FRONT, REASON, SEARCH, cr
 
 from sweeps.pages import report as report_module
 from sweeps.pages.report import render_report
-from sweeps.results.sweep import Sweep
 from sweeps.spec.sweep import parse_spec
-from sweeps.store import Store
-from sweeps.study.study import SweepStudy
 
 
 @pytest.fixture
@@ -66,15 +63,6 @@ def test_a_sweep_without_completed_trials_has_no_charts(create):
     assert data["trials"] == {}
     assert data["front"] == data["charts"] == []
     assert data["counts"]["fail"] == 1
-
-
-def test_a_store_that_does_not_answer_is_a_problem_of_the_diagrams_only(create, tmp_path):
-    sweep = create(FRONT)
-    study = SweepStudy.open(Store(tmp_path / "store"), "small")
-    data = read_data(render_report(Sweep(study, Store(tmp_path, tracking_uri="moon://here"))))
-    assert data["diagrams"] == {}
-    assert data["problem"].startswith("cannot read runs from MLflow: ")
-    assert len(data["trials"]) == len(sweep.trials())
 
 
 def test_diagrams_are_limited_and_the_front_comes_first(create, monkeypatch):
