@@ -31,7 +31,7 @@ def relocate_population(population: Population, method: Method, top_k: int) -> P
 
 def check(task: Task) -> None:
     """Checks in float64 that both greedy searches end in the same arrangement."""
-    task = task.in_dtype(torch.float64)
+    task = task.cast(torch.float64)
     population = initialise(task.network, [task.model_seed], dtype=torch.float64)
     network = ReferenceNetwork(task, population)
     relocate_reference(network, task)
