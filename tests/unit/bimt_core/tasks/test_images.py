@@ -110,9 +110,7 @@ def test_other_files_are_refused(tmp_path, data, message, suffix):
 def test_damaged_gzip_files_are_refused(tmp_path, data):
     path = tmp_path / "labels.gz"
     path.write_bytes(data)
-    with pytest.raises(
-        ValueError, match=rf"labels.gz must be a complete gzip file, got {len(data)} bytes that"
-    ):
+    with pytest.raises(ValueError, match=rf"labels.gz must be a complete gzip file, got {len(data)} bytes that"):
         read_idx(path)
 
 
