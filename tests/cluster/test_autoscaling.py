@@ -45,7 +45,7 @@ def test_workers_are_started_for_a_sweep_and_ended_when_idle(
 
     class Held(CohortTrainable):
         def step(self) -> dict[str, Any]:
-            held_by = one_ended if self._spec.members[0].number == 0 else all_started
+            held_by = one_ended if 0 in self._cohort.members else all_started
             while not held_by.exists():
                 time.sleep(0.1)
             return super().step()

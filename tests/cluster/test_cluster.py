@@ -193,7 +193,7 @@ def test_an_unreachable_postgres_starts_nothing(
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     unreachable = Store(store.folder, f"postgresql://bimt@127.0.0.1:{find_free_port()}/bimt", store.tracking_uri)
     monkeypatch.setenv("BIMT_CHECKPOINTS", str(store.folder / "checkpoints"))
-    refused = r"the study storage postgresql://bimt@127\.0\.0\.1:\d+/bimt does not open: .*Connection refused"
+    refused = r"cannot open the study storage postgresql://bimt@127\.0\.0\.1:\d+/bimt: .*Connection refused"
     with pytest.raises(StoreError, match=refused) as caught:
         launch(small_spec(name="never"), Store.resolve(unreachable.folder, storage=unreachable.storage))
     assert len(str(caught.value).splitlines()) == 1

@@ -165,7 +165,10 @@ def test_a_client_launches_watches_and_pulls(pulled: Pulled) -> None:
 
 
 def test_the_driver_runs_on_the_head_and_cohorts_on_the_workers(pulled: Pulled) -> None:
-    assert pulled.hosts == {"driver": ["head"], "cohort": ["worker1", "worker2"]}
+    """A worker that is ready first may train both cohorts."""
+    assert pulled.hosts["driver"] == ["head"]
+    assert pulled.hosts["cohort"]
+    assert set(pulled.hosts["cohort"]) <= {"worker1", "worker2"}
 
 
 @pytest.mark.usefixtures("pulled")

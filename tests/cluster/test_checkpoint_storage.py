@@ -62,7 +62,7 @@ def test_no_credentials(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("credentials")
 def test_a_store_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server accepts connections and stays silent, as a cloud's metadata address does on other machines."""
-    monkeypatch.setattr(checkpoints, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(checkpoints, "TIMEOUT_S", 0.5)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         line = find_reason("s3://bimt/a")
