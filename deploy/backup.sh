@@ -3,8 +3,8 @@
 #
 #   deploy/backup.sh ROOT [FOLDER [PORT]]
 #
-# ROOT: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or a folder. FOLDER (default ~/.bimt) is what deploy/secrets.sh has made.
-# Prints where they are. To put one back: pg_restore --clean --if-exists --dbname DATABASE FILE
+# ROOT: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or a folder. FOLDER (default ~/.bimt) is the one of deploy/secrets.sh.
+# Prints the folder of the backup. To restore a database: pg_restore --clean --if-exists --dbname DATABASE FILE
 set -euo pipefail
 umask 077
 
@@ -28,8 +28,8 @@ import sys
 
 from pyarrow import fs
 
-where, path = fs.FileSystem.from_uri(sys.argv[2])
-where.create_dir(path)
-fs.copy_files(sys.argv[1], path, destination_filesystem=where)
+system, path = fs.FileSystem.from_uri(sys.argv[2])
+system.create_dir(path)
+fs.copy_files(sys.argv[1], path, destination_filesystem=system)
 END
 echo "$target"

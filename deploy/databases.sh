@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the databases of a head machine, and the two roles that own them, with the passwords of deploy/secrets.sh.
+# Creates the databases of a head machine, and the two roles that own them, with the passwords of deploy/secrets.sh.
 #
 #   deploy/databases.sh FOLDER PORT PSQL...
 #
 # PSQL is a command that opens psql as a superuser of the server: sudo -u postgres psql
-# Refuses a server that listens elsewhere than on this machine. Running it again changes nothing.
+# Refuses a server that listens to other machines. A second run changes nothing.
 set -euo pipefail
 umask 077
 
@@ -13,7 +13,7 @@ port=${2:?usage: deploy/databases.sh FOLDER PORT PSQL...}
 shift 2
 cd /
 
-# SQL comes from standard input; a statement that fails, and with it a password, is kept out of the server's log.
+# Reads SQL from standard input. Failing statements, which may contain a password, are kept out of the server's log.
 administer() {
   { echo "SET log_min_error_statement = 'panic'; SET log_statement = 'none';" && cat; } |
     "$@" --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --port "$port" --dbname postgres
@@ -23,11 +23,11 @@ addresses=$(echo "SHOW listen_addresses" | administer "$@")
 for address in ${addresses//,/ }; do
   case $address in
     localhost | 127.0.0.1 | ::1) ;;
-    *) echo "databases.sh: PostgreSQL must listen on this machine alone, but listen_addresses is '$addresses'" >&2 && exit 1 ;;
+    *) echo "databases.sh: PostgreSQL must listen only on this machine, but listen_addresses is '$addresses'" >&2 && exit 1 ;;
   esac
 done
 
-# Whether a role's password opens a database.
+# opens ROLE DATABASE PASSFILE: tests the password of a role.
 opens() {
   PGPASSFILE=$folder/$3 psql --no-password --no-psqlrc --quiet --host 127.0.0.1 --port "$port" \
     --username "$1" --dbname "$2" --command "" > /dev/null 2>&1

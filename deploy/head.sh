@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes a machine the head of a cluster: PostgreSQL, MLflow, their passwords, and backups. Debian 12 or Ubuntu 24.04.
+# Sets up the head of a cluster: PostgreSQL, MLflow, their passwords, and backups. Debian 12 or Ubuntu 24.04.
 #
 #   deploy/head.sh ROOT
 #
-# ROOT is where artifacts, checkpoints and backups go: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or a shared folder.
-# deploy/node.sh comes first. Running it again keeps all data and passwords, and restarts MLflow.
+# ROOT is the location of artifacts, checkpoints and backups: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or a shared folder.
+# Run deploy/node.sh first. A second run keeps all data and passwords, and restarts MLflow.
 set -euo pipefail
 
 root=${1:?usage: deploy/head.sh ROOT}

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a head machine's MLflow server, in the foreground: accounts in PostgreSQL, artifacts passed through to ROOT.
+# Runs the MLflow server of a head machine in the foreground: accounts in PostgreSQL, artifacts in ROOT.
 #
 #   deploy/mlflow.sh [FOLDER]
 #
-# FOLDER (default ~/.bimt) is what deploy/secrets.sh has made. It listens on 127.0.0.1; people come through SSH.
+# FOLDER (default ~/.bimt) is the one of deploy/secrets.sh. The server listens on 127.0.0.1; users connect through SSH.
 set -euo pipefail
 
 set -a

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Renews the password of the account bimt in a head machine's MLflow, which has to run.
+# Renews the password of the account bimt in the MLflow of a head machine, which must be running.
 #
 #   deploy/mlflow_password.sh [FOLDER]
 #
-# MLflow keeps the password that it was first started with, so a new one has to be told to it. Then
-# deploy/head.sh writes the files that hold it anew. FOLDER (default ~/.bimt) is what deploy/secrets.sh has made.
+# MLflow keeps the password of its first start, so this script sends the new one to the server. Run deploy/head.sh
+# afterwards to update the files that hold it. FOLDER (default ~/.bimt) is the one of deploy/secrets.sh.
 set -euo pipefail
 umask 077
 

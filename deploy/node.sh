@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Installs this project, with the versions it is tested with, on a machine of a cluster. Debian 12 or Ubuntu 24.04.
+# Installs this project, with the tested versions of all packages, on a machine of a cluster. Debian 12 or Ubuntu 24.04.
 #
 #   deploy/node.sh [VENV]
 #
-# VENV: default ~/bimt-venv. Where there is an NVIDIA driver torch comes as PyPI has it, with CUDA; elsewhere without.
+# VENV: default ~/bimt-venv. With an NVIDIA driver torch is the build on PyPI, with CUDA; else the build without.
 set -euo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${1:-$HOME/bimt-venv}
 
-# gcc and Python's headers: torch compiles the training step where a run is long enough to be worth it.
+# gcc and Python's headers: torch compiles the training step of long runs.
 needed=(python3-venv python3-dev gcc rsync)
 if ! dpkg --status "${needed[@]}" > /dev/null 2>&1; then
   sudo apt-get -qq -o DPkg::Lock::Timeout=600 update

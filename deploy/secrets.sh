@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes the passwords of a head machine, once, and the files from which its services and its drivers read them.
+# Creates the passwords of a head machine, once, and the files from which its services and drivers read them.
 #
 #   deploy/secrets.sh ROOT [FOLDER [POSTGRES_PORT [MLFLOW_PORT]]]
 #
-# ROOT is where artifacts and checkpoints go: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or a folder that all machines see.
-# FOLDER (default ~/.bimt) gets, readable by this user alone:
+# ROOT is the location of artifacts and checkpoints: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or a shared folder.
+# FOLDER (default ~/.bimt) gets these files, readable only by this user:
 #
-#   secrets/        the passwords; all other files are made from these, so taking one away and running again renews it
-#   service.env     what a sweep's driver reads: the head's Ray is started with it, the workers' never
-#   pgpass          the study database's password, as libpq reads it
-#   mlflow.env      what the MLflow server reads, with mlflow.ini and mlflow.pgpass
-#   client/         what a person copies to their own machine: pgpass and MLflow's credentials
+#   secrets/        the passwords; all other files are made from these. To renew one, delete it and run this again.
+#   service.env     the environment of drivers: the head's Ray is started with it, the workers' Ray is not
+#   pgpass          the password of the study database, for libpq
+#   mlflow.env      the environment of the MLflow server, with mlflow.ini and mlflow.pgpass
+#   client/         files for a user's own machine: pgpass and MLflow's credentials
 #
-# Running it again changes nothing. Nothing secret is printed, or stands on a command line.
+# A second run changes nothing. No secret is printed or put on a command line.
 set -euo pipefail
 umask 077
 
@@ -23,7 +23,7 @@ mlflow_port=${4:-5000}
 user=bimt # of the study database and of MLflow
 
 case $root in
-  *CHANGE*) echo "deploy/secrets.sh: ROOT must be a bucket or folder of your own, got $root" >&2 && exit 2 ;;
+  *CHANGE*) echo "deploy/secrets.sh: ROOT must be your own bucket or folder, got $root" >&2 && exit 2 ;;
   s3://?* | gs://?* | /*) root=${root%/} ;;
   *) echo "deploy/secrets.sh: ROOT must be s3://..., gs://... or an absolute folder, got $root" >&2 && exit 2 ;;
 esac
@@ -31,7 +31,7 @@ esac
 mkdir -p "$folder/secrets" "$folder/client"
 chmod 700 "$folder" "$folder/secrets" "$folder/client"
 
-# A password of 256 random bits, made where there is none.
+# Prints a password of 256 random bits; creates it if it does not exist.
 secret() {
   local file=$folder/secrets/$1
   if [ ! -s "$file" ]; then
@@ -41,14 +41,14 @@ secret() {
   cat "$file"
 }
 
-# Puts what it reads into a file, whole, and only if the file would change.
+# Writes standard input to a file atomically, and only if the file changes.
 put() {
   local file=$folder/$1
   cat > "$file.new"
   if cmp -s "$file.new" "$file"; then rm "$file.new"; else mv "$file.new" "$file"; fi
 }
 
-# One line of a file for the shell.
+# Prints one line of a shell file.
 setting() { printf '%s=%q\n' "$1" "$2"; }
 
 study_password=$(secret study)
@@ -56,7 +56,7 @@ tables_password=$(secret mlflow_tables)
 login_password=$(secret mlflow_login)
 flask_key=$(secret mlflow_flask)
 
-# Any port: a tunnel may end at another one.
+# Any port: a tunnel may use another one.
 echo "127.0.0.1:*:*:$user:$study_password" | put pgpass
 put client/pgpass < "$folder/pgpass"
 echo "127.0.0.1:*:*:mlflow:$tables_password" | put mlflow.pgpass
@@ -77,8 +77,8 @@ mlflow_tracking_username = $user
 mlflow_tracking_password = $login_password
 END
 
-# READ: whoever has an account sees all sweeps and changes none; NO_PERMISSIONS would hide them until they are shared.
-# Every request carries a password, whose check takes a tenth of a second of a core; so it is remembered for a minute.
+# READ: all accounts can see all sweeps but change none; NO_PERMISSIONS would hide sweeps until they are shared.
+# Checking the password of a request takes a tenth of a second of CPU time, so the result is cached for a minute.
 put mlflow.ini << END
 [mlflow]
 default_permission = READ
@@ -96,7 +96,7 @@ END
   setting MLFLOW_HOST 127.0.0.1
   setting MLFLOW_PORT "$mlflow_port"
   setting MLFLOW_SERVER_ALLOWED_HOSTS "127.0.0.1:*,localhost:*"
-  setting MLFLOW_SERVER_ENABLE_JOB_EXECUTION false # no sweep needs it, and it takes a gigabyte
+  setting MLFLOW_SERVER_ENABLE_JOB_EXECUTION false # sweeps do not need it, and it takes a gigabyte
   setting MLFLOW_DISABLE_TELEMETRY true
   setting PGPASSFILE "$folder/mlflow.pgpass"
 } | put mlflow.env
