@@ -20,6 +20,7 @@ from urllib.parse import quote
 import boto3
 import moto.settings
 import psycopg
+import requests
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from psycopg.sql import SQL, Identifier
 from support.postgres import start_postgres
@@ -81,13 +82,13 @@ def start_s3() -> Iterator[S3]:
     """Starts moto's server. Unsigned requests are refused (moto itself fails), and so are links signed by MLflow."""
     backend = DomainDispatcherApplication(create_backend_app)
 
-    requests: list[tuple[str, bytes]] = []
+    received: list[tuple[str, bytes]] = []
 
     def require_signature(environ: Any, start_response: Any) -> Any:
         chunked = environ.get("wsgi.input_terminated")
         body = environ["wsgi.input"].read(*([] if chunked else [int(environ.get("CONTENT_LENGTH") or 0)]))
         environ["wsgi.input"] = io.BytesIO(body)
-        requests.append((f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", body))
+        received.append((f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", body))
         if "HTTP_AUTHORIZATION" in environ:
             return backend(environ, start_response)
         denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
@@ -100,6 +101,9 @@ def start_s3() -> Iterator[S3]:
     endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}", "AWS_DEFAULT_REGION": REGION}
     admin = S3(server.port, "any", endpoint | credentials)
     try:
+        # The state belongs to the process, in which another server may have run before.
+        reset = f"{endpoint['AWS_ENDPOINT_URL']}/moto-api/reset"
+        requests.post(reset, headers={"Authorization": "any"}, timeout=10).raise_for_status()
         admin.client("s3").create_bucket(Bucket=admin.bucket)
         iam, rights = admin.client("iam"), {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
         iam.create_user(UserName="bimt")
@@ -108,7 +112,7 @@ def start_s3() -> Iterator[S3]:
         key = iam.create_access_key(UserName="bimt")["AccessKey"]
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # checks signatures and rights from now on
         credentials = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-        yield S3(server.port, key["SecretAccessKey"], endpoint | credentials, requests=requests)
+        yield S3(server.port, key["SecretAccessKey"], endpoint | credentials, requests=received)
     finally:
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
         server.shutdown()

@@ -1,4 +1,4 @@
-"""A task and a network from outside the package, as a user has them: docs/examples, run from a folder of its own."""
+"""A user's own task and network: docs/examples, run from a separate folder."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_sweep_of_ones_own_task_and_module(folder: Path) -> None:
+def test_a_sweep_of_the_users_own_task_and_module(folder: Path) -> None:
     launched = bimt(folder, "launch", "skip.yaml", "--json")
     assert launched.returncode == 0, launched.stderr
     assert json.loads(launched.stdout)["complete"] == 2
@@ -47,21 +47,18 @@ print(network.score(), sweep.trials()["score"][best], network.predict([[0.5, -0.
     assert yaml.safe_load((folder / "out" / "config.yaml").read_text())["network"]["kind"] == "module"
 
 
-@pytest.mark.parametrize(
-    ("task", "line"),
-    [
+def test_a_task_that_cannot_be_loaded_is_one_clear_line(folder: Path) -> None:
+    data = yaml.safe_load((folder / "skip.yaml").read_text())
+    for task, line in [
         ("nowhere:product", "'nowhere:product': cannot import 'nowhere': No module named 'nowhere'"),
         ("skip:sum", "'skip:sum': module 'skip' has no 'sum'"),
         ("skip:network", "'skip:network' must return a Task, got ModuleNetwork"),
         ("skip:nn", "'skip:nn': 'nn' is not a function"),
-    ],
-)
-def test_a_task_that_cannot_be_found_is_one_clear_line(folder: Path, task: str, line: str) -> None:
-    data = yaml.safe_load((folder / "skip.yaml").read_text())
-    (folder / "skip.yaml").write_text(yaml.safe_dump(data | {"task": task}))
-    refused = bimt(folder, "launch", "skip.yaml")
-    assert refused.returncode == 2
-    assert refused.stderr == f"bimt: skip.yaml: task: {line}\n"
+    ]:
+        (folder / "skip.yaml").write_text(yaml.safe_dump(data | {"task": task}))
+        refused = bimt(folder, "launch", "skip.yaml")
+        assert refused.returncode == 2
+        assert refused.stderr == f"bimt: skip.yaml: task: {line}\n"
     assert not (folder / "bimt-store").exists()
 
 

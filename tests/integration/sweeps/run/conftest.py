@@ -13,6 +13,6 @@ from sweeps.cluster.ray_private import TUNE_SETTINGS
 def local_ray() -> Iterator[None]:
     """One Ray with two cores, which `launch` uses instead of starting its own."""
     os.environ.update(TUNE_SETTINGS)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     yield
     ray.shutdown()
