@@ -33,13 +33,13 @@ def count_slots(spec: SweepSpec, resources: ClusterResources | None = None) -> i
     if resources is not None:
         check_fits(spec, resources)
         return resources.count_slots(spec) or UNKNOWN_SLOTS
-    cores, gpus, asked = count_cores(), torch.cuda.device_count(), spec.resources
-    if asked.cpus > cores:
-        raise BadInputError(f"resources.cpus must be at most this machine's {cores} cores, got {asked.cpus}")
-    if asked.gpus > gpus:
-        raise BadInputError(f"resources.gpus must be at most this machine's {gpus} GPUs, got {asked.gpus:g}")
-    slots = cores // asked.cpus
-    return min(slots, int(gpus / asked.gpus)) if asked.gpus > 0 else slots
+    cores, gpus, required = count_cores(), torch.cuda.device_count(), spec.resources
+    if required.cpus > cores:
+        raise BadInputError(f"resources.cpus must be at most this machine's {cores} cores, got {required.cpus}")
+    if required.gpus > gpus:
+        raise BadInputError(f"resources.gpus must be at most this machine's {gpus} GPUs, got {required.gpus:g}")
+    slots = cores // required.cpus
+    return min(slots, int(gpus / required.gpus)) if required.gpus > 0 else slots
 
 
 def check_memory(spec: SweepSpec, workers: int) -> None:

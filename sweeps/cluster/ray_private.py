@@ -11,14 +11,14 @@ from typing import Any
 # Environment variables that Ray Tune reads when it is imported. Its documentation lists some of them.
 TUNE_SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state grows with every cohort and is never restored
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # three files per cohort that nobody reads
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # three unused files per cohort
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table at every verbosity
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
-CLIENT_LOGGERS = (  # report every upload of a working folder
+CLIENT_LOGGERS = (  # log every upload of a working folder
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",

@@ -35,8 +35,8 @@ class NodeGroup:
         Args:
             spec: The sweep.
         """
-        asked = spec.resources
-        ratios = [self.cpus / asked.cpus] + ([self.gpus / asked.gpus] if asked.gpus else [])
+        required = spec.resources
+        ratios = [self.cpus / required.cpus] + ([self.gpus / required.gpus] if required.gpus else [])
         return int(min(ratios) + 1e-9)  # thirds of a GPU
 
     def __str__(self) -> str:
@@ -117,11 +117,11 @@ def check_fits(spec: SweepSpec, resources: ClusterResources) -> None:
         return
     groups = "; ".join(map(str, resources.groups))
     for name in ("gpus", "cpus"):
-        asked, largest = getattr(spec.resources, name), max(getattr(group, name) for group in resources.groups)
-        if asked > largest:
+        required, largest = getattr(spec.resources, name), max(getattr(group, name) for group in resources.groups)
+        if required > largest:
             raise BadInputError(
                 f"resources.{name} must be at most {largest:g}, that of the largest node of the cluster ({groups}),"
-                f" got {asked:g}"
+                f" got {required:g}"
             )
     raise BadInputError(
         f"resources must fit on one node of the cluster ({groups}),"
