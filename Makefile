@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest --doctest-modules --numprocesses $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep quick test slow check lint types imports docs benchmarks clean
+.PHONY: help sweep quick test check lint types imports docs benchmarks clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,8 @@ sweep: .venv/installed  ## run a sweep: 56 trials of two moons, kept in the fold
 quick: .venv/installed  ## unit tests and the examples of the docstrings, in about a minute
 	$(PYTEST) tests/unit bimt_core sweeps
 
-test: .venv/installed  ## all tests except the full published runs
+test: .venv/installed  ## all tests
 	$(PYTEST) --dist loadfile tests bimt_core sweeps
-
-slow: .venv/installed  ## the full published runs, minutes each
-	$(BIN)/pytest -m slow
 
 check: lint types imports docs test  ## everything that CI runs
 

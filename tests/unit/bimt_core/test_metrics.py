@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bimt_core.metrics import METRICS, N_SHUFFLED, measure
+from bimt_core.metrics import METRICS, measure
 from bimt_core.modularity import communities, louvain, null_modularity, weight_graph
 from bimt_core.networks import MLP
 from bimt_core.population import initialise
@@ -188,12 +188,3 @@ def test_the_largest_published_network_is_measured():
     metrics = measure(initialise(network, [0]), t, **FAST)
     assert all(values.isfinite().all() for values in metrics.values())
     assert metrics["active_weights"].item() > 86_000 and metrics["active_neurons"].item() == 994
-
-
-@pytest.mark.slow
-def test_modularity_of_the_largest_published_network_is_measured():
-    network = MLP(((28, 28), (10, 10), (10, 10), 10), "mean", ring_outputs=True, fixed_inputs=True)
-    wiring, tensors = network.wiring, {n: v[0] for n, v in initialise(network, [0]).tensors.items()}
-    assert 0 < louvain(weight_graph(wiring, tensors)).modularity < 1
-    assert 0 < communities(weight_graph(wiring, tensors), "newman").modularity < 1
-    assert null_modularity(wiring, tensors, among="used", n=N_SHUFFLED).z > -10

@@ -274,13 +274,3 @@ def test_the_measured_score_of_a_relocated_network_is_its_accuracy():
     expected = accuracy_score(t.test_targets.argmax(1), predicted)
     assert measure(population, t)["score"].item() == pytest.approx(expected)
     assert expected > 0.5
-
-
-@pytest.mark.slow
-def test_digits_are_learnt():
-    t = load_task("digits")
-    begin = start(initialise(t.network, [t.model_seed]))
-    (snapshot,) = train(begin, t, [t.per_network], t.shared, {t.shared.steps})
-    metrics = measure(snapshot.population, t)
-    assert metrics["score"].item() > 0.93
-    assert metrics["active_weights"].item() < 500  # of 3960
