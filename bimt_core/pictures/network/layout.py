@@ -59,7 +59,7 @@ class Row:
 
     @property
     def is_plate(self) -> bool:
-        """Whether the positions have more than one dimension."""
+        """True if the positions have more than one dimension."""
         return bool(self.positions.shape[1] > 1)
 
     @cached_property
