@@ -11,10 +11,8 @@ from bimt_core.modularity.statistics import (
     tensor_statistics,
 )
 from bimt_core.modularity.table import ModularityRow, modularity_table
-from bimt_core.wiring import ACTIVE
 
 __all__ = [
-    "ACTIVE",
     "AMONG",
     "METHODS",
     "TRANSFORMS",

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from bimt_core.geometry import line
-from bimt_core.modularity import ACTIVE, TRANSFORMS, weight_graph
+from bimt_core.modularity import TRANSFORMS, weight_graph
 from bimt_core.networks import MLP, RNN, Transformer
-from bimt_core.wiring import Neurons, Wiring, linear_wires
+from bimt_core.wiring import ACTIVE, Neurons, Wiring, linear_wires
 
 SKIPPING = Wiring(
     tuple(Neurons(name, line(n)) for name, n in (("input", 3), ("gates", 4), ("output", 2))),

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from bimt_core.metrics import measure
-from bimt_core.modularity import ACTIVE, community_statistics, louvain, tensor_statistics, weight_graph
+from bimt_core.modularity import community_statistics, louvain, tensor_statistics, weight_graph
 from bimt_core.networks import MLP, RNN
 from bimt_core.population import initialise
 from bimt_core.tasks import load_task
+from bimt_core.wiring import ACTIVE
 
 
 def naive_statistics(wiring, wire, tensor, threshold):
