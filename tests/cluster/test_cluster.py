@@ -136,7 +136,9 @@ def test_a_client_pulls_the_best_through_mlflow(s3: S3, store: Store, tmp_path: 
     assert sum(scores) / 2 == pytest.approx(sweep.trials()["score"].loc[trial], abs=1e-12)
     exported = {path.name: path for path in sweep.export(trial, tmp_path / "best")}
     weights = exported["weights.safetensors"].read_bytes()
-    stored = [content for key, content in s3.objects("artifacts/").items() if key.endswith("/weights.safetensors")]
+    experiment = create_client(store.mlflow_uri).get_experiment_by_name("small").experiment_id
+    objects = s3.objects(f"artifacts/{experiment}/")
+    stored = [content for key, content in objects.items() if key.endswith("/weights.safetensors")]
     assert len(stored) == 4
     assert weights in stored
     assert deserialize_population(weights).flat.shape[0] == 2

@@ -254,7 +254,7 @@ def test_sweeps_are_queued_run_and_pulled(
 def test_a_sweep_is_stopped_and_resumed(
     service: SweepService, bimt: Any, small_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write_held_task(tmp_path, "slow_task", at_most_s=3)
+    folder = write_held_task(tmp_path, "slow_task", at_most_s=1)
     monkeypatch.syspath_prepend(str(folder))
     service.launch(small_spec(name="long", task="slow_task:held", trials=5, cohort_size=1), working_dir=folder)
     wait_for(lambda: service.status("long")["complete"], "a trial")
