@@ -2,7 +2,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -64,11 +63,9 @@ def test_all_hashed_files_are_installed():
         assert installed, path
 
 
-def test_a_version_is_quick_and_computed_once(monkeypatch):
+def test_a_version_is_computed_once(monkeypatch):
     code_version.cache_clear()
-    start = time.process_time()
     code_version()
-    assert time.process_time() - start < 0.05
     monkeypatch.setattr(module, "hash_code", lambda _: pytest.fail("computed again"))
     code_version()
 
