@@ -16,16 +16,9 @@ BETWEEN = LINE * PANEL_TITLE + 4  # space for the title of a panel, in points
 
 
 def create_chart(
-    title: str,
-    n: int,
-    *,
-    columns: int,
-    height: float,
-    left: float = LEFT,
-    bottom: float = BOTTOM,
-    foot: float = 0.0,
+    title: str, n: int, *, columns: int, height: float, left: float = LEFT, bottom: float = BOTTOM, foot: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """Creates a figure with empty panels in a grid, row by row, below a title.
+    """Creates a figure with a title above a grid of empty panels, and returns it with its panels, row by row.
 
     Args:
         title: One or more lines, the first larger.
@@ -35,9 +28,6 @@ def create_chart(
         left: Space left of each panel for its axis, in points.
         bottom: Space below each panel for its axis, in points.
         foot: Additional space under all panels, in points.
-
-    Returns:
-        The figure and its panels.
     """
     rows, lines = math.ceil(n / columns), title.splitlines()
     header = MARGIN + LINE * (TITLE + PANEL_TITLE * (len(lines) - 1)) + 4

@@ -1,8 +1,5 @@
 """All figures that suit a network, by name."""
 
-from collections.abc import Callable
-from functools import partial
-
 from matplotlib.figure import Figure
 
 from bimt_core.modularity import Communities
@@ -33,7 +30,7 @@ def plot_all(
         population: Networks trained on the task.
         task: The task.
         network: Index of the network in the population.
-        communities: Found when left out, once for all figures.
+        communities: Communities; found once for all figures when left out.
 
     Returns:
         Name to figure. A network without active weights, or with weights that are not finite, has the same figures,
@@ -49,28 +46,24 @@ def plot_all(
         ['ablation_table', 'connectivity', 'decision_regions']
     """
     one = select_network(population, network)
+    wiring, takes_tokens, has_classes = one.network.wiring, one.network.takes_tokens, task.score_name == "accuracy"
     communities = find_communities(make_drawable(one), communities)
-    return {name: plot(one, task) for name, plot in _choose_plots(one, task, communities).items()}
-
-
-def _choose_plots(one: Population, task: Task, communities: Communities) -> dict[str, Callable[..., Figure]]:
-    wiring, has_classes = one.network.wiring, task.score_name == "accuracy"
-    plots: dict[str, Callable[..., Figure]] = {
-        "connectivity": partial(plot_connectivity, communities=communities),
-        "ablation_table": partial(plot_ablation_table, communities=communities),
+    figures = {
+        "connectivity": plot_connectivity(one, task, communities=communities),
+        "ablation_table": plot_ablation_table(one, task, communities=communities),
     }
-    if has_classes and not one.network.takes_tokens and task.inputs.shape[1:] == (2,):
-        plots["decision_regions"] = partial(plot_decision_regions, communities=communities)
+    if has_classes and not takes_tokens and task.inputs.shape[1:] == (2,):
+        figures["decision_regions"] = plot_decision_regions(one, task, communities=communities)
     if not has_classes:
-        plots["predictions"] = plot_predictions
-    if one.network.takes_tokens:
-        plots["embedding_rings"] = partial(plot_embedding_rings, communities=communities)
+        figures["predictions"] = plot_predictions(one, task)
+    if takes_tokens:
+        figures["embedding_rings"] = plot_embedding_rings(one, task, communities=communities)
         if parse_permutations(task.output_names):
-            plots |= {"strip_plots": plot_strips, "cayley_graph": plot_cayley_graph}
+            figures |= {"strip_plots": plot_strips(one, task), "cayley_graph": plot_cayley_graph(one, task)}
     if isinstance(one.network, Transformer):
-        plots["neuron_values"] = plot_neuron_values
+        figures["neuron_values"] = plot_neuron_values(one, task)
     if all(neurons.positions.shape[1] == 2 for neurons in wiring.neurons):
-        plots["network_3d"] = partial(plot_network_3d, communities=communities)
+        figures["network_3d"] = plot_network_3d(one, task, communities=communities)
         if not wiring.inputs.movable and task.inputs.ndim == 2:
-            plots["filters"] = plot_filters
-    return plots
+            figures["filters"] = plot_filters(one, task)
+    return figures

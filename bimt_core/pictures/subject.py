@@ -9,7 +9,7 @@ from torch import Tensor
 from bimt_core.modularity import Communities, louvain, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import Wire, is_active
+from bimt_core.wiring import is_active
 
 BROKEN, EMPTY = "weights not finite", "no active weight"
 MANY_EDGES = 200  # larger graphs get a single Louvain run where many networks are drawn
@@ -83,8 +83,8 @@ def find_communities(one: Population, communities: Communities | None = None, *,
     return louvain(graph, seeds=1 if quick and graph.number_of_edges() > MANY_EDGES else 10)
 
 
-def find_embedding(one: Population, task: Task) -> Wire:
-    """Returns the wire with the value of every token for every input neuron, shape (tokens, inputs).
+def find_embedding(one: Population, task: Task) -> Tensor:
+    """Returns the value of every token for every input neuron, shape (tokens, inputs).
 
     Args:
         one: A population of one network.
@@ -96,7 +96,7 @@ def find_embedding(one: Population, task: Task) -> Wire:
     for wire in one.network.wiring.wires:
         is_embedding = len(wire.ends) == 1 and len(wire.axes) == 2 and wire.ends[0] is wire.axes[1]
         if is_embedding and wire.ends[0].neurons == one.network.wiring.inputs.name:
-            return wire
+            return tensors_of(one)[wire.tensor]
     raise ValueError(f"the figure needs tokens with a trainable embedding, task {task.name!r} has none")
 
 
@@ -110,21 +110,18 @@ def token_names(task: Task, tokens: int) -> list[str]:
     return list(task.output_names) if len(task.output_names) == tokens else list(map(str, range(tokens)))
 
 
-def rank_embedding_neurons(one: Population, embedding: Wire) -> list[int]:
-    """Ranks the embedding's neurons that distinguish tokens and are read by an active weight.
+def rank_embedding_neurons(one: Population, embedding: Tensor) -> list[int]:
+    """Returns places of the embedding's neurons that distinguish tokens and are read by an active weight.
 
-    A neuron's strength here is the standard deviation of its value over the tokens times the sum of |w| over its active
-    outgoing weights.
+    The strongest is first. A neuron's strength here is the standard deviation of its value over the tokens times the
+    sum of |w| over its active outgoing weights.
 
     Args:
         one: A population of one network.
         embedding: See `find_embedding`.
-
-    Returns:
-        Places of the neurons, the strongest first.
     """
     tensors, inputs = tensors_of(one), one.network.wiring.inputs.name
-    spread = tensors[embedding.tensor].std(0, correction=0)
+    spread = embedding.std(0, correction=0)
     outgoing = torch.zeros_like(spread)
     for wire in one.network.wiring.weights:
         source, weight = wire.ends[1], tensors[wire.tensor]

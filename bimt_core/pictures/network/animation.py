@@ -31,8 +31,8 @@ def render_animation(
 ) -> bytes:
     """Renders one network's training as an animated GIF: connectivity diagrams with step, test loss and cost.
 
-    Places stay where they are; neurons move, with their labels. A community keeps its colour from one frame to the
-    next as far as it shares neurons with the previous one.
+    Places stay where they are; neurons move, with their labels. Communities keep their colours from frame to frame as
+    far as they share neurons.
 
     Args:
         history: At least 2 populations of the same networks, in the order of the frames.
@@ -41,9 +41,6 @@ def render_animation(
         steps: Training step of each population; None if unknown.
         frame_s: Display time of a frame, in seconds.
         colours: Colours of weights; see `plot_connectivity`.
-
-    Returns:
-        The GIF file.
 
     Raises:
         ValueError: If there are fewer than 2 populations, not one step per population, no such network, or `frame_s`
@@ -62,9 +59,8 @@ def render_animation(
         raise ValueError(f"steps must be one per population: {len(history)} populations, got {len(steps)}")
     if not frame_s > 0:
         raise ValueError(f"frame_s must be above 0, got {frame_s}")
-    frames = _draw_frames(history, task, network, steps, colours)
+    first, *others = map(reduce_colours, _draw_frames(history, task, network, steps, colours))
     file, milliseconds = io.BytesIO(), round(1000 * frame_s)
-    first, *others = map(reduce_colours, frames)
     durations = [milliseconds] * len(others) + [LAST * milliseconds]
     first.save(file, "gif", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
     return file.getvalue()
@@ -74,23 +70,19 @@ def _draw_frames(
     history: Sequence[Population], task: Task, network: int, steps: Sequence[int] | None, colours: Colours
 ) -> list[Image.Image]:
     """Draws all frames at the same size."""
-    images, communities = [], Communities(0.0, ())
+    images, communities, task = [], Communities(0.0, ()), task.to("cpu")
     for i, population in enumerate(history):
         one = select_network(population, network)
         if find_fault(one) is None:
             communities = _match_colours(find_communities(one, quick=True), communities)
-        title = _title(f"{i + 1} of {len(history)}" if steps is None else f"step {steps[i]:,}", one, task)
+        loss = task.loss(one.predict(task.test_inputs), task.test_targets).item()
+        cost = published_cost(one.network.wiring, one.flat, task.per_network).item()
+        step = f"{i + 1} of {len(history)}" if steps is None else f"step {steps[i]:,}"
+        title = f"{task_title(task)}, {step}\ntest loss {loss:.2e}   connection cost {cost:.3g}"
         figure = plot_connectivity(one, task, communities=communities, title=title, colours=colours)
         images.append(to_image(figure, DPI))
     size = images[0].width, max(image.height for image in images)
     return [ImageOps.pad(image, size, color="white", centering=(0.5, 0.0)) for image in images]
-
-
-def _title(step: str, one: Population, task: Task) -> str:
-    outputs = one.predict(task.test_inputs.cpu())
-    loss = task.to("cpu").loss(outputs, task.test_targets.cpu()).item()
-    cost = published_cost(one.network.wiring, one.flat, task.per_network).item()
-    return f"{task_title(task)}, {step}\ntest loss {loss:.2e}   connection cost {cost:.3g}"
 
 
 def _match_colours(communities: Communities, previous: Communities) -> Communities:

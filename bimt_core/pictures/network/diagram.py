@@ -1,7 +1,4 @@
-"""Diagrams of one network: the paper's connectivity diagram, and the same in perspective.
-
-Everything is drawn directly onto a canvas, without axes and without pyplot, so a diagram takes milliseconds.
-"""
+"""Diagrams of one network: the paper's connectivity diagram, and the same in perspective."""
 
 from matplotlib.figure import Figure
 
@@ -44,7 +41,8 @@ def plot_connectivity(
     community share a colour. Neurons without an active weight are small and grey.
 
     If the outputs of a set of neurons come back to it, the set is drawn again above: a residual stream after each part
-    that adds to it, with grey lines from every used neuron to itself, and recurrent neurons at time t + 1.
+    that adds to it, with grey lines from every used neuron to itself, and recurrent neurons at time t + 1. A network
+    without active weights, or with weights that are not finite, is drawn without lines and with a message.
 
     Args:
         population: Networks trained on the task.
@@ -54,10 +52,6 @@ def plot_connectivity(
         title: One or more lines, the first larger.
         colours: Colours of weights: "safe" for blue and orange-red, which everybody can tell apart, "paper" for pure
             blue and red.
-
-    Returns:
-        The figure. A network without active weights, or with weights that are not finite, is drawn without lines and
-        with a message.
 
     Raises:
         ValueError: If there is no such network, or `colours` is unknown.
@@ -91,9 +85,6 @@ def plot_network_3d(
         communities: Colour the neurons; found when left out.
         title: One or more lines; the task's name when left out.
         colours: Colours of weights.
-
-    Returns:
-        The figure; see `plot_connectivity`.
 
     Raises:
         ValueError: If positions have not two dimensions, there is no such network, or `colours` is unknown.

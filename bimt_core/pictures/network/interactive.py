@@ -49,9 +49,6 @@ def render_interactive(
         communities: Of the last entry; they colour the neurons of all entries. Found when left out.
         title: Heading; None for the task's name.
 
-    Returns:
-        The page.
-
     Raises:
         ValueError: If the history is empty, has not one step per entry, has different architectures, or lacks the
             network.
@@ -122,10 +119,7 @@ def _describe_drawing(wiring: Wiring, task: Task) -> dict[str, Any]:
             for wire in wiring.weights
         ],
         "distance": {"name": wiring.distance, "power": wiring.distance_power},
-        "labels": {
-            end: list(map(format_name, names))
-            for end, names in (("inputs", task.input_names), ("outputs", task.output_names))
-        },
+        "labels": {"inputs": [*map(format_name, task.input_names)], "outputs": [*map(format_name, task.output_names)]},
     }
 
 

@@ -6,20 +6,19 @@ every part that adds to it, recurrent neurons at the next time step.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
+from bimt_core.pictures.canvas import Floats
 from bimt_core.wiring import Neurons, Wire, Wiring
 
 FOLD_GAP, FOLD_SHIFT = 0.36, 0.34  # between rows of one level: upwards, in gaps; sideways, in neuron spacings
 SHEAR = 0.2165  # shift of a plate's far edge, in widths: no two rows of a square grid coincide
-
-Floats = npt.NDArray[np.float64]
 
 
 class Copy(NamedTuple):
@@ -130,7 +129,7 @@ def make_layout(wiring: Wiring) -> Layout:
         for copy, axis in zip((link.target, link.source), link.wire.ends, strict=True):
             folds[copy] = max(folds.get(copy, 1), axis.folds)
     steps = {link.source.neurons: link.source for link in reversed(links) if link.wire.is_recurrent}
-    rows = _make_rows(wiring, _find_levels(wiring, links, folds), folds, steps)
+    rows = _make_rows(wiring, _find_levels(wiring, links), folds, steps)
     indices: dict[Copy, list[int]] = {}
     for i, row in enumerate(rows):
         indices.setdefault(row.copy, []).append(i)
@@ -152,36 +151,26 @@ def _unroll(wiring: Wiring) -> list[Link]:
     """Links every weight to copies of its source and target, such that no copy leads back to itself."""
     links: list[Link] = []
     latest = {neurons.name: Copy(neurons.name) for neurons in wiring.neurons}
+    graph = nx.DiGraph(dict.fromkeys(latest.values(), ()))
     for wire in wiring.weights:
         target, source = (latest[end.neurons] for end in wire.ends)
         step = [link for link in links if wire.is_recurrent and link.wire.is_recurrent and link.target == target]
         if step:
             source = step[0].source
-        elif source in _find_reachable(links, target):
+        elif nx.has_path(graph, target, source):
             target = latest[target.neurons] = Copy(target.neurons, target.number + 1)
         links.append(Link(wire, source, target))
+        graph.add_edge(source, target)
     return links
 
 
-def _find_reachable(links: list[Link], start: Copy) -> set[Copy]:
-    """Returns all copies that one leads to, itself included."""
-    reachable, queue = {start}, [start]
-    while queue:
-        at = queue.pop()
-        new = {link.target for link in links if link.source == at} - reachable
-        reachable |= new
-        queue += new
-    return reachable
-
-
-def _find_levels(wiring: Wiring, links: list[Link], copies: Iterable[Copy]) -> list[list[Copy]]:
+def _find_levels(wiring: Wiring, links: list[Link]) -> list[list[Copy]]:
     """Orders the copies from below, each above all that lead to it; the outputs at the top unless they lead on."""
-    level = dict.fromkeys(copies, 0)
-    for _ in level:
-        for link in links:
-            level[link.target] = max(level[link.target], level[link.source] + 1)
+    graph = nx.DiGraph([(link.source, link.target) for link in links])
+    graph.add_nodes_from(Copy(neurons.name) for neurons in wiring.neurons)
+    level = {copy: height for height, some in enumerate(nx.topological_generations(graph)) for copy in some}
     outputs = max(copy for copy in level if copy.neurons == wiring.outputs.name)
-    if _find_reachable(links, outputs) == {outputs}:
+    if not graph[outputs]:
         level[outputs] = max(level.values())
     order = {neurons.name: i for i, neurons in enumerate(wiring.neurons)}
     ordered = sorted(level, key=lambda copy: (order[copy.neurons], copy.number))
@@ -229,18 +218,14 @@ def _name(wiring: Wiring, copy: Copy, fold: int, folds: int, steps: Mapping[str,
     """Names a row: "inputs", "token 2", "hidden 1", "query 1", "hidden, t+1", ..."""
     ends = {wiring.inputs.name: "inputs", wiring.outputs.name: "outputs"}
     name = ends.get(copy.neurons, re.sub(r"(?<=[^\d\s])(?=\d+$)", " ", copy.neurons))
-    if folds > 1:
-        name = _name_fold(wiring, copy.neurons, name, fold, folds)
+    is_embedded = any(not (w.is_weight or w.is_bias) and w.ends[0].neurons == copy.neurons for w in wiring.wires)
+    if folds > 1 and is_embedded and copy.neurons == wiring.inputs.name:
+        name = f"token {fold + 1}"
+    elif folds == 3 and copy.neurons.startswith("heads"):
+        name = ("query", "key", "value")[fold] + name.removeprefix("heads")
+    elif folds > 1:
+        name += f" {fold + 1}/{folds}"
     if copy.neurons in steps:
         first = steps[copy.neurons].number
         name += {first: ", t", first + 1: ", t+1"}.get(copy.number, "")
     return name
-
-
-def _name_fold(wiring: Wiring, neurons: str, name: str, fold: int, folds: int) -> str:
-    is_embedded = any(not (w.is_weight or w.is_bias) and w.ends[0].neurons == neurons for w in wiring.wires)
-    if neurons == wiring.inputs.name and is_embedded:
-        return f"token {fold + 1}"
-    if folds == 3 and neurons.startswith("heads"):
-        return ("query", "key", "value")[fold] + name.removeprefix("heads")
-    return f"{name} {fold + 1}/{folds}"

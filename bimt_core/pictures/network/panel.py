@@ -76,16 +76,9 @@ class Panel:
         return math.sqrt(self.width / WIDTH)
 
     def draw_network(
-        self,
-        one: Population,
-        inputs: Labels,
-        outputs: Labels,
-        name: str,
-        communities: Communities | None = None,
-        *,
-        quick: bool = False,
+        self, one: Population, inputs: Labels, outputs: Labels, name: str, communities: Communities | None = None
     ) -> Communities:
-        """Draws a network with its labels, or a message if it cannot be drawn.
+        """Draws a network with its labels, or a message if it cannot be drawn, and returns its communities.
 
         Args:
             one: A population of one network.
@@ -93,13 +86,9 @@ class Panel:
             outputs: Labels of the outputs.
             name: Prefix of the names of all artists.
             communities: Colour the neurons; found when left out.
-            quick: See `find_communities`.
-
-        Returns:
-            The communities.
         """
         drawable = make_drawable(one)
-        communities = find_communities(drawable, communities, quick=quick)
+        communities = find_communities(drawable, communities)
         if not self.draw(drawable, communities, name):
             self.write_message(find_fault(one) or EMPTY)
         self.write_labels(one.input_labels[0], inputs, self.layout.inputs)
@@ -107,15 +96,12 @@ class Panel:
         return communities
 
     def draw(self, one: Population, communities: Communities, name: str) -> bool:
-        """Draws neurons and active weights.
+        """Draws neurons and active weights, and returns whether there is an active weight.
 
         Args:
             one: A population of one network, all parameters finite.
             communities: Colour the neurons.
             name: Prefix of the names of all artists.
-
-        Returns:
-            Whether the network has an active weight.
         """
         rows, tensors, lines = self.layout.rows, tensors_of(one), dict[str, tuple[Floats, Floats]]()
         centres = list(map(self.projection.centres, rows))
@@ -189,10 +175,9 @@ class Panel:
         Args:
             message: One line.
         """
-        text, size = fit_text(message, MESSAGE, self.width)
-        box = {"facecolor": "white", "edgecolor": INACTIVE}
         x, y = self.bounds.mean(0).tolist()
-        self.canvas.write(x, y, text, size, MUTED, bbox=box)
+        box = {"facecolor": "white", "edgecolor": INACTIVE}
+        self.canvas.write(x, y, *fit_text(message, MESSAGE, self.width), MUTED, bbox=box)
 
     def _mark_copies(self, used: list[Bools]) -> None:
         """Marks a neuron that is drawn several times as used in all drawings or none."""
@@ -228,7 +213,7 @@ class Panel:
 
 
 def row_name_width(layout: Layout) -> float:
-    """Returns the width of what `Panel.write_row_names` writes, in points.
+    """Returns the space for the names of rows, in points.
 
     Args:
         layout: The rows.

@@ -113,10 +113,8 @@ def _draw_sketch(one: Population, task: Task, communities: Communities | None) -
     rows, one = make_layout(one.network.wiring), make_drawable(one)
     width = WIDTH - 2 * MARGIN
     gap, depth = max(LEAST_GAP, min(MOST_GAP, TALLEST / rows.gaps)), PLATE_DEPTH * width
-    inputs, outputs = (
-        Labels.fit(names, row, width, depth, TEXT)
-        for row, names in ((rows.inputs, task.input_names), (rows.outputs, task.output_names))
-    )
+    inputs = Labels.fit(task.input_names, rows.inputs, width, depth, TEXT)
+    outputs = Labels.fit(task.output_names, rows.outputs, width, depth, TEXT)
     bottom = MARGIN + inputs.height + PAD
     sketch = _Sketch(bottom + rows.gaps * gap + rows.depths * depth + outputs.height + PAD + MARGIN / 2)
     panel = Panel(sketch, rows, Flat(MARGIN, bottom, width, gap, depth))
@@ -162,21 +160,20 @@ class _Sketch:
         for (a, b), width, colour in zip(self._flip(ends).tolist(), widths.tolist(), colours.tolist(), strict=True):
             step = max(1, round(width / WIDTH_STEP)) * WIDTH_STEP
             key = to_hex(colour[:3]), step, max(0.1, round(colour[3], 1))
-            groups.setdefault(key, []).append(f"M{_format(a[0])} {_format(a[1])}L{_format(b[0])} {_format(b[1])}")
+            groups.setdefault(key, []).append(f"M{_format(a)}L{_format(b)}")
         for (colour, width, opacity), path in groups.items():
             self.parts.append(
                 f'<path stroke="{colour}" stroke-width="{width:.1f}" opacity="{opacity:g}" d="{"".join(path)}"/>'
             )
 
     def draw_polygons(self, corners: Floats, colour: str, edge: str, name: str) -> None:
-        outlines = ["L".join(f"{_format(x)} {_format(y)}" for x, y in area) for area in self._flip(corners)]
-        path = "".join(f"M{outline}z" for outline in outlines)
+        path = "".join(f"M{'L'.join(map(_format, area))}z" for area in self._flip(corners).tolist())
         self.parts.append(f'<path fill="{colour}" stroke="{edge}" stroke-width=".5" d="{path}"/>')
 
     def draw_circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
         groups: dict[tuple[str, float], list[str]] = {}
-        for (x, y), diameter, colour in zip(self._flip(centres).tolist(), diameters.tolist(), colours, strict=True):
-            groups.setdefault((colour, round(diameter, 1)), []).append(f"M{_format(x)} {_format(y)}h0")
+        for centre, diameter, colour in zip(self._flip(centres).tolist(), diameters.tolist(), colours, strict=True):
+            groups.setdefault((colour, round(diameter, 1)), []).append(f"M{_format(centre)}h0")
         for (colour, diameter), path in groups.items():  # a line of length 0 with round ends is a disc
             self.parts.append(f'<path stroke="{colour}" stroke-width="{diameter:g}" d="{"".join(path)}"/>')
 
@@ -186,5 +183,5 @@ class _Sketch:
         return flipped
 
 
-def _format(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+def _format(point: list[float]) -> str:
+    return " ".join(f"{value:.1f}".removesuffix(".0") for value in point)

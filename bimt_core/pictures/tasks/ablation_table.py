@@ -1,10 +1,8 @@
 """The ablation table: a network's score with every subset of its communities."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bimt_core.modularity import Communities
@@ -49,8 +47,7 @@ def plot_ablation_table(
         >>> figure = plot_ablation_table(initialise(task.network, [0]), task)
     """
     one, title = select_network(population, network), f"{task_title(task)}: {task.score_name} without some communities"
-    fault = find_fault(one)
-    if fault:
+    if fault := find_fault(one):
         return create_message(title, fault)
     communities, task = find_communities(one, communities), task.to("cpu")
     few = replace(task, test_inputs=task.test_inputs[:ROWS], test_targets=task.test_targets[:ROWS])
@@ -58,10 +55,14 @@ def plot_ablation_table(
     order = sorted(scores, key=lambda kept: -sum(kept))  # among equal numbers, the largest communities first
     n = len(order[0])
     figure, (axes,) = create_chart(title, 1, columns=1, height=ROW * len(order))
-    low = min(0.0, *(score for score in scores.values() if math.isfinite(score)))
-    low = max(low, -1.0)  # how far an R^2 is below -1 does not matter
+    finite = [score for score in scores.values() if math.isfinite(score)]
+    low = max(min(0.0, *finite), -1.0)  # how far an R^2 is below -1 does not matter
     step = DOT_COLUMN * (1 - low)
-    _draw_bars(axes, [scores[kept] for kept in order], low)
+    ends = [max(scores[kept], low) for kept in order]
+    colours = [INK] + [MUTED] * (len(order) - 1)
+    axes.barh(range(len(order)), [end - low for end in ends], left=low, height=0.62, color=colours, gid="score")
+    for row, (kept, end) in enumerate(zip(order, ends, strict=True)):
+        axes.text(end + 0.01, row, f"{scores[kept]:.3f}", va="center", fontsize=TEXT, color=INK, parse_math=False)
     x, y = [low - (n - i) * step for i in range(n)] * len(order), [row for row in range(len(order)) for _ in range(n)]
     faces = [COMMUNITY[i] if is_kept else "white" for kept in order for i, is_kept in enumerate(kept)]
     edges = [INACTIVE if face == "white" else face for face in faces]
@@ -72,12 +73,3 @@ def plot_ablation_table(
     sizes = ", ".join(str(len(members)) for members in communities.members[:n])
     set_titles(axes, "", f"test {task.score_name}   (communities of {sizes} neurons, largest first)")
     return figure
-
-
-def _draw_bars(axes: Axes, scores: Sequence[float], low: float) -> None:
-    """Draws a bar and a number for each score, the first of which is that of the whole network."""
-    ends = [max(score, low) for score in scores]
-    colours = [INK] + [MUTED] * (len(scores) - 1)
-    axes.barh(range(len(scores)), [end - low for end in ends], left=low, height=0.62, color=colours, gid="score")
-    for row, (score, end) in enumerate(zip(scores, ends, strict=True)):
-        axes.text(end + 0.01, row, f"{score:.3f}", va="center", fontsize=TEXT, color=INK, parse_math=False)

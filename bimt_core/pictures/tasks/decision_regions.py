@@ -1,11 +1,13 @@
 """Decision regions: the class that a network predicts at every point of the plane, under its connectivity diagram."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch.nn.functional import one_hot
 
 from bimt_core.modularity import Communities
 from bimt_core.pictures.canvas import MARGIN, WIDTH, Floats
@@ -52,7 +54,10 @@ def plot_decision_regions(
         >>> task = load_task("two_moons")
         >>> figure = plot_decision_regions(initialise(task.network, [0]), task)
     """
-    _check(task)
+    if task.loss_name != "cross_entropy" and not task.one_hot:
+        raise ValueError(f"decision regions need classes, the targets of task {task.name!r} are values")
+    if task.network.takes_tokens or task.inputs.ndim != 2 or task.inputs.shape[1] != 2:
+        raise ValueError(f"decision regions need two inputs, task {task.name!r} has {len(task.input_names)}")
     one = select_network(population, network)
     figure = create_diagram(one, task, title or task_title(task), communities, below=BOTTOM + HEIGHT + MARGIN)
     height = figure.get_figheight() * 72
@@ -71,18 +76,12 @@ def plot_decision_regions(
     return figure
 
 
-def _check(task: Task) -> None:
-    if task.loss_name != "cross_entropy" and not task.one_hot:
-        raise ValueError(f"decision regions need classes, the targets of task {task.name!r} are values")
-    if task.network.takes_tokens or task.inputs.ndim != 2 or task.inputs.shape[1] != 2:
-        raise ValueError(f"decision regions need two inputs, task {task.name!r} has {len(task.input_names)}")
-
-
 def _draw_regions(axes: Axes, one: Population, task: Task, low: Floats, high: Floats) -> None:
     across, up = (np.linspace(*ends, FINENESS) for ends in zip(low, high, strict=True))
     points = np.stack(np.meshgrid(across, up), axis=2).reshape(-1, 2)
     outputs = one.predict(torch.from_numpy(points).to(task.inputs.dtype))[0]
-    probabilities = _probabilities(outputs, task).double().numpy().reshape(FINENESS, FINENESS, -1)
+    classes = outputs.softmax(1) if task.loss_name == "cross_entropy" else one_hot(outputs.argmax(1), outputs.shape[1])
+    probabilities = classes.double().numpy().reshape(FINENESS, FINENESS, -1)
     colours = np.array([to_rgb(CLASSES[k % len(CLASSES)]) for k in range(probabilities.shape[2])])
     image = 1 - PALE * (1 - probabilities @ colours)
     step = (high - low) / (FINENESS - 1) / 2  # an image extends half a pixel beyond its outer points
@@ -94,13 +93,6 @@ def _draw_regions(axes: Axes, one: Population, task: Task, low: Floats, high: Fl
             axes.contour(across, up, ahead, levels=[0.0], colors=[INK], linewidths=1.2)
 
 
-def _probabilities(outputs: Tensor, task: Task) -> Tensor:
-    """Returns the probability of each class, shape (points, classes); of one-hot values 1 for the largest."""
-    if task.loss_name == "cross_entropy":
-        return outputs.softmax(1)
-    return torch.nn.functional.one_hot(outputs.argmax(1), outputs.shape[1])
-
-
 def _draw_points(axes: Axes, task: Task) -> None:
     labels = task.targets.argmax(1) if task.one_hot else task.targets
     points = task.inputs.cpu().double().numpy()
@@ -108,13 +100,5 @@ def _draw_points(axes: Axes, task: Task) -> None:
         own = points[(labels == k).cpu().numpy()]
         dots = axes.scatter(own[:, 0], own[:, 1], s=11, color=CLASSES[k % len(CLASSES)], edgecolors="white")
         dots.set(gid=f"points{k}", linewidths=0.5, label=format_name(name))
-    axes.legend(
-        title="training points",
-        title_fontsize=TEXT,
-        fontsize=TEXT,
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-        borderpad=0,
-        handletextpad=0.1,
-    )
+    at: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderpad": 0, "handletextpad": 0.1}
+    axes.legend(title="training points", title_fontsize=TEXT, fontsize=TEXT, frameon=False, **at)

@@ -16,7 +16,6 @@ from bimt_core.pictures.subject import (
     find_fault,
     select_network,
     task_title,
-    tensors_of,
     token_names,
 )
 from bimt_core.population import Population
@@ -51,10 +50,9 @@ def plot_embedding_rings(
         >>> figure = plot_embedding_rings(initialise(task.network, [0]), task)
     """
     one = select_network(population, network)
-    wire, inputs = find_embedding(one, task), one.network.wiring.inputs.name
+    values, inputs = find_embedding(one, task).double().numpy(), one.network.wiring.inputs.name
     title = f"{task_title(task)}: tokens in each community\nprincipal components of its embedding columns"
-    fault = find_fault(one)
-    if fault:
+    if fault := find_fault(one):
         return create_message(title, fault)
     members = find_communities(one, communities).members
     places = [(i, sorted(place for name, place in nodes if name == inputs)) for i, nodes in enumerate(members)]
@@ -63,7 +61,6 @@ def plot_embedding_rings(
         return create_message(title, "no community has input neurons")
     columns = max(2, min(MOST_COLUMNS, len(shown)))
     figure, panels = create_chart(title, len(shown), columns=columns, height=150 if columns > 2 else 200)
-    values = tensors_of(one)[wire.tensor].double().numpy()
     for axes, (i, own) in zip(panels, shown, strict=True):
         _draw_panel(axes, values[:, own], token_names(task, len(values)), i)
     return figure

@@ -8,15 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from bimt_core.pictures.canvas import MARGIN, WIDTH, Floats
-from bimt_core.pictures.chart import (
-    BETWEEN,
-    BOTTOM,
-    LEFT,
-    create_chart,
-    create_message,
-    set_titles,
-    style_axes,
-)
+from bimt_core.pictures.chart import BETWEEN, BOTTOM, LEFT, create_chart, create_message, set_titles, style_axes
 from bimt_core.pictures.palette import DIVERGING, INK, POSITIVE
 from bimt_core.pictures.subject import find_fault, select_network, task_title, tensors_of
 from bimt_core.population import Population
@@ -51,8 +43,7 @@ def plot_filters(population: Population, task: Task, network: int = 0, *, most: 
     wiring = one.network.wiring
     shape = _image_shape(wiring, task.name)
     wire = next(wire for wire in wiring.weights if wire.ends[1].neurons == wiring.inputs.name)
-    fault = find_fault(one)
-    if fault:
+    if fault := find_fault(one):
         return create_message(title, fault)
     tensors = tensors_of(one)
     weight, strengths = tensors[wire.tensor].double(), _neuron_strengths(wiring, tensors, wire.ends[0].neurons)

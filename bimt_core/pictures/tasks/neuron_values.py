@@ -84,10 +84,7 @@ def _residual_stream(one: Population, inputs: Tensor) -> Tensor:
     assert isinstance(one.network, Transformer)
     width, n = one.network.width, len(one)
     network = replace(one.network, outputs=width)
-    identity = {
-        "read.weight": torch.eye(width).to(one.flat).repeat(n, 1, 1),
-        "read.bias": one.flat.new_zeros(n, width),
-    }
+    identity = {"read.weight": torch.eye(width).to(one.flat).repeat(n, 1, 1), "read.bias": one.flat.new_zeros(n, width)}
     flat = network.wiring.flatten({**one.tensors, **identity})
     labels = torch.arange(width, device=one.flat.device).repeat(n, 1)
     return Population(network, flat, one.input_labels, labels).predict(inputs)

@@ -20,7 +20,6 @@ from bimt_core.pictures.subject import (
     rank_embedding_neurons,
     select_network,
     task_title,
-    tensors_of,
     token_names,
 )
 from bimt_core.population import Population
@@ -55,13 +54,12 @@ def plot_strips(population: Population, task: Task, network: int = 0, *, most: i
         >>> figure = plot_strips(initialise(task.network, [0]), task)
     """
     one = select_network(population, network)
-    wire = find_embedding(one, task)
-    values = tensors_of(one)[wire.tensor].double().numpy()
-    places = [] if find_fault(one) else rank_embedding_neurons(one, wire)
+    embedding = find_embedding(one, task)
+    places = [] if find_fault(one) else rank_embedding_neurons(one, embedding)
     title = f"{task_title(task)}: {len(places)} active embedding neurons, their value for each token"
     if not places:
         return create_message(title, find_fault(one) or "no embedding neuron is active")
-    names = token_names(task, len(values))
+    names = token_names(task, len(embedding))
     signs = [_sign(permutation) for permutation in parse_permutations(names)]
     order = sorted(range(len(names)), key=lambda i: (-signs[i], i)) if signs else list(range(len(names)))
     colours = [(EVEN if signs[i] > 0 else ODD) if signs else COMMUNITY[0] for i in order]
@@ -70,7 +68,7 @@ def plot_strips(population: Population, task: Task, network: int = 0, *, most: i
     title += "\neven permutations left, odd ones right" if signs else ""
     figure, panels = create_chart(title, len(shown), columns=1, height=STRIP, bottom=2, left=78, foot=NAMES)
     for axes, place in zip(panels, shown, strict=True):
-        column = values[order, place]
+        column = embedding[order, place].double().numpy()
         axes.vlines(range(len(order)), 0, column, colors=colours, linewidth=1.0)
         axes.scatter(range(len(order)), column, s=13, color=colours, gid=f"neuron{place}")
         axes.axhline(0, color=INACTIVE, linewidth=0.6, zorder=0)
@@ -107,14 +105,13 @@ def plot_cayley_graph(population: Population, task: Task, network: int = 0, *, m
         >>> figure = plot_cayley_graph(initialise(task.network, [0]), task)
     """
     one = select_network(population, network)
-    wire = find_embedding(one, task)
-    values = tensors_of(one)[wire.tensor].double().numpy()
-    names = token_names(task, len(values))
+    embedding = find_embedding(one, task)
+    names = token_names(task, len(embedding))
     elements = parse_permutations(names)
     if not elements:
         raise ValueError(f"a Cayley graph needs tokens that are permutations, those of task {task.name!r} are not")
     fault = find_fault(one)
-    places = [] if fault else rank_embedding_neurons(one, wire)[:most]
+    places = [] if fault else rank_embedding_neurons(one, embedding)[:most]
     title = f"{task_title(task)}: Cayley graph of the tokens, coloured by embedding neurons"
     title += f" ({fault})" if fault else ""
     key = "thick lines: exchange of the first two elements; thin lines: cycle of all; blue high, orange-red low"
@@ -125,7 +122,8 @@ def plot_cayley_graph(population: Population, task: Task, network: int = 0, *, m
     _draw_graph(panels[0], points, moves, np.where(odd, ODD, EVEN).tolist(), names, "parity")
     set_titles(panels[0], "parity: purple even, yellow odd")
     for axes, place in zip(panels[1:], places, strict=True):
-        column = values[:, place] - values[:, place].mean()
+        column = embedding[:, place].double().numpy()
+        column = column - column.mean()
         colours = DIVERGING(0.5 + 0.5 * column / max(np.abs(column).max(), 1e-12))
         _draw_graph(axes, points, moves, colours, names, f"neuron{place}")
         set_titles(axes, f"embedding neuron {place + 1}")
@@ -178,12 +176,7 @@ def _place_elements(elements: tuple[Permutation, ...]) -> tuple[Floats, Moves]:
 
 
 def _draw_graph(
-    axes: Axes,
-    points: Floats,
-    moves: Moves,
-    colours: Sequence[str] | Floats,
-    names: Sequence[str],
-    name: str,
+    axes: Axes, points: Floats, moves: Moves, colours: Sequence[str] | Floats, names: Sequence[str], name: str
 ) -> None:
     for pairs, width in zip(moves, (2.2, 0.8), strict=True):
         ends = list(points[np.array(pairs, dtype=np.int64).reshape(-1, 2)])

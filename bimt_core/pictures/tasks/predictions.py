@@ -55,8 +55,8 @@ def plot_predictions(population: Population, task: Task, network: int = 0) -> Fi
         axes.plot(ends, ends, color=MUTED, linewidth=0.8, zorder=1)
         axes.scatter(x[:ROWS], y[:ROWS], s=7, color=POSITIVE, edgecolors="none", alpha=0.7, gid=f"output{i}")
         fit = _r_squared(x, y)
-        name = format_name(names[i])
-        set_titles(axes, f"{name}   R² = {fit:.4f}", "true", "predicted", colour=NEGATIVE if fit < 0 else "black")
+        title = f"{format_name(names[i])}   R² = {fit:.4f}"
+        set_titles(axes, title, "true", "predicted", colour=NEGATIVE if fit < 0 else "black")
     return figure
 
 

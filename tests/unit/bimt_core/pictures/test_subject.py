@@ -51,7 +51,8 @@ def test_communities_are_found_only_if_none_are_given(sparse) -> None:
 
 
 def test_the_embedding_is_found(sparse) -> None:
-    assert find_embedding(sparse(TOKENS), TOKENS).tensor == "embedding"
+    one = sparse(TOKENS)
+    assert find_embedding(one, TOKENS).equal(one.tensors["embedding"][0])
     with pytest.raises(ValueError, match="needs tokens with a trainable embedding, task 'two_moons' has none"):
         find_embedding(sparse(MOONS), MOONS)
     assert token_names(TOKENS, 24) == list(TOKENS.output_names) and token_names(TOKENS, 3) == ["0", "1", "2"]
