@@ -1,4 +1,4 @@
-"""Storage of checkpoints, checked before anything is trained."""
+"""Checkpoints on S3, checked before anything is trained."""
 
 import socket
 from contextlib import closing
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.errors import BadInputError, StoreError
+from sweeps.errors import StoreError
 from sweeps.worker import checkpoint_storage as checkpoints
 from sweeps.worker.checkpoint_storage import check_checkpoint_storage
 
@@ -20,8 +20,8 @@ def credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def find_reason(address: str, kind: type[Exception] = StoreError) -> str:
-    with pytest.raises(kind) as caught:
+def find_reason(address: str) -> str:
+    with pytest.raises(StoreError) as caught:
         check_checkpoint_storage(address)
     (line,) = str(caught.value).splitlines()
     return line
@@ -67,23 +67,3 @@ def test_a_store_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         line = find_reason("s3://bimt/a")
     assert line.startswith("checkpoints at s3://bimt/a: no answer for 0.5 s; ")
-
-
-def test_a_folder(tmp_path: Path) -> None:
-    check_checkpoint_storage(str(tmp_path / "new folder"))
-    assert list((tmp_path / "new folder").iterdir()) == []
-    (tmp_path / "file").touch()
-    assert "Not a directory" in find_reason(str(tmp_path / "file" / "below"))
-
-
-@pytest.mark.parametrize("address", ["s4://bucket/a", "s3:///a", "relative/folder", "ftp://host/a"])
-def test_an_address_that_is_none(address: str) -> None:
-    line = find_reason(address, BadInputError)
-    assert line.startswith(f"checkpoints must be a folder, s3://... or gs://..., got {address}: ")
-
-
-@pytest.mark.parametrize("address", ["s3://AKIA:hush@bucket/a", "s3://bucket/a?secret_key=hush"])
-def test_credentials_in_an_address_are_refused_and_not_repeated(address: str) -> None:
-    line = find_reason(address, BadInputError)
-    assert line.startswith("checkpoints must be an address without credentials, got some for s3://bucket/a; ")
-    assert "hush" not in line
