@@ -41,10 +41,9 @@ class ConnectionCost:
             wiring: The network's wiring.
             local_last: If False, distance does not count in the last weight tensor (the paper's no_penalize_last).
         """
-        last = wiring.weights[-1]
-        local = {wire.tensor for wire in wiring.weights if local_last or wire is not last}
+        local = wiring.weights if local_last else wiring.weights[:-1]
         distance = [
-            wiring.lengths(wire).flatten() if wire.tensor in local else torch.zeros(size, dtype=torch.float64)
+            wiring.lengths(wire).flatten() if wire in local else torch.zeros(size, dtype=torch.float64)
             for wire, size in zip(wiring.wires, wiring.sizes, strict=True)
         ]
         scale = [wiring.scale(wire) for wire in wiring.wires]
@@ -56,41 +55,32 @@ class ConnectionCost:
         )
 
     def coefficients(self, weight_factor: Tensor, layer_distance: Tensor, *, penalise_bias: bool = True) -> Tensor:
-        """Computes the cost of one unit of each parameter.
+        """Computes the cost of one unit of each parameter, shape (networks, n_parameters).
 
         Args:
-            weight_factor: A of each network, shape (networks,).
+            weight_factor: A of each network, shape (networks,); its dtype and device are those of the result.
             layer_distance: y0 of each network, shape (networks,).
             penalise_bias: If False, biases cost nothing.
-
-        Returns:
-            Coefficients, shape (networks, n_parameters), in the dtype and on the device of `weight_factor`.
         """
         distance, scale = self.distance.to(weight_factor), self.scale.to(weight_factor)
         cost = scale * (weight_factor.unsqueeze(1) * distance + layer_distance.unsqueeze(1))
         return cost if penalise_bias else cost.masked_fill(self.is_bias.to(cost.device), 0.0)
 
     def wiring_length(self, flat: Tensor) -> Tensor:
-        """Computes the sum of |weight| * distance over all weights, whatever the reduction.
+        """Computes the sum of |weight| * distance over all weights, whatever the reduction; shape (networks,).
 
         Args:
             flat: Parameters, shape (networks, n_parameters).
-
-        Returns:
-            Wiring length, shape (networks,).
         """
         return flat.abs() @ self.distance.to(flat)
 
 
 def connection_cost(flat: Tensor, coefficients: Tensor) -> Tensor:
-    """Computes the connection cost of each network.
+    """Computes the connection cost of each network, shape (networks,).
 
     Args:
         flat: Parameters, shape (networks, n_parameters).
         coefficients: From `ConnectionCost.coefficients`, same shape.
-
-    Returns:
-        Cost, shape (networks,).
 
     Examples:
         >>> connection_cost(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 0.25]]))
@@ -100,17 +90,14 @@ def connection_cost(flat: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def published_cost(wiring: Wiring, flat: Tensor, published: PerNetworkHyperparameters) -> Tensor:
-    """Computes the connection cost that is reported: always with a task's published weight factor and layer distance.
+    """Computes the reported connection cost, shape (networks,), with the published weight factor and layer distance.
 
-    Trials therefore compare whatever weight factor, layer distance, distance or reduction they were trained with.
+    It therefore compares networks that were trained with different weight factors, layer distances or reductions.
 
     Args:
         wiring: The network's own wiring.
         flat: Parameters, shape (networks, n_parameters).
-        published: `Task.per_network`.
-
-    Returns:
-        Cost, shape (networks,).
+        published: `Task.per_network`, the task's published values.
     """
     factor, distance = (flat.new_full((1,), value) for value in (published.weight_factor, published.layer_distance))
     return connection_cost(flat, ConnectionCost.from_wiring(wiring).coefficients(factor, distance))

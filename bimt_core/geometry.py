@@ -15,13 +15,10 @@ Distance = Literal["manhattan", "euclidean"]
 
 
 def line(n: int) -> Tensor:
-    """Computes evenly spaced positions x_j = (2j + 1) / (2n) on the unit interval.
+    """Computes evenly spaced positions x_j = (2j + 1) / (2n) on the unit interval, shape (n, 1), float64.
 
     Args:
         n: Number of neurons, at least 1.
-
-    Returns:
-        Positions, shape (n, 1), float64.
 
     Raises:
         ValueError: If n is below 1.
@@ -36,54 +33,44 @@ def line(n: int) -> Tensor:
 
 
 def grid(rows: int, columns: int) -> Tensor:
-    """Computes evenly spaced positions on the unit square, row by row, as in the paper's image networks.
+    """Computes evenly spaced positions (row, column) on the unit square, as in the paper's image networks.
+
+    They are ordered row by row, shape (rows * columns, 2), float64.
 
     Args:
         rows: Number of rows.
         columns: Number of columns.
-
-    Returns:
-        Positions (row, column), shape (rows * columns, 2), float64.
     """
     return torch.cartesian_prod(line(rows).squeeze(1), line(columns).squeeze(1))
 
 
 def ring(n: int, radius: float = 0.25) -> Tensor:
-    """Computes positions (row, column) on a circle centred at (0.5, 0.5), at the angles 2 pi (2j + 1) / (2n).
+    """Computes positions (row, column) on a circle around (0.5, 0.5), at the angles 2 pi (2j + 1) / (2n), shape (n, 2).
 
     Args:
         n: Number of neurons, at least 1.
         radius: Radius of the circle; the paper's MNIST outputs use 0.25.
-
-    Returns:
-        Positions, shape (n, 2), float64.
     """
     angle = 2 * math.pi * line(n).squeeze(1)
     return 0.5 + radius * torch.stack([angle.sin(), angle.cos()], dim=1)
 
 
 def manhattan(a: Tensor, b: Tensor) -> Tensor:
-    """Computes the Manhattan distance between every two positions, the paper's in-layer distance.
+    """Computes the Manhattan distances between positions, shape (n, m), the paper's in-layer distance.
 
     Args:
         a: Positions, shape (n, dimensions).
         b: Positions, shape (m, dimensions).
-
-    Returns:
-        Distances, shape (n, m).
     """
     return (a.unsqueeze(1) - b.unsqueeze(0)).abs().sum(-1)
 
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:
-    """Computes the Euclidean distance between every two positions.
+    """Computes the Euclidean distances between positions, shape (n, m).
 
     Args:
         a: Positions, shape (n, dimensions).
         b: Positions, shape (m, dimensions).
-
-    Returns:
-        Distances, shape (n, m).
     """
     return (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1).sqrt()
 

@@ -98,10 +98,10 @@ class SharedHyperparameters:
     prune_below: float = 0.0
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("steps", "relocate_every", "relocate_top_k", "relocate_rounds"), 1)
-        for name, low in (least | {"batch_size": 0, "prune_below": 0}).items():
-            if not getattr(self, name) >= low:
-                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        for name in ("steps", "relocate_every", "relocate_top_k", "relocate_rounds", "batch_size", "prune_below"):
+            least = 0 if name in ("batch_size", "prune_below") else 1
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not self.distance_power > 0:
             raise ValueError(f"distance_power must be above 0, got {self.distance_power}")
         starts = [fraction for fraction, _ in self.cost_phases]

@@ -11,7 +11,7 @@ from bimt_core.cost import ConnectionCost, published_cost
 from bimt_core.modularity import Transform, communities, louvain, null_modularity, weight_graph
 from bimt_core.population import Population
 from bimt_core.tasks import Task
-from bimt_core.wiring import ACTIVE, Wiring, is_active
+from bimt_core.wiring import ACTIVE, is_active
 
 N_SHUFFLED = 20  # shuffled networks behind modularity_z
 Direction = Literal["minimize", "maximize"]
@@ -84,8 +84,7 @@ def measure(
     Examples:
         >>> from bimt_core import initialise, load_task
         >>> task = load_task("two_moons")
-        >>> metrics = measure(initialise(task.network, seeds=[0, 1]), task, louvain_seeds=1, thorough=False)
-        >>> metrics["active_neurons"]
+        >>> measure(initialise(task.network, seeds=[0, 1]), task, thorough=False)["active_neurons"]
         tensor([44., 44.], dtype=torch.float64)
     """
     n_train = len(task.test_inputs) if task.shared.batch_size else len(task.inputs)
@@ -104,23 +103,17 @@ def measure(
 
 def _wiring_metrics(population: Population, task: Task) -> dict[str, Tensor]:
     wiring, flat, tensors = population.network.wiring, population.flat, population.tensors
-    active = {wire.tensor: is_active(tensors[wire.tensor]) for wire in wiring.weights}
+    active = [is_active(tensors[wire.tensor]) for wire in wiring.weights]
+    neurons = {n.name: torch.zeros(len(flat), len(n), dtype=torch.bool, device=flat.device) for n in wiring.neurons}
+    for wire, mask in zip(wiring.weights, active, strict=True):
+        for axis, end in enumerate(wire.ends):
+            neurons[end.neurons] |= mask.any(2 - axis).unflatten(1, (end.folds, -1)).any(1)
     return {
         "connection_cost": published_cost(wiring, flat, task.per_network),
         "wiring_length": ConnectionCost.from_wiring(wiring).wiring_length(flat),
-        "active_weights": torch.stack([mask.sum((1, 2)) for mask in active.values()]).sum(0),
-        "active_neurons": _active_neurons(wiring, active),
+        "active_weights": torch.stack([mask.sum((1, 2)) for mask in active]).sum(0),
+        "active_neurons": torch.stack([mask.sum(1) for mask in neurons.values()]).sum(0),
     }
-
-
-def _active_neurons(wiring: Wiring, active: dict[str, Tensor]) -> Tensor:
-    """Number of neurons at either end of an active weight, shape (networks,)."""
-    neurons: dict[str, Tensor] = {}
-    for wire in wiring.weights:
-        for axis, end in enumerate(wire.ends):
-            mask = active[wire.tensor].any(2 - axis).unflatten(1, (end.folds, -1)).any(1)
-            neurons[end.neurons] = neurons[end.neurons] | mask if end.neurons in neurons else mask
-    return torch.stack([mask.sum(1) for mask in neurons.values()]).sum(0)
 
 
 def _modularity_metrics(

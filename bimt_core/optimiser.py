@@ -106,10 +106,10 @@ def make_step(network: Network, loss: Loss, penalty_step: PenaltyStep) -> Step:
 
 def _compute_gradient(function: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
-        compiled: Tensor = torch.func.grad(function)(parameters)  # autograd.grad is faster but cannot be compiled
-        return compiled
-    parameters = parameters.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(function(parameters), parameters)
+        gradient: Tensor = torch.func.grad(function)(parameters)  # autograd.grad is faster but cannot be compiled
+    else:
+        parameters = parameters.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(function(parameters), parameters)
     return gradient
 
 

@@ -47,8 +47,7 @@ class Population:
 
         Examples:
             >>> from bimt_core import MLP
-            >>> population = initialise(MLP((4, 6, 2)), seeds=[0, 1, 2])
-            >>> len(population.select([2, 0]))
+            >>> len(initialise(MLP((4, 6, 2)), seeds=[0, 1, 2]).select([2, 0]))
             2
         """
         index = torch.as_tensor(networks, device=self.flat.device)
@@ -70,11 +69,12 @@ class Population:
         """
         if not order:
             return self
-        wiring, labels = self.network.wiring, {}
-        for name, old in ((wiring.inputs.name, self.input_labels), (wiring.outputs.name, self.output_labels)):
-            labels[name] = old.gather(1, order[name]) if name in order else old
-        flat = self.flat.gather(1, parameter_order(wiring, order))
-        return Population(self.network, flat, labels[wiring.inputs.name], labels[wiring.outputs.name])
+        wiring = self.network.wiring
+        labels = (
+            old.gather(1, order[neurons.name]) if neurons.name in order else old
+            for neurons, old in ((wiring.inputs, self.input_labels), (wiring.outputs, self.output_labels))
+        )
+        return Population(self.network, self.flat.gather(1, parameter_order(wiring, order)), *labels)
 
     def place_inputs(self, inputs: Tensor) -> Tensor:
         """Reorders a task's inputs by the places of each network's input neurons.
@@ -106,13 +106,10 @@ class Population:
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
-        """Computes the outputs of every network.
+        """Computes the outputs in the task's order, shape (networks, rows, [sequence_length,] outputs).
 
         Args:
             inputs: In the task's order, shape (rows, [sequence_length,] inputs), or tokens of shape (rows, folds).
-
-        Returns:
-            In the task's order, shape (networks, rows, [sequence_length,] outputs).
 
         Examples:
             >>> from bimt_core import MLP
@@ -135,10 +132,9 @@ class Population:
 
         Examples:
             >>> from bimt_core import MLP, ConnectionCost
-            >>> population = initialise(MLP((4, 6, 2)), seeds=[0, 1, 2])
-            >>> cost = ConnectionCost.from_wiring(population.network.wiring)
-            >>> cost.wiring_length(population.relocate().flat) < cost.wiring_length(population.flat)
-            tensor([True, True, True])
+            >>> population = initialise(MLP((4, 6, 2)), seeds=[0])
+            >>> length = ConnectionCost.from_wiring(population.network.wiring).wiring_length
+            >>> assert length(population.relocate().flat) < length(population.flat)
         """
         top_k = max(len(neurons) for neurons in self.network.wiring.neurons)
         return self.rearrange(relocate(self.network.wiring, self.flat, method, top_k=top_k, rounds=rounds))
@@ -181,10 +177,9 @@ def initialise(
         torch.Size([2, 6, 4])
     """
     flat = torch.stack([network.initial_parameters(torch.Generator().manual_seed(seed), dtype) for seed in seeds])
-    inputs, outputs = (
-        torch.arange(len(n)).repeat(len(seeds), 1) for n in (network.wiring.inputs, network.wiring.outputs)
-    )
-    return Population(network, flat, inputs, outputs).to(device)
+    ends = network.wiring.inputs, network.wiring.outputs
+    labels = (torch.arange(len(neurons)).repeat(len(seeds), 1) for neurons in ends)
+    return Population(network, flat, *labels).to(device)
 
 
 def concatenate(populations: Sequence[Population]) -> Population:

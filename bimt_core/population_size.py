@@ -1,7 +1,6 @@
 """Number of networks to train at once: limited by memory, chosen by speed."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -18,15 +17,12 @@ NEARLY_BEST = 0.9  # the smallest population with this fraction of the best spee
 
 
 def network_bytes(task: Task, network: Network, shared: SharedHyperparameters) -> int:
-    """Estimates the memory of one network in training: eight copies of its parameters, two of its activations.
+    """Estimates the bytes of one network in training: eight copies of its parameters, two of its activations.
 
     Args:
         task: The task; without batches, predictions on all training and test rows count.
         network: The architecture.
         shared: The shared hyperparameters, of which the batch size matters.
-
-    Returns:
-        Bytes.
     """
     rows = shared.batch_size or len(task.inputs) + len(task.test_inputs)
     values = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
@@ -34,16 +30,13 @@ def network_bytes(task: Task, network: Network, shared: SharedHyperparameters) -
 
 
 def measure_throughput(task: Task, network: Network, shared: SharedHyperparameters, networks: int) -> float:
-    """Measures the training speed of a population on the task's device, without relocation and compiling.
+    """Measures network-steps per second of a population on the task's device, without relocation and compiling.
 
     Args:
         task: The task.
         network: The architecture.
         shared: The shared hyperparameters.
         networks: Size of the population.
-
-    Returns:
-        Network-steps per second.
     """
     one = initialise(network, [0], dtype=task.dtype, device=task.inputs.device)
     begin = start(one.select([0] * networks))
@@ -68,31 +61,22 @@ def _synchronise(task: Task) -> None:
 
 
 def best_population_size(task: Task, network: Network, shared: SharedHyperparameters, *, most: int) -> int:
-    """Measures the smallest population that trains nearly as many network-steps per second as the fastest.
+    """Measures the size of the smallest population that trains nearly as many network-steps per second as the fastest.
+
+    Powers of two (and `most`) are tried in turn until two in a row are not faster.
 
     Args:
         task: The task, on the device to train on.
         network: The architecture.
         shared: The shared hyperparameters.
         most: Number of networks that fit into memory, at least 1; see `network_bytes`.
-
-    Returns:
-        Number of networks.
     """
-    speeds = dict(_measure_speeds(task, network, shared, most))
-    best = max(speeds.values())
-    return min(n for n, speed in speeds.items() if speed >= NEARLY_BEST * best)
-
-
-def _measure_speeds(
-    task: Task, network: Network, shared: SharedHyperparameters, most: int
-) -> Iterator[tuple[int, float]]:
-    """Powers of two (and `most`) with their speeds, until two in a row are not faster."""
+    speeds: dict[int, float] = {}
     best, slower = 0.0, 0
     for size in sorted({min(2**k, most) for k in range(most.bit_length() + 1)}):
-        speed = measure_throughput(task, network, shared, size)
-        yield size, speed
-        slower = 0 if speed > MIN_SPEEDUP * best else slower + 1
-        best = max(best, speed)
+        speeds[size] = measure_throughput(task, network, shared, size)
+        slower = 0 if speeds[size] > MIN_SPEEDUP * best else slower + 1
+        best = max(best, speeds[size])
         if slower == 2:
-            return
+            break
+    return min(size for size, speed in speeds.items() if speed >= NEARLY_BEST * best)

@@ -65,8 +65,6 @@ def relocate(wiring: Wiring, flat: Tensor, method: Method, *, top_k: int = 5, ro
         >>> from bimt_core import MLP, initialise
         >>> population = initialise(MLP((4, 6, 2)), seeds=[0, 1, 2])
         >>> order = relocate(population.network.wiring, population.flat, "assignment")
-        >>> {name: tuple(places.shape) for name, places in order.items()}
-        {'input': (3, 4), 'hidden1': (3, 6), 'output': (3, 2)}
         >>> moved = population.rearrange(order)
     """
     if method not in METHODS:
@@ -91,15 +89,12 @@ def relocate(wiring: Wiring, flat: Tensor, method: Method, *, top_k: int = 5, ro
 
 
 def place_costs(wiring: Wiring, magnitude: Mapping[str, Tensor], neurons: Neurons) -> Tensor:
-    """Computes C[j, k], the wiring cost of neuron j at place k with all other neurons at their present places.
+    """Computes C[j, k], the cost of neuron j at place k if all others stay at their places; shape (networks, n, n).
 
     Args:
         wiring: The wiring.
         magnitude: |W| summed over folds, shape (networks, n target, n source), for every weight.
         neurons: The set of neurons.
-
-    Returns:
-        Costs, shape (networks, n, n).
     """
     some = next(iter(magnitude.values()))
     cost = some.new_zeros(len(some), len(neurons), len(neurons))
@@ -243,14 +238,13 @@ def _exchange_greedily(layer: _Layer, top_k: int, min_gain: float | None) -> Ten
 
 
 def _exchange_rows(tensor: Tensor, row: Tensor, one: Tensor, other: Tensor) -> None:
-    first, second = tensor[row, one], tensor[row, other]
-    tensor[row, one], tensor[row, other] = second, first
+    tensor[row, one], tensor[row, other] = tensor[row, other], tensor[row, one]
 
 
 def _assign(layer: _Layer) -> Tensor:
     """Cheapest order, without regard to connections within the set; blocks get the best order for their new place."""
-    order = [_assign_network(cost) for cost in layer.block_costs().cpu().numpy()]
-    return torch.stack(order).to(layer.strength.device)
+    costs = layer.block_costs()
+    return torch.stack([_assign_network(cost) for cost in costs.cpu().numpy()]).to(costs.device)
 
 
 def _assign_network(cost: npt.NDArray[np.floating]) -> Tensor:
@@ -293,6 +287,5 @@ def _move(wiring: Wiring, magnitude: Mapping[str, Tensor], name: str, order: Ten
         for axis, end in enumerate(wire.ends):
             if end.neurons == name:
                 w = moved[wire.tensor]
-                index = order.unsqueeze(2 - axis).expand_as(w)
-                moved[wire.tensor] = w.gather(1 + axis, index)
+                moved[wire.tensor] = w.gather(1 + axis, order.unsqueeze(2 - axis).expand_as(w))
     return moved

@@ -67,7 +67,7 @@ class Rows:
 
 
 def batch(n: int, size: int, step: int) -> Tensor:
-    """Computes the rows of a step: each epoch has all rows in random order, except the last incomplete batch.
+    """Computes the row numbers of a step: each epoch has all rows in random order, except the last incomplete batch.
 
     The order of an epoch depends on its number alone, so a resumed training gets the same batches.
 
@@ -75,9 +75,6 @@ def batch(n: int, size: int, step: int) -> Tensor:
         n: Number of rows.
         size: Rows per batch, at most n.
         step: Counted from 0.
-
-    Returns:
-        Row numbers, int64, shape (size,).
     """
     epoch, number = divmod(step, n // size)
     return _epoch(n, epoch)[number * size : (number + 1) * size]

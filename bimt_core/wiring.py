@@ -28,13 +28,10 @@ Array = TypeVar("Array", Tensor, npt.NDArray[Any])
 
 
 def is_active(weights: Array) -> Array:
-    """Tests which weights are active.
+    """Tests for each weight whether it is active: |weight| > `ACTIVE`.
 
     Args:
         weights: A tensor or numpy array of any shape.
-
-    Returns:
-        |weight| > `ACTIVE` for every entry, bool, same shape.
 
     Examples:
         >>> is_active(torch.tensor([0.5, -0.0001, -2.0]))
@@ -169,10 +166,9 @@ class Wiring:
 
     Examples:
         >>> from bimt_core.geometry import line
-        >>> neurons = Neurons("input", line(4)), Neurons("hidden1", line(6)), Neurons("output", line(2))
-        >>> wires = *linear_wires("fc1", "input", "hidden1"), *linear_wires("fc2", "hidden1", "output")
-        >>> Wiring(neurons, wires).n_parameters
-        44
+        >>> neurons = Neurons("input", line(4)), Neurons("output", line(2))
+        >>> Wiring(neurons, linear_wires("fc", "input", "output")).n_parameters
+        10
     """
 
     neurons: tuple[Neurons, ...]
@@ -186,10 +182,9 @@ class Wiring:
         object.__setattr__(self, "_by_name", {neurons.name: neurons for neurons in self.neurons})
         if len(self._by_name) < len(self.neurons):
             raise ValueError(f"neuron names must differ, got {[neurons.name for neurons in self.neurons]}")
-        choices = (("reduction", self.reduction, REDUCTIONS), ("distance", self.distance, DISTANCES))
-        for argument, value, known in choices:
-            if value not in known:
-                raise ValueError(f"{argument} must be one of {', '.join(known)}, got {value!r}")
+        for name, known in (("reduction", REDUCTIONS), ("distance", DISTANCES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if not self.distance_power > 0:
             raise ValueError(f"distance_power must be above 0, got {self.distance_power}")
         for tensor, times in Counter(wire.tensor for wire in self.wires).items():
@@ -268,13 +263,10 @@ class Wiring:
         return sum(self.sizes)
 
     def tensors(self, flat: Tensor) -> dict[str, Tensor]:
-        """Splits flat parameters into named views.
+        """Splits flat parameters into named views, shape (..., *shape of the tensor).
 
         Args:
             flat: Parameters, shape (..., n_parameters).
-
-        Returns:
-            Name to view, shape (..., *shape of the tensor).
         """
         parts = flat.split(self.sizes, dim=-1)
         return {w.tensor: part.unflatten(-1, self.shape(w)) for w, part in zip(self.wires, parts, strict=True)}
@@ -285,30 +277,23 @@ class Wiring:
         Args:
             tensors: Name to tensor, all with the same leading dimensions.
         """
-        parts = [tensors[wire.tensor].flatten(-len(wire.axes)) for wire in self.wires]
-        return torch.cat(parts, dim=-1)
+        return torch.cat([tensors[wire.tensor].flatten(-len(wire.axes)) for wire in self.wires], dim=-1)
 
     def lengths(self, wire: Wire) -> Tensor:
-        """Computes the distance of every entry of a weight, raised to `distance_power`.
+        """Computes the distance of every entry of a weight, raised to `distance_power`; equal in all folds.
 
         Args:
             wire: One of `weights`.
-
-        Returns:
-            Distances, shape of its tensor; equal in all folds.
         """
         target, source = wire.ends
         return self.distances(self[target.neurons], self[source.neurons]).repeat(target.folds, source.folds)
 
     def distances(self, target: Neurons, source: Neurons) -> Tensor:
-        """Computes the distances between two sets of neurons, raised to `distance_power`.
+        """Computes the distances between two sets of neurons, raised to `distance_power`; shape (n target, n source).
 
         Args:
             target: The first set.
             source: The second set.
-
-        Returns:
-            Distances, shape (n target, n source).
         """
         return DISTANCES[self.distance](target.positions, source.positions) ** self.distance_power
 
@@ -345,15 +330,15 @@ def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_o
     return torch.cat(parts, dim=1)
 
 
-def parameter_mask(wiring: Wiring, neurons: Mapping[str, Tensor]) -> Tensor:
+def parameter_mask(wiring: Wiring, neurons: Mapping[str, Tensor], *, keep_outputs: bool = False) -> Tensor:
     """Computes the mask of all parameters of some neurons: weights, in and out, biases and embeddings.
+
+    The mask of the flat parameters is bool, shape (networks, n_parameters).
 
     Args:
         wiring: The wiring.
         neurons: Mask of the neurons of each set, bool, shape (networks, n). Other sets have none.
-
-    Returns:
-        Mask of the flat parameters, bool, shape (networks, n_parameters).
+        keep_outputs: If True, weights and biases that write output neurons are left out.
     """
     some = next(iter(neurons.values()))
     parts = []
@@ -362,7 +347,10 @@ def parameter_mask(wiring: Wiring, neurons: Mapping[str, Tensor]) -> Tensor:
         mask = torch.zeros(len(some), *shape, dtype=torch.bool, device=some.device)
         for dimension, axis in enumerate(wire.axes):
             if isinstance(axis, Axis) and axis.neurons in neurons:
+                is_output = axis.neurons == wiring.outputs.name and dimension == 0 and (wire.is_weight or wire.is_bias)
+                if keep_outputs and is_output:
+                    continue
                 along = neurons[axis.neurons].repeat(1, axis.folds)
-                mask = mask | along.unflatten(1, [-1 if d == dimension else 1 for d in range(len(shape))])
+                mask |= along.unflatten(1, [-1 if d == dimension else 1 for d in range(len(shape))])
         parts.append(mask.flatten(1))
     return torch.cat(parts, dim=1)

@@ -29,18 +29,11 @@ class ModuleNetwork:
         ValueError: If a parameter is attached to no neurons, a wire names no parameter, or shapes do not match.
 
     Examples:
-        >>> from bimt_core import Neurons, initialise, linear_wires
+        >>> from bimt_core import Neurons, linear_wires
         >>> from bimt_core.geometry import line
-        >>> class Linear(nn.Module):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.fc = nn.Linear(3, 2)
-        ...     def forward(self, x):
-        ...         return self.fc(x)
         >>> neurons = Neurons("input", line(3)), Neurons("output", line(2))
-        >>> network = ModuleNetwork(Linear, Wiring(neurons, linear_wires("fc", "input", "output")))
-        >>> initialise(network, seeds=[0, 1]).predict(torch.zeros(10, 3)).shape
-        torch.Size([2, 10, 2])
+        >>> wiring = Wiring(neurons, linear_wires("0", "input", "output"))
+        >>> network = ModuleNetwork(lambda: nn.Sequential(nn.Linear(3, 2)), wiring)
     """
 
     build: Callable[[], nn.Module]
@@ -63,13 +56,7 @@ class ModuleNetwork:
                 raise ValueError(f"parameter {name!r} has shape {shape}, its wire says {self.wiring.shape(wire)}")
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Computes the module's outputs for every network.
-
-        Args:
-            tensors: Parameters of a population, each with the leading dimension networks.
-            inputs: Values, shape (networks, rows, [sequence_length,] inputs), or tokens, int64, shape (rows, folds).
-                The module gets those of one network.
-        """
+        """See `Network.forward`; the module gets the inputs of one network."""
         buffers = self._buffers_like(next(iter(tensors.values())))
 
         def one(parameters: dict[str, Tensor], values: Tensor) -> Any:
@@ -89,12 +76,7 @@ class ModuleNetwork:
         return self._buffers[key]
 
     def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Draws the parameters as the module does with the generator's seed as torch's global seed.
-
-        Args:
-            generator: Only its initial seed is used.
-            dtype: Type of the parameters.
-        """
+        """See `Network.initial_parameters`; the module draws them, with the generator's initial seed as torch's."""
         module = self._build(generator.initial_seed())
         return self.wiring.flatten({name: p.detach().to(dtype) for name, p in module.named_parameters()})
 
@@ -104,23 +86,11 @@ class ModuleNetwork:
             return self.build()
 
     def activation_values(self, rows: int) -> int:
-        """Estimates the number of values kept for the backward pass of one network: two per neuron.
-
-        Args:
-            rows: Number of rows, times the length of the sequences.
-        """
+        """See `Network.activation_values`; two values per neuron."""
         return 2 * rows * sum(len(neurons) for neurons in self.wiring.neurons)
 
     def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "ModuleNetwork":
-        """Returns the network itself, which has one size.
-
-        Args:
-            hidden_width: None.
-            hidden_layers: None.
-
-        Raises:
-            ValueError: If an argument is not None.
-        """
+        """See `Network.resize`; a module has one size, so every number is an error."""
         for name, size in (("hidden_width", hidden_width), ("hidden_layers", hidden_layers)):
             if size is not None:
                 raise ValueError(f"{name} of a ModuleNetwork cannot be changed, got {size}")

@@ -25,26 +25,20 @@ class Network(Protocol):
         """True if inputs are token numbers (for a trainable embedding) and not values of the input neurons."""
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Computes the values of the output neurons, ordered by place.
+        """Computes the output neurons' values, ordered by place, shape (networks, rows, [sequence_length,] outputs).
 
         Args:
             tensors: Parameters of a population, each with the leading dimension networks.
             inputs: Values of the input neurons, ordered by place, shape (networks, rows, [sequence_length,] inputs); or
                 tokens, int64, shape (rows, folds).
-
-        Returns:
-            Shape (networks, rows, [sequence_length,] outputs).
         """
 
     def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Draws the parameters of one network.
+        """Draws the flat parameters of one network, shape (n_parameters,).
 
         Args:
             generator: Source of the random numbers, on the CPU.
             dtype: Type of the parameters.
-
-        Returns:
-            Flat parameters, shape (n_parameters,).
         """
 
     def activation_values(self, rows: int) -> int:

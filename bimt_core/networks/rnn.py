@@ -1,8 +1,7 @@
 """Recurrent network with hidden neurons on a grid."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -50,25 +49,14 @@ class RNN:
     @cached_property
     def wiring(self) -> Wiring:
         """Sets "input", "hidden", "output"; tensors "in.weight", "in.bias", "recurrent", "out.weight", "out.bias"."""
-        neurons = (
-            Neurons("input", ring(self.inputs)),
-            Neurons("hidden", grid(*self.hidden)),
-            Neurons("output", ring(self.outputs)),
-        )
+        positions = {"input": ring(self.inputs), "hidden": grid(*self.hidden), "output": ring(self.outputs)}
+        neurons = tuple(Neurons(*item) for item in positions.items())
         recurrent = Wire("recurrent", (Axis("hidden"), Axis("hidden")))
         wires = (*linear_wires("in", "input", "hidden"), recurrent, *linear_wires("out", "hidden", "output"))
         return Wiring(neurons, wires, self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Computes the values of the output neurons at every time, ordered by place.
-
-        Args:
-            tensors: Parameters of a population, each with the leading dimension networks.
-            inputs: Values of the input neurons, ordered by place, shape (networks, rows, times, inputs).
-
-        Returns:
-            Shape (networks, rows, times, outputs).
-        """
+        """See `Network.forward`."""
         rows, times = inputs.shape[1:3]
         bias, out = tensors["in.bias"].unsqueeze(2), tensors["out.bias"].unsqueeze(2)
         driven = torch.baddbmm(bias, tensors["in.weight"], inputs.permute(0, 3, 2, 1).flatten(2))
@@ -80,12 +68,7 @@ class RNN:
         return outputs
 
     def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Draws the parameters of one network as torch.nn.Linear does: in, recurrent, out.
-
-        Args:
-            generator: Source of the random numbers, on the CPU.
-            dtype: Type of the parameters.
-        """
+        """See `Network.initial_parameters`; as in torch.nn.Linear, in the order in, recurrent, out."""
         tensors = empty_tensors(self.wiring, dtype)
         draw_linear(tensors["in.weight"], tensors["in.bias"], generator)
         draw_linear(tensors["recurrent"], torch.empty(len(self.wiring["hidden"]), dtype=dtype), generator)
@@ -93,23 +76,11 @@ class RNN:
         return self.wiring.flatten(tensors)
 
     def activation_values(self, rows: int) -> int:
-        """Estimates the number of values kept for the backward pass of one network.
-
-        Args:
-            rows: Number of rows, times the length of the sequences.
-        """
+        """See `Network.activation_values`."""
         return rows * (self.inputs + self.outputs + 2 * len(self.wiring["hidden"]))
 
     def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "RNN":
-        """Returns the same architecture with other hidden neurons, on a square grid.
-
-        Args:
-            hidden_width: Number of hidden neurons, a square number; None for the present grid.
-            hidden_layers: 1 or None.
-
-        Raises:
-            ValueError: If an argument has another value.
-        """
+        """See `Network.resize`; the width is a square number, for a square grid, and there is one layer."""
         if hidden_layers not in (None, 1):
             raise ValueError(f"hidden_layers of a recurrent network is 1, got {hidden_layers}")
-        return self if hidden_width is None else dataclasses.replace(self, hidden=square(hidden_width))
+        return self if hidden_width is None else replace(self, hidden=square(hidden_width))

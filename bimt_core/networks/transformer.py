@@ -1,8 +1,7 @@
 """Transformer of the in-context regression task."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -77,15 +76,7 @@ class Transformer:
         return Wiring(tuple(neurons), tuple(wires), self.reduction)
 
     def forward(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Computes the values of the output neurons at every sequence index, ordered by place.
-
-        Args:
-            tensors: Parameters of a population, each with the leading dimension networks.
-            inputs: Values of the input neurons, ordered by place, shape (networks, rows, sequence_length, inputs).
-
-        Returns:
-            Shape (networks, rows, sequence_length, outputs).
-        """
+        """See `Network.forward`."""
         sequences = inputs.shape[1:3]
 
         def apply(name: str, values: Tensor) -> Tensor:
@@ -103,12 +94,7 @@ class Transformer:
         return values
 
     def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Draws the parameters of one network as torch.nn.Linear does, layer by layer from input to output.
-
-        Args:
-            generator: Source of the random numbers, on the CPU.
-            dtype: Type of the parameters.
-        """
+        """See `Network.initial_parameters`; as in torch.nn.Linear, layer by layer from input to output."""
         tensors = empty_tensors(self.wiring, dtype)
         for wire in self.wiring.weights:
             name = wire.tensor.removesuffix(".weight")
@@ -116,20 +102,11 @@ class Transformer:
         return self.wiring.flatten(tensors)
 
     def activation_values(self, rows: int) -> int:
-        """Estimates the number of values kept for the backward pass of one network.
-
-        Args:
-            rows: Number of rows, times the length of the sequences.
-        """
+        """See `Network.activation_values`."""
         return rows * (self.inputs + self.outputs + self.blocks * (7 * self.width + 2 * self.hidden_width))
 
     def resize(self, hidden_width: int | None, hidden_layers: int | None) -> "Transformer":
-        """Returns the same architecture with other perceptrons or another number of blocks.
-
-        Args:
-            hidden_width: Hidden neurons per perceptron; None for the present number.
-            hidden_layers: Number of blocks; None for the present number.
-        """
+        """See `Network.resize`; the width is that of the perceptrons, and layers are transformer blocks."""
         width = self.hidden_width if hidden_width is None else hidden_width
         blocks = self.blocks if hidden_layers is None else hidden_layers
-        return dataclasses.replace(self, hidden_width=width, blocks=blocks)
+        return replace(self, hidden_width=width, blocks=blocks)
