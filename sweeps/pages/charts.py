@@ -96,14 +96,8 @@ def plot_history(trials: pd.DataFrame, hypervolumes: Mapping[int, float], object
     panels = len(objectives) + bool(hypervolumes)
     figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.14 / panels)
     if hypervolumes:
-        line = go.Scatter(
-            x=list(hypervolumes),
-            y=list(hypervolumes.values()),
-            mode="lines",
-            line={"shape": "hv", "color": FRONT},
-            showlegend=False,
-            hovertemplate="after trial %{x}: %{y:.4g}<extra></extra>",
-        )
+        hover = "after trial %{x}: %{y:.4g}<extra></extra>"
+        line = _plot_line(pd.Series(hypervolumes), showlegend=False, hovertemplate=hover)
         figure.add_trace(line, row=1, col=1)
         figure.update_yaxes(title_text="hypervolume", row=1, col=1)
     for row, objective in enumerate(objectives, 1 + bool(hypervolumes)):
@@ -118,15 +112,7 @@ def plot_history(trials: pd.DataFrame, hypervolumes: Mapping[int, float], object
             hovertemplate="trial %{x}: %{y:.4g}<extra></extra>",
         )
         best = best_so_far(trials, objective)
-        line = go.Scatter(
-            x=best.index.tolist(),
-            y=_to_json(best),
-            mode="lines",
-            name="best so far",
-            showlegend=row == panels,
-            line={"shape": "hv", "color": FRONT},
-            hoverinfo="skip",
-        )
+        line = _plot_line(best, name="best so far", showlegend=row == panels, hoverinfo="skip")
         figure.add_traces([dots, line], rows=row, cols=1)
         figure.update_yaxes(title_text=objective.metric, row=row, col=1)
     figure.update_xaxes(title_text="trial", row=panels, col=1)
@@ -134,13 +120,7 @@ def plot_history(trials: pd.DataFrame, hypervolumes: Mapping[int, float], object
 
 
 def _plot_groups(
-    trials: pd.DataFrame,
-    front: Sequence[int],
-    x_column: str | None,
-    y_metric: str,
-    *,
-    showlegend: bool,
-    error_x: bool = False,
+    trials: pd.DataFrame, front: Sequence[int], x: str | None, y: str, *, showlegend: bool, error_x: bool = False
 ) -> list[go.Scatter]:
     """Points of the infeasible, the other and the front's trials; the last are drawn on top. None for x: the number."""
     on_front = trials.index.isin(list(front))
@@ -152,10 +132,10 @@ def _plot_groups(
     ]
     return [
         go.Scatter(
-            x=_to_json(group.index if x_column is None else group[x_column]),
-            y=_to_json(group[y_metric]),
-            error_x=_make_error_bars(group, x_column, colour) if error_x and x_column else None,
-            error_y=_make_error_bars(group, y_metric, colour),
+            x=_to_json(group.index if x is None else group[x]),
+            y=_to_json(group[y]),
+            error_x=_make_error_bars(group, x, colour) if error_x and x else None,
+            error_y=_make_error_bars(group, y, colour),
             mode="markers",
             name=name,
             legendgroup=name,
@@ -171,17 +151,16 @@ def _plot_groups(
 
 def _plot_staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.Scatter:
     """Border of the region that the front of two objectives dominates."""
-    x_objective, y_objective = objectives
-    ordered = front.sort_values(x_objective.metric)
-    shape = "hv" if x_objective.direction == "minimize" else "vh"
-    return go.Scatter(
-        x=_to_json(ordered[x_objective.metric]),
-        y=_to_json(ordered[y_objective.metric]),
-        mode="lines",
-        line={"shape": shape, "color": FRONT, "width": 1, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    x, y = objectives
+    line = {"shape": "hv" if x.direction == "minimize" else "vh", "width": 1, "dash": "dot"}
+    values = front.sort_values(x.metric).set_index(x.metric)[y.metric]
+    return _plot_line(values, line, hoverinfo="skip", showlegend=False)
+
+
+def _plot_line(values: pd.Series, line: Mapping[str, Any] | None = None, **properties: Any) -> go.Scatter:
+    """Steps through values along their index."""
+    style = {"shape": "hv", "color": FRONT, **(line or {})}
+    return go.Scatter(x=_to_json(values.index), y=_to_json(values), mode="lines", line=style, **properties)
 
 
 def _make_error_bars(trials: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
@@ -216,6 +195,7 @@ def finish_figure(figure: go.Figure, height: int, *, top: int = 44, legend_below
         top: Margin above it in pixels.
         legend_below: Whether the legend is below the axes.
     """
+    y, anchor = (0, "top") if legend_below else (1, "bottom")
     figure.update_layout(
         template={},
         height=height,
@@ -224,14 +204,9 @@ def finish_figure(figure: go.Figure, height: int, *, top: int = 44, legend_below
         plot_bgcolor="white",
         paper_bgcolor="white",
         hovermode="closest",
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 0 if legend_below else 1,
-            "yanchor": "top" if legend_below else "bottom",
-        },
+        legend={"orientation": "h", "x": 0, "y": y, "yanchor": anchor},
     )
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, linecolor=MUTED, automargin=True)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, linecolor=MUTED, automargin=True)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(gridcolor=GRID, zeroline=False, linecolor=MUTED, automargin=True)
     chart: Chart = json.loads(figure.to_json())
     return chart

@@ -11,18 +11,9 @@ from sweeps.results.comparison import DEFINITION, Comparison
 from sweeps.results.statistics import SIGNIFICANCE, format_mean
 from sweeps.tracking import markdown
 
-IN_MEANS = (
-    "test_loss",
-    "score",
-    "connection_cost",
-    "wiring_length",
-    "active_weights",
-    "modularity",
-    "communities",
-    "z",
-    "z_used",
-)
-IN_DIFFERENCES = ("test_loss", "connection_cost", "wiring_length", "active_weights", "modularity", "modularity_raw")
+_SHARED = ("connection_cost", "wiring_length", "active_weights", "modularity")
+IN_MEANS = ("test_loss", "score", *_SHARED, "communities", "z", "z_used")
+IN_DIFFERENCES = ("test_loss", *_SHARED, "modularity_raw")
 
 
 def write_comparison(title: str, comparisons: Sequence[Comparison], folder: Path) -> list[Path]:
@@ -31,10 +22,7 @@ def write_comparison(title: str, comparisons: Sequence[Comparison], folder: Path
     Args:
         title: Heading of the page.
         comparisons: One per sweep.
-        folder: Destination, created if missing.
-
-    Returns:
-        Paths of the files.
+        folder: Destination of the files, whose paths are returned; created if missing.
 
     Raises:
         BadInputError: If the folder cannot be written.
@@ -60,15 +48,12 @@ def write_comparison(title: str, comparisons: Sequence[Comparison], folder: Path
 
 
 def render_comparison(title: str, comparisons: Sequence[Comparison], picture: str | None = None) -> str:
-    """Renders the whole page.
+    """Renders the whole page in Markdown.
 
     Args:
         title: Heading of the page.
         comparisons: One per sweep, all with the same reference.
         picture: Address of a picture of networks, if any.
-
-    Returns:
-        Markdown.
     """
     replicates, reference = comparisons[0].sweep.spec.replicates, comparisons[0].reference
     others = dict.fromkeys(variant for c in comparisons for variant in c.variants if variant != reference)
@@ -97,14 +82,11 @@ def render_comparison(title: str, comparisons: Sequence[Comparison], picture: st
 
 
 def render_standings(comparisons: Sequence[Comparison], metric: str = "modularity") -> str:
-    """Renders the variants that the reference is significantly above and below, as a table with a row per sweep.
+    """Renders the variants that the reference is significantly above and below, as a table in Markdown.
 
     Args:
-        comparisons: One per sweep.
+        comparisons: One per sweep, which has one row.
         metric: The metric.
-
-    Returns:
-        Markdown.
     """
     rows = []
     for comparison in comparisons:
@@ -118,13 +100,10 @@ def render_standings(comparisons: Sequence[Comparison], metric: str = "modularit
 
 
 def render_ranks(comparisons: Sequence[Comparison]) -> str:
-    """Renders the reference's rank by definition of modularity and sweep, as a table.
+    """Renders the reference's rank by definition of modularity and sweep, as a table in Markdown.
 
     Args:
         comparisons: One per sweep.
-
-    Returns:
-        Markdown.
     """
     definitions = dict.fromkeys(name for comparison in comparisons for name in comparison.definitions)
     rows = [[name.removeprefix(DEFINITION), *(_format_rank(c, name) for c in comparisons)] for name in definitions]
@@ -137,7 +116,7 @@ def _format_rank(comparison: Comparison, metric: str) -> str:
 
 
 def _render_variants(comparisons: Sequence[Comparison]) -> str:
-    """The variants' hyperparameters, if they are the same in all sweeps."""
+    """Lists the variants' hyperparameters, if they are the same in all sweeps."""
     variants = comparisons[0].sweep.spec.variants
     if any(comparison.sweep.spec.variants != variants for comparison in comparisons):
         return "The variants differ between sweeps."
@@ -177,7 +156,7 @@ def _render_sweep(comparison: Comparison) -> str:
 
 
 def _render_means(comparison: Comparison, metrics: Sequence[str]) -> str:
-    """A row per metric and a column per variant, the best mean in bold."""
+    """Renders a row per metric and a column per variant, the best mean in bold."""
     rows = []
     for metric in metrics:
         mean, half_width = (comparison.column(comparison.means, metric, name) for name in ("mean", "half_width"))

@@ -4,6 +4,7 @@ The lines are ordinary ones: plotly's own parallel coordinates need WebGL, which
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from plotly import graph_objects as go
@@ -16,6 +17,7 @@ from sweeps.spec.search_space import Parameter
 
 SHADES = ("#cfe0ee", "#a9cbe4", "#7fb2d8", "#5497c7", "#2f7bb3", "#17588a")  # from the worst to the best
 FRONT_COLOUR = "#e08a00"
+LABEL: dict[str, Any] = {"showarrow": False, "xanchor": "left", "xshift": 5, "font_size": 10, "borderpad": 1}
 
 
 def plot_parallel_coordinates(
@@ -38,25 +40,13 @@ def plot_parallel_coordinates(
     rank = trials[first.metric].rank(pct=True, ascending=first.direction == "maximize")
     shade = {n: min(int(part * len(SHADES)), len(SHADES) - 1) for n, part in rank.items()}
     for i, colour in enumerate(SHADES):
-        numbers = [n for n in trials.index if shade[n] == i and n not in front]
-        figure.add_trace(
-            _plot_lines(trials.loc[numbers], names, scales, colour, 1.2, "worse to better" if i == 3 else None)
-        )
+        group = trials.loc[[n for n in trials.index if shade[n] == i and n not in front]]
+        figure.add_trace(_plot_lines(group, names, scales, colour, 1.2, "worse to better" if i == 3 else None))
     figure.add_trace(_plot_lines(trials.loc[list(front)], names, scales, FRONT_COLOUR, 2.6, ON_FRONT))
     for i, name in enumerate(names):
         figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
         for y, text in scales[name].ticks():
-            figure.add_annotation(
-                x=i,
-                y=y,
-                text=text,
-                showarrow=False,
-                xanchor="left",
-                xshift=5,
-                font={"size": 10},
-                bgcolor="rgba(255,255,255,0.75)",
-                borderpad=1,
-            )
+            figure.add_annotation(x=i, y=y, text=text, bgcolor="rgba(255,255,255,0.75)", **LABEL)
     figure.update_xaxes(
         tickvals=list(range(len(names))),
         ticktext=[name.replace("_", "<br>") for name in names],

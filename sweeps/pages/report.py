@@ -20,7 +20,7 @@ from sweeps.study.trial import Trial
 ON_EVERY_CARD = ("score", "connection_cost", "modularity", "communities", "active_weights")
 MAX_DIAGRAMS = 3_500_000  # characters of all diagrams together
 MAX_FAILURES = 12
-LAMBDA = "cost_weight"
+LAMBDA, AGAINST_LAMBDA = "cost_weight", ("score", "modularity")
 
 Diagrams = Mapping[int, str]
 
@@ -82,20 +82,17 @@ def _header(sweep: Sweep, frame: pd.DataFrame) -> dict[str, Any]:
 
 def _card(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
     names = dict.fromkeys([*(o.metric for o in spec.objectives), *ON_EVERY_CARD])
+    params = [(name, trial.params[name]) for name in spec.searched if name in trial.params]
     return {
         "metrics": [[name, format_mean(trial.mean[name], trial.stderr[name])] for name in names],
-        "params": [[name, _format_value(trial.params[name])] for name in spec.searched if name in trial.params],
+        "params": [[name, f"{v:.4g}" if isinstance(v, float) else str(v)] for name, v in params],
         "feasible": trial.feasible,
         "yaml": format_sweep_file(trial, spec),
     }
 
 
-def _format_value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _select_diagrams(diagrams: Diagrams, order: Sequence[int]) -> dict[int, str]:
-    """The first diagrams that fit into the page."""
+    """Selects diagrams in order, without those that do not fit into the page."""
     selected: dict[int, str] = {}
     left = MAX_DIAGRAMS
     for number in order:
@@ -106,16 +103,14 @@ def _select_diagrams(diagrams: Diagrams, order: Sequence[int]) -> dict[int, str]
 
 
 def _plot_charts(sweep: Sweep, completed: pd.DataFrame, front: Sequence[int]) -> list[dict[str, Any]]:
-    """Charts by their name in the page, as far as there is something to draw."""
+    """Plots the charts of the page, as far as there is something to draw."""
     spec, importances = sweep.spec, sweep.importances()
     searched = {name: spec.search.get(name) for name in spec.searched}
     figures = {
         "pareto": charts.plot_front(completed, front, spec.objectives),
         "parallel": plot_parallel_coordinates(completed, front, searched, spec.objectives),
         "importance": charts.plot_importance(importances) if importances else None,
-        "lambda": charts.plot_against(completed, front, LAMBDA, ("score", "modularity"))
-        if LAMBDA in searched
-        else None,
+        "lambda": charts.plot_against(completed, front, LAMBDA, AGAINST_LAMBDA) if LAMBDA in searched else None,
         "history": charts.plot_history(completed, sweep.hypervolumes(), spec.objectives),
     }
     return [{"name": name, "figure": figure} for name, figure in figures.items() if figure is not None]

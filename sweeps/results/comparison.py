@@ -92,15 +92,12 @@ class Comparison:
         return compute_differences(self.metrics, self.reference) if self.reference in self.variants else pd.DataFrame()
 
     def column(self, frame: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
-        """Selects one column of `means` or `differences`.
+        """Returns each variant's value of one metric in one column of `means` or `differences`.
 
         Args:
             frame: `means` or `differences`.
             metric: The metric.
             column: Name of the column.
-
-        Returns:
-            Variant to value.
         """
         values = frame[column].xs(metric, level="metric")
         return {str(variant): float(value) for variant, value in values.items()}
@@ -112,16 +109,14 @@ class Comparison:
             metric: The metric.
         """
         means = self.column(self.means, metric, "mean")
-        return (max if _is_maximized(metric) else min)(means, key=means.__getitem__)
+        is_minimized = metric in METRICS and METRICS[metric].direction == "minimize"
+        return (min if is_minimized else max)(means, key=means.__getitem__)
 
     def standing(self, metric: str) -> Standing | None:
-        """Computes the position of the reference among the variants.
+        """Computes the position of the reference among the variants; None if the reference failed.
 
         Args:
             metric: The metric.
-
-        Returns:
-            The position; None if the reference failed.
         """
         if self.differences.empty:
             return None
@@ -192,7 +187,7 @@ def find_compared_sweeps(name: str, store: Store) -> list[Sweep]:
 
 
 def _find_trained_variants(sweep: Sweep) -> dict[str, int]:
-    """Completed variants in the order of the spec, each with the number of its trial."""
+    """Returns the trial number of each completed variant, in the order of the spec."""
     numbers = {trial.params["variant"]: trial.number for trial in sweep.completed_trials()}
     return {variant: numbers[variant] for variant in sweep.spec.variants if variant in numbers}
 
@@ -222,19 +217,14 @@ def measure_networks(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]
 def _measure_part(population: Population, task: Task, variant: str, seeds: list[int]) -> pd.DataFrame:
     torch.set_num_threads(1)  # every core has its own job
     metrics = pd.DataFrame({name: values.numpy() for name, values in measure(population, task).items()})
-    frame = pd.concat([metrics, _measure_modularity(population)], axis=1)
-    frame.insert(0, "variant", variant)
-    frame.insert(1, "seed", seeds)
-    return frame
-
-
-def _measure_modularity(population: Population) -> pd.DataFrame:
-    """One row per network."""
     table = pd.DataFrame(modularity_table(population, null=NULL_NETWORKS))
     table["definition"] = DEFINITION + table["method"] + " " + table["transform"]
     by_definition = table.pivot(index="network", columns="definition", values="modularity")
-    ordered = by_definition[table["definition"].unique()]
-    return ordered.join(table.dropna(subset="z").set_index("network")[["z", "z_used"]])
+    null = table.dropna(subset="z").set_index("network")[["z", "z_used"]]
+    frame = pd.concat([metrics, by_definition[table["definition"].unique()], null], axis=1)
+    frame.insert(0, "variant", variant)
+    frame.insert(1, "seed", seeds)
+    return frame
 
 
 def compute_means(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -283,10 +273,6 @@ def compute_differences(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 def _list_metrics(metrics: pd.DataFrame) -> list[str]:
     return [name for name in metrics.columns if name not in ("variant", "seed")]
-
-
-def _is_maximized(metric: str) -> bool:
-    return metric not in METRICS or METRICS[metric].direction == "maximize"
 
 
 def _frame_by_variant_and_metric(rows: Mapping[tuple[str, str], tuple[float, ...]], columns: list[str]) -> pd.DataFrame:

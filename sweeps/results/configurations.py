@@ -13,14 +13,11 @@ KEPT = {"objectives", "data_seed", "replicates", "seed", "dtype", "evaluations"}
 
 
 def format_sweep_file(trial: Trial, spec: SweepSpec) -> str:
-    """Formats a sweep file with one trial whose hyperparameters are all fixed.
+    """Formats a sweep file with one trial whose hyperparameters are all fixed, and its objectives in a comment.
 
     Args:
         trial: A completed trial.
         spec: Its sweep.
-
-    Returns:
-        YAML, with the trial's objectives in a comment.
     """
     objectives = ", ".join(
         f"{o.metric} {format_mean(trial.mean[o.metric], trial.stderr[o.metric])}" for o in spec.objectives

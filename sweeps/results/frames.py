@@ -15,15 +15,14 @@ from sweeps.study.trial import Trial
 
 
 def make_frame(trials: Iterable[Trial], spec: SweepSpec) -> pd.DataFrame:
-    """Makes a frame of trials.
+    """Makes a frame of trials, indexed by number.
+
+    Its columns are state, attempts, hyperparameters, mean and standard error of each metric, feasibility, reason of
+    failure, and times.
 
     Args:
         trials: The trials.
         spec: Their sweep.
-
-    Returns:
-        One row per trial, indexed by number: state, attempts, hyperparameters, mean and standard error of each metric,
-        feasibility, reason of failure, and times.
     """
     names = spec.hyperparameters
     metrics = [column for name in METRICS for column in (name, f"{name}_stderr")]
@@ -48,12 +47,6 @@ def select_best(
         where: Bounds on metrics; None for the sweep's constraints.
         by: Metric that decides; None for the first objective.
         n: Number of trials.
-
-    Returns:
-        The best first; empty if no trial keeps the bounds.
-
-    Raises:
-        BadInputError: If a bound or metric does not exist, or `n` is below 1.
     """
     if n < 1:
         raise BadInputError(f"n must be at least 1, got {n}")
@@ -68,14 +61,11 @@ def select_best(
 
 
 def best_so_far(trials: pd.DataFrame, objective: Objective) -> pd.Series:
-    """Computes the best value of an objective among the feasible trials up to each of them.
+    """Computes the best value of an objective among the feasible trials up to each of them, by number.
 
     Args:
         trials: Frame of completed trials, in order.
         objective: The objective.
-
-    Returns:
-        Values by number of the feasible trials.
     """
     values = trials.loc[trials["feasible"].map(bool).to_numpy(dtype=bool), objective.metric]
     return values.cummin() if objective.direction == "minimize" else values.cummax()

@@ -38,13 +38,10 @@ class TrainedNetwork:
     seed: int
 
     def predict(self, inputs: torch.Tensor | npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Computes outputs.
+        """Computes outputs, shape (rows, outputs), in the task's order.
 
         Args:
             inputs: Shape (rows, inputs) in the task's order, or tokens of shape (rows, folds).
-
-        Returns:
-            Shape (rows, outputs), in the task's order.
         """
         rows = torch.as_tensor(np.asarray(inputs)).to(self.task.inputs.dtype)
         outputs: npt.NDArray[np.float64] = self.population.predict(rows)[0].double().numpy()

@@ -31,11 +31,10 @@ def format_mean(mean: float, error: float) -> str:
 def mean_and_half_width(values: Floats) -> tuple[float, float]:
     """Computes a mean and half the width of its 95 % confidence interval (Student's t).
 
+    The latter is t s / sqrt(n) with t the 97.5 % quantile for n - 1 degrees of freedom; NaN for a single value.
+
     Args:
         values: Shape (n,), n at least 1.
-
-    Returns:
-        Mean, and t s / sqrt(n) with t the 97.5 % quantile for n - 1 degrees of freedom; NaN for a single value.
 
     Examples:
         >>> mean, half_width = mean_and_half_width(np.array([1.0, 2.0, 3.0]))
@@ -44,20 +43,15 @@ def mean_and_half_width(values: Floats) -> tuple[float, float]:
     """
     from scipy import stats  # slow to import
 
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), math.nan
-    return float(values.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * stats.sem(values))
+    n, mean = len(values), float(values.mean())
+    return mean, float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * stats.sem(values)) if n > 1 else math.nan
 
 
 def signed_rank_p_value(differences: Floats) -> float:
-    """Computes the two-sided p-value of Wilcoxon's signed-rank test.
+    """Computes the two-sided p-value of Wilcoxon's signed-rank test; 1 if all differences are 0.
 
     Args:
         differences: One per pair, shape (n,).
-
-    Returns:
-        The p-value; 1 if all differences are 0.
 
     Examples:
         >>> signed_rank_p_value(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
@@ -73,12 +67,10 @@ def signed_rank_p_value(differences: Floats) -> float:
 def holm_correction(p_values: Sequence[float]) -> Floats:
     """Corrects p-values for testing several hypotheses at once (Holm, 1979).
 
+    With p(1) <= ... <= p(m), the k-th corrected value is the maximum over j <= k of (m - j + 1) p(j), at most 1.
+
     Args:
         p_values: One per test.
-
-    Returns:
-        Corrected p-values in the given order. With p(1) <= ... <= p(m), the k-th is the maximum over j <= k of
-        (m - j + 1) p(j), at most 1.
 
     Examples:
         >>> holm_correction([0.01, 0.04, 0.03, 0.005]).round(4).tolist()

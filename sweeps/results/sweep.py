@@ -38,10 +38,9 @@ class Sweep:
         return self._study.spec
 
     def trials(self) -> pd.DataFrame:
-        """Reads all trials: state, hyperparameters, mean and standard error of each metric over the replicates.
+        """Reads all trials, indexed by number: state, hyperparameters, mean and standard error of each metric, ...
 
-        Returns:
-            A frame indexed by trial number. A retry has its own row, whose `retry_of` names the trial it repeats.
+        A retry has its own row, whose `retry_of` names the trial it repeats.
 
         Examples:
             >>> trials = open_sweep("two_moons").trials()  # doctest: +SKIP
@@ -50,10 +49,7 @@ class Sweep:
         return make_frame(self._study.trials(), self.spec)
 
     def pareto(self) -> pd.DataFrame:
-        """Reads the Pareto front, ordered by the first objective.
-
-        Returns:
-            A frame like that of `trials`.
+        """Reads the Pareto front as a frame like that of `trials`, ordered by the first objective.
 
         Examples:
             >>> open_sweep("two_moons").pareto()[["score", "connection_cost"]]  # doctest: +SKIP
@@ -62,16 +58,13 @@ class Sweep:
         return front.sort_values(first.metric, ascending=first.direction == "minimize") if len(front) else front
 
     def best(self, where: str | None = None, by: str | None = None, n: int = 1) -> pd.DataFrame:
-        """Selects the best completed trials.
+        """Selects the best completed trials as a frame like that of `trials`, the best first.
 
         Args:
             where: Bounds on metrics, such as "score >= 0.98" or "score >= 0.98 and connection_cost <= 10"; None for
                 the sweep's constraints.
             by: Metric that decides, in its own direction (`bimt_core.METRICS`); None for the first objective.
             n: Number of trials.
-
-        Returns:
-            A frame like that of `trials`, the best first; empty if no trial keeps the bounds.
 
         Raises:
             BadInputError: If a bound or metric does not exist, or `n` is below 1.
@@ -103,13 +96,10 @@ class Sweep:
         return TrainedNetwork(population.select([replicate]), task, self.spec.seeds[replicate])
 
     def population(self, trial: int) -> tuple[Population, Task]:
-        """Loads all networks of a trial and the task they were trained on.
+        """Loads a trial's networks, one per replicate, and the task they were trained on, in their precision.
 
         Args:
             trial: Number of a completed trial.
-
-        Returns:
-            A population with one network per replicate, and the task in its precision.
 
         Raises:
             BadInputError: If there is no such completed trial.
@@ -125,13 +115,10 @@ class Sweep:
         return population, self.spec.load_task().cast(population.flat.dtype)
 
     def history(self, trial: int) -> tuple[HistoryEntry, ...]:
-        """Loads the best replicate of a trial at several steps of its training.
+        """Loads the best replicate of a trial at several steps of its training, each as a population of one.
 
         Args:
             trial: Number of a completed trial.
-
-        Returns:
-            Entries, each with the number of finished steps and the network as a population of one.
 
         Raises:
             BadInputError: If there is no such completed trial.
@@ -145,14 +132,11 @@ class Sweep:
         return deserialize_history(path.read_bytes(), self.spec.recipe(params).network, source=str(path))
 
     def export(self, trial: int, folder: Path) -> list[Path]:
-        """Copies a trial's configuration, weights, metrics and diagrams out of the store.
+        """Copies a trial's configuration, weights, metrics and diagrams out of the store; returns their paths.
 
         Args:
             trial: Number of a completed trial.
             folder: Destination, created if missing.
-
-        Returns:
-            Paths of the copies.
 
         Raises:
             BadInputError: If there is no such completed trial, or the folder cannot be written.
@@ -169,10 +153,7 @@ class Sweep:
         return [self._download(trial, name, folder) for name in ARTIFACTS_TO_EXPORT]
 
     def sketches(self) -> dict[int, str]:
-        """Reads a small diagram of every trial that has one in the store.
-
-        Returns:
-            Trial number to SVG.
+        """Reads a small diagram, as SVG, of every trial that has one in the store, by trial number.
 
         Raises:
             StoreError: If MLflow cannot be read.
@@ -232,36 +213,28 @@ def open_sweep(name: str, store: Store | None = None) -> Sweep:
 
 
 def list_sweeps(store: Store | None = None) -> pd.DataFrame:
-    """Lists the sweeps of a store.
+    """Lists the sweeps of a store by name, with their tasks and numbers of trials by state.
 
     Args:
         store: The store; None for `Store.resolve()`.
-
-    Returns:
-        Task and number of trials by state, indexed by name.
 
     Examples:
         >>> list_sweeps()[["task", "trials", "complete"]]  # doctest: +SKIP
     """
     store = store or Store.resolve()
-    rows = []
-    for name in list_sweep_names(store):
-        sweep = open_sweep(name, store)
-        rows.append({"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()})
+    sweeps = [open_sweep(name, store) for name in list_sweep_names(store)]
+    rows = [{"name": s.spec.name, "task": s.spec.task, "trials": s.spec.trials, **s.counts()} for s in sweeps]
     columns = ["name", "task", "trials", "complete", "fail", "running", "waiting"]
     return pd.DataFrame(rows, columns=columns).set_index("name")
 
 
 def make_front_link(server: str, name: str, store: Store) -> str | None:
-    """Returns the address at which an MLflow server shows the charts of a sweep's Pareto front, best first.
+    """Returns the address at which an MLflow server shows a sweep's Pareto front; None if it has no such sweep.
 
     Args:
         server: Address of an MLflow server over the store.
         name: Name of the sweep.
         store: The store.
-
-    Returns:
-        The address; None if MLflow has no such sweep.
     """
     first = open_sweep(name, store).spec.objectives[0]
     return make_runs_link(
