@@ -43,11 +43,8 @@ def normalised_cut(graph: nx.Graph, k: int | None = None, *, seed: int = 0) -> C
     Args:
         graph: Weighted graph.
         k: Number of parts, at most the number of nodes; None for the number of Louvain's communities. There are fewer
-            parts if the eigenvectors have fewer distinct rows.
+            parts if the eigenvectors have fewer distinct rows, and none (n-cut = 0) if the total edge weight is 0.
         seed: Seed of k-means.
-
-    Returns:
-        The parts; none, with n-cut = 0, if the total edge weight is 0.
 
     Raises:
         ValueError: If k is not between 1 and the number of nodes that have an edge, or as for `communities`.

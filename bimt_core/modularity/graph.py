@@ -43,9 +43,10 @@ def weight_graph(
 ) -> nx.Graph:
     """Builds the undirected graph of active weights between neurons. Isolated neurons are left out.
 
-    All weights between two neurons add up to one edge: those of the folds of a neuron, of several tensors (such as the
-    many that read and write a residual stream) and of both directions in a recurrent tensor. Weights from a neuron to
-    itself are left out, since they connect it to no other. Biases and embeddings connect no neurons.
+    Nodes are (set of neurons, place), and edges have the attribute "weight". All weights between two neurons add up to
+    one edge: those of the folds of a neuron, of several tensors (such as the many that read and write a residual
+    stream) and of both directions in a recurrent tensor. Weights from a neuron to itself are left out, since they
+    connect it to no other. Biases and embeddings connect no neurons.
 
     Args:
         wiring: The network's wiring.
@@ -54,17 +55,13 @@ def weight_graph(
             diagram; "squared" is w^2; "binary" is 1, so that an edge counts active weights.
         threshold: |w| above which a weight is active.
 
-    Returns:
-        Graph whose nodes are (set of neurons, place) and whose edges have the attribute "weight".
-
     Raises:
         ValueError: If the transform is unknown, the threshold negative or not finite, or a weight not finite.
 
     Examples:
         >>> from bimt_core import MLP, initialise
-        >>> population = initialise(MLP((4, 20, 20, 2)), seeds=[0])
-        >>> tensors = {name: tensor[0] for name, tensor in population.tensors.items()}
-        >>> print(weight_graph(population.network.wiring, tensors))
+        >>> one = initialise(MLP((4, 20, 20, 2)), seeds=[0])
+        >>> print(weight_graph(one.network.wiring, {name: tensor[0] for name, tensor in one.tensors.items()}))
         Graph with 46 nodes and 518 edges
     """
     nodes = [(neurons.name, place) for neurons in wiring.neurons for place in range(len(neurons))]
@@ -144,14 +141,11 @@ def _strengths(sizes: Floats, transform: Transform) -> Floats:
 
 
 def sum_edges(parts: Sequence[Connections], entries: Sequence[Ints]) -> tuple[Ints, Ints, Floats]:
-    """Sums the strengths between every two neurons, with each tensor's strengths at the given entries.
+    """Sums the strengths between every two neurons to edges: the neurons at both ends, and the weights.
 
     Args:
         parts: Connections of each tensor.
         entries: For each tensor, the index of an entry for each of its strengths.
-
-    Returns:
-        The neurons at both ends of every edge, and its weight.
     """
     one = np.concatenate([part.target[at] for part, at in zip(parts, entries, strict=True)])
     other = np.concatenate([part.source[at] for part, at in zip(parts, entries, strict=True)])

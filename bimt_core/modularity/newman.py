@@ -94,13 +94,10 @@ class Group:
 
 
 def newman_partition(edges: Edges) -> Ints:
-    """Runs Newman's method of 2006.
+    """Computes the community of each node by Newman's method of 2006, numbered from 0, int64, shape (n,).
 
     Args:
         edges: A graph with at least one edge of positive weight.
-
-    Returns:
-        Community of each node, numbered from 0, int64, shape (n,).
     """
     groups = _Groups(edges)
     return max((_partition(groups, fine_tune=fine_tune) for fine_tune in (True, False)), key=edges.modularity)

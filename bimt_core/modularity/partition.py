@@ -59,13 +59,10 @@ class Edges:
         return near
 
     def modularity(self, community: Ints) -> float:
-        """Computes Newman's Q of a partition; see `bimt_core.modularity.communities`.
+        """Computes Newman's Q of a partition (0 if the total weight is 0); see `bimt_core.modularity.communities`.
 
         Args:
             community: Community of each node, int64, shape (n,).
-
-        Returns:
-            Q; 0 if the total weight is 0.
         """
         if not self.total:
             return 0.0
@@ -75,14 +72,11 @@ class Edges:
 
 
 def sum_by_key(keys: Ints, weights: Floats) -> tuple[Ints, Floats]:
-    """Sums the weights of equal keys.
+    """Computes the index of the first occurrence of each key, ascending, and the sum of its weights.
 
     Args:
         keys: Key of each weight.
         weights: Weights, shape of `keys`.
-
-    Returns:
-        Index of the first occurrence of each key, ascending, and the sum for each key.
     """
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = first.argsort()
@@ -90,22 +84,19 @@ def sum_by_key(keys: Ints, weights: Floats) -> tuple[Ints, Floats]:
 
 
 def sum_by_index(index: Ints, weights: Floats, n: int) -> Floats:
-    """Sums the weights for each index.
+    """Sums the weights for each index, shape (n,).
 
     Args:
         index: Index of each weight, from 0 to n - 1.
         weights: Weights, shape of `index`.
         n: Number of sums.
-
-    Returns:
-        The sums, shape (n,).
     """
     sums: Floats = np.bincount(index, weights, n)  # type: ignore[assignment]  # floats, since there are weights
     return sums
 
 
 def louvain_partition(edges: Edges, seed: int) -> Ints:
-    """Runs Louvain's method once (Blondel et al. 2008).
+    """Computes the community of each node, numbered from 0, int64, shape (n,), by one run of Louvain's method.
 
     Single nodes move to the neighbouring community with the largest gain until no move gains. The communities then
     become the nodes of a smaller graph, and so on.
@@ -113,9 +104,6 @@ def louvain_partition(edges: Edges, seed: int) -> Ints:
     Args:
         edges: A graph with at least one edge of positive weight.
         seed: Seed of the order in which nodes are visited.
-
-    Returns:
-        Community of each node, numbered from 0, int64, shape (n,).
     """
     random, level = Random(seed), edges.neighbours
     degrees = _degrees(level)

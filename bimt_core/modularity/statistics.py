@@ -58,25 +58,21 @@ class CommunityStatistics:
 def tensor_statistics(
     wiring: Wiring, tensors: Mapping[str, Tensor], *, threshold: float = ACTIVE
 ) -> list[TensorStatistics]:
-    """Computes size and length of the weights of every tensor that connects neurons.
+    """Computes size and length of the weights of every tensor that connects neurons, in the order of the wiring.
 
     Args:
         wiring: The network's wiring.
         tensors: Named tensors of one network (no leading dimension).
         threshold: |w| above which a weight is active.
 
-    Returns:
-        One row per weight tensor, in the order of the wiring.
-
     Raises:
         ValueError: If the threshold is negative or not finite, or a weight is not finite.
 
     Examples:
         >>> from bimt_core import MLP, initialise
-        >>> population = initialise(MLP((4, 20, 20, 2)), seeds=[0])
-        >>> rows = tensor_statistics(population.network.wiring, {k: v[0] for k, v in population.tensors.items()})
-        >>> [(row.source, row.target, row.entries) for row in rows]
-        [('input', 'hidden1', 80), ('hidden1', 'hidden2', 400), ('hidden2', 'output', 40)]
+        >>> one = initialise(MLP((4, 20, 2)), seeds=[0])
+        >>> [row.entries for row in tensor_statistics(one.network.wiring, {k: v[0] for k, v in one.tensors.items()})]
+        [80, 40]
     """
     check_threshold(threshold)
     return [_statistics(wiring, wire, tensors[wire.tensor], threshold) for wire in wiring.weights]
@@ -113,17 +109,11 @@ def community_statistics(wiring: Wiring, communities: Communities) -> list[Commu
         wiring: The network's wiring.
         communities: Communities of the network's weight graph.
 
-    Returns:
-        One row per community, in their order.
-
     Examples:
         >>> from bimt_core import MLP
         >>> members = frozenset({("hidden1", 0), ("hidden1", 1), ("output", 1)})
         >>> community_statistics(MLP((4, 20, 2)).wiring, Communities(0.0, (members,)))
         [CommunityStatistics(size=3, layers={'input': 0, 'hidden1': 2, 'output': 1})]
     """
-    rows = []
-    for members in communities.members:
-        counts = Counter(name for name, _ in members)
-        rows.append(CommunityStatistics(len(members), {n.name: counts[n.name] for n in wiring.neurons}))
-    return rows
+    counts = [Counter(name for name, _ in members) for members in communities.members]
+    return [CommunityStatistics(count.total(), {n.name: count[n.name] for n in wiring.neurons}) for count in counts]

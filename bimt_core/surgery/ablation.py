@@ -11,7 +11,7 @@ from bimt_core.modularity import Communities, Node
 from bimt_core.population import Population
 from bimt_core.surgery.evaluation import finite_network, scores_without
 from bimt_core.tasks import Task
-from bimt_core.wiring import Axis, Wire, Wiring
+from bimt_core.wiring import Wiring, parameter_mask
 
 MOST_COMMUNITIES = 10  # 1024 subsets
 
@@ -34,7 +34,7 @@ class Ablation:
 
 
 def ablate(population: Population, neurons: NeuronSelection) -> Population:
-    """Silences neurons, the same in every network.
+    """Returns the networks without some neurons, the same in every network.
 
     All parameters of the neurons become 0: the weights, biases and embeddings of every tensor that is attached to them.
     So they have no effect, not even on how query and key of a head match. Output neurons keep what writes them, since
@@ -45,9 +45,6 @@ def ablate(population: Population, neurons: NeuronSelection) -> Population:
         neurons: Places of neurons by the name of their set, such as {"hidden1": [0, 3]}; or (set, place) pairs, such
             as one of `Communities.members`.
 
-    Returns:
-        The networks without the neurons.
-
     Raises:
         ValueError: If there is no such set of neurons, or no such place in it.
 
@@ -57,7 +54,7 @@ def ablate(population: Population, neurons: NeuronSelection) -> Population:
         >>> population.tensors["weight0"][0, 1], population.tensors["weight1"][0, :, 1]
         (tensor([0., 0.]), tensor([0.]))
     """
-    silenced = _silenced_parameters(population.network.wiring, neurons).to(population.flat.device)
+    silenced = _silenced_parameters(population.network.wiring, [neurons]).to(population.flat.device)
     return replace(population, flat=population.flat.masked_fill(silenced, 0.0))
 
 
@@ -83,11 +80,8 @@ def score_community_ablations(
 
     Examples:
         >>> from bimt_core import initialise, load_task
-        >>> moons = load_task("two_moons")
-        >>> communities = Communities(0.0, (frozenset({("hidden1", 0)}), frozenset({("hidden1", 1)})))
+        >>> moons, communities = load_task("two_moons"), Communities(0.0, (frozenset({("hidden1", 0)}),))
         >>> score, ablations = score_community_ablations(initialise(moons.network, [0]), moons, 0, communities)
-        >>> [sorted(ablation.members) for ablation in ablations]
-        [[('hidden1', 0)], [('hidden1', 1)]]
     """
     one, members = finite_network(population, network), communities.members
     everyone = frozenset[Node]().union(*members)
@@ -97,15 +91,12 @@ def score_community_ablations(
 
 
 def score_neuron_ablations(population: Population, task: Task, network: int) -> dict[Node, float]:
-    """Scores one network with each of its neurons ablated in turn, except for the outputs.
+    """Computes the score (see `Task.score`) of one network without each of its neurons in turn, except for the outputs.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
         network: Index in the population.
-
-    Returns:
-        The score (see `Task.score`) without each neuron.
 
     Raises:
         ValueError: If there is no such network, or its parameters are not finite.
@@ -113,8 +104,7 @@ def score_neuron_ablations(population: Population, task: Task, network: int) -> 
     Examples:
         >>> from bimt_core import initialise, load_task
         >>> moons = load_task("two_moons")
-        >>> scores = score_neuron_ablations(initialise(moons.network, seeds=[0]), moons, 0)
-        >>> list(scores)[:3]
+        >>> list(score_neuron_ablations(initialise(moons.network, seeds=[0]), moons, 0))[:3]
         [('input', 0), ('input', 1), ('hidden1', 0)]
     """
     one = finite_network(population, network)
@@ -147,10 +137,9 @@ def score_subset_ablations(
 
     Examples:
         >>> from bimt_core import initialise, load_task
-        >>> moons = load_task("two_moons")
-        >>> communities = Communities(0.0, (frozenset({("hidden1", 0)}), frozenset({("hidden1", 1)})))
+        >>> moons, communities = load_task("two_moons"), Communities(0.0, (frozenset({("hidden1", 0)}),))
         >>> list(score_subset_ablations(initialise(moons.network, [0]), moons, 0, communities))
-        [(True, True), (True, False), (False, True), (False, False)]
+        [(True,), (False,)]
     """
     if not 1 <= max_communities <= MOST_COMMUNITIES:
         raise ValueError(f"max_communities must be between 1 and {MOST_COMMUNITIES}, got {max_communities}")
@@ -165,42 +154,19 @@ def score_subset_ablations(
 
 def _score_ablations(one: Population, task: Task, groups: Sequence[Collection[Node]]) -> list[float]:
     """Scores one network without each group of neurons."""
-    return scores_without(one, task, torch.stack([_silenced_parameters(one.network.wiring, nodes) for nodes in groups]))
+    return scores_without(one, task, _silenced_parameters(one.network.wiring, groups))
 
 
-def _silenced_parameters(wiring: Wiring, neurons: NeuronSelection) -> Tensor:
-    """Bool, shape (n_parameters,)."""
-    if not isinstance(neurons, Mapping):
-        by_set: dict[str, list[int]] = {}
-        for name, place in neurons:
-            by_set.setdefault(name, []).append(place)
-        neurons = by_set
-    masks = {name: _neuron_mask(wiring, name, places) for name, places in neurons.items()}
-    return torch.cat([_entry_mask(wiring, wire, masks).flatten() for wire in wiring.wires])
-
-
-def _neuron_mask(wiring: Wiring, name: str, places: Collection[int]) -> Tensor:
-    """Bool, shape (n,)."""
-    known = {neurons.name: len(neurons) for neurons in wiring.neurons}
-    if name not in known:
-        raise ValueError(f"neurons must be of the sets {', '.join(known)}, got {name!r}")
-    mask = torch.zeros(known[name], dtype=torch.bool)
-    for place in places:
-        if not 0 <= place < known[name]:
-            raise ValueError(f"places of neurons {name!r} must be between 0 and {known[name] - 1}, got {place}")
-        mask[place] = True
-    return mask
-
-
-def _entry_mask(wiring: Wiring, wire: Wire, masks: Mapping[str, Tensor]) -> Tensor:
-    """Bool, shape of the wire's tensor."""
-    silenced = torch.zeros(wiring.shape(wire), dtype=torch.bool)
-    for dimension, axis in enumerate(wire.axes):
-        if not isinstance(axis, Axis) or axis.neurons not in masks:
-            continue
-        is_target = dimension == 0 and (wire.is_weight or wire.is_bias)
-        if is_target and axis.neurons == wiring.outputs.name:
-            continue
-        mask = masks[axis.neurons].repeat(axis.folds)
-        silenced |= mask.unflatten(0, [-1 if d == dimension else 1 for d in range(silenced.ndim)])
-    return silenced
+def _silenced_parameters(wiring: Wiring, groups: Sequence[NeuronSelection]) -> Tensor:
+    """Bool, shape (groups, n_parameters)."""
+    masks = {neurons.name: torch.zeros(len(groups), len(neurons), dtype=torch.bool) for neurons in wiring.neurons}
+    for row, group in enumerate(groups):
+        for name, places in group.items() if isinstance(group, Mapping) else ((name, [at]) for name, at in group):
+            if name not in masks:
+                raise ValueError(f"neurons must be of the sets {', '.join(masks)}, got {name!r}")
+            last = masks[name].shape[1] - 1
+            for place in places:
+                if not 0 <= place <= last:
+                    raise ValueError(f"places of neurons {name!r} must be between 0 and {last}, got {place}")
+                masks[name][row, place] = True
+    return parameter_mask(wiring, masks, keep_outputs=True)

@@ -31,15 +31,12 @@ def finite_network(population: Population, network: int) -> Population:
 
 
 def variants_without(one: Population, task: Task, silenced: Tensor) -> Iterator[Population]:
-    """Yields variants of one network, each with some of its parameters at 0.
+    """Yields variants of one network, each with some of its parameters at 0, as many at a time as fit in memory.
 
     Args:
         one: The network, a population of one.
-        task: Task that the variants will be evaluated on; it limits how many fit in memory.
+        task: Task that the variants will be evaluated on; see `variants_at_once`.
         silenced: Parameters that are 0 in each variant, bool, shape (variants, n_parameters).
-
-    Yields:
-        The variants in order, as many at a time as `variants_at_once` gives.
     """
     for part in silenced.split(variants_at_once(one, task)) if len(silenced) else ():
         variants = one.select([0] * len(part))
@@ -53,22 +50,17 @@ def variants_at_once(one: Population, task: Task) -> int:
         one: The network, a population of one.
         task: The task.
     """
-    points = len(task.test_inputs) * task.sequence_length
-    network = one.network
-    outputs, inputs = len(network.wiring.outputs), len(network.wiring.inputs)
-    values = 3 * network.wiring.n_parameters + network.activation_values(points) + points * (3 * outputs + inputs)
-    return max(1, VALUES_AT_ONCE // values)
+    points, wiring = len(task.test_inputs) * task.sequence_length, one.network.wiring
+    ends = points * (3 * len(wiring.outputs) + len(wiring.inputs))
+    return max(1, VALUES_AT_ONCE // (3 * wiring.n_parameters + one.network.activation_values(points) + ends))
 
 
 def loss_and_score(variants: Population, task: Task) -> tuple[Tensor, Tensor]:
-    """Computes loss and score on the test rows (see `Task`).
+    """Computes loss and score on the test rows (see `Task`), both of shape (networks,).
 
     Args:
         variants: Networks of the task's architecture.
         task: The task, on their device.
-
-    Returns:
-        Two tensors of shape (networks,).
     """
     outputs = variants.predict(task.test_inputs)
     return task.loss(outputs, task.test_targets), task.score(outputs, task.test_targets)

@@ -52,13 +52,9 @@ def formula(
             its parameters are not finite or too many, or the threshold is negative or not finite.
 
     Examples:
-        >>> from dataclasses import replace
         >>> from bimt_core import initialise, load_task
-        >>> moons = replace(load_task("two_moons"), network=MLP((2, 2)))
-        >>> population = initialise(moons.network, seeds=[0])
-        >>> population.flat[:] = torch.tensor([[1.0, 2.0, -3.0, 0.0, 0.0, 0.5]])
-        >>> formula(population, moons, digits=2)
-        {'upper moon': 1.0*x1 + 2.0*x2, 'lower moon': 0.5 - 3.0*x1}
+        >>> formula(initialise(MLP((2, 2)), seeds=[0]), load_task("two_moons"), digits=2)
+        {'upper moon': -0.0053*x1 + 0.38*x2 - 0.27, 'lower moon': -0.58*x1 - 0.52*x2 + 0.19}
     """
     lines = _lines(population, task, network, threshold, digits, max_parameters)
     known: dict[Expression, Expression] = {}
@@ -92,16 +88,12 @@ def formula_text(
         ValueError: As for `formula`.
 
     Examples:
-        >>> from dataclasses import replace
         >>> from bimt_core import initialise, load_task
-        >>> moons = replace(load_task("two_moons"), network=MLP((2, 1, 2)))
-        >>> population = initialise(moons.network, seeds=[0])
-        >>> population.flat[:] = torch.tensor([[1.5, -2.0, 0.0, 3.0, 0.0, 0.0, 0.5]])
-        >>> print(formula_text(population, moons))
+        >>> print(formula_text(initialise(MLP((2, 1, 2)), seeds=[0]), load_task("two_moons"), digits=2))
         silu(z) = z/(1 + exp(-z))
-        h1_0 = silu(1.5*x1 - 2.0*x2)
-        upper moon = 3.0*h1_0
-        lower moon = 0.5
+        h1_0 = silu(-0.0053*x1 + 0.38*x2 - 0.58)
+        upper moon = 0.27 - 0.74*h1_0
+        lower moon = -0.39*h1_0 - 0.02
     """
     import sympy
 
@@ -119,8 +111,7 @@ def to_identifiers(names: Iterable[str]) -> list[str]:
     """
     words = []
     for name in names:
-        word = "".join(sign if f"_{sign}".isidentifier() else " " for sign in name)
-        word = "_".join(word.replace("_", " ").split())
+        word = "_".join("".join(sign if f"_{sign}".isidentifier() else " " for sign in name).replace("_", " ").split())
         if not word.isidentifier():
             word = f"x_{word}".rstrip("_")
         words.append(f"{word}_" if keyword.iskeyword(word) or word in RESERVED else word)

@@ -1,6 +1,7 @@
 """Algebra on tokens with a trainable embedding: modular addition, and permutations of four elements."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import MLP
-from bimt_core.tasks.definition import RISE_AND_FALL, Task
+from bimt_core.tasks.definition import GREEDY, RISE_AND_FALL, Task
 
 
 def _algorithmic(
@@ -22,13 +23,11 @@ def _algorithmic(
     output_names: tuple[str, ...],
 ) -> Task:
     """Task on all pairs of tokens (a, b), of which 80 % are for training; `labels[b, a]` is the class of a pair."""
-    tokens = len(labels)
-    b, a = torch.meshgrid(torch.arange(tokens), torch.arange(tokens), indexing="ij")
-    pairs = torch.stack([a.flatten(), b.flatten()], dim=1)
+    tokens, classes = len(labels), labels.flatten()
+    pairs = torch.cartesian_prod(torch.arange(tokens), torch.arange(tokens)).flip(1)
     n = len(pairs)
     train = torch.from_numpy(np.random.RandomState(split_seed).choice(n, int(0.8 * n), replace=False))
-    test = torch.ones(n, dtype=torch.bool).index_fill(0, train, value=False).nonzero().squeeze(1)
-    classes = labels.flatten()
+    test = torch.ones(n, dtype=torch.bool).index_fill(0, train, value=False)
     return Task(
         name,
         description,
@@ -57,13 +56,7 @@ def modular_addition(data_seed: int = 4) -> Task:
         "(a + b) mod 59 of two embedded tokens",
         (number.unsqueeze(1) + number) % 59,
         PerNetworkHyperparameters(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        SharedHyperparameters(
-            steps=20_000,
-            cost_phases=RISE_AND_FALL,
-            relocation="greedy",
-            relocate_top_k=30,
-            move_moments=False,
-        ),
+        replace(GREEDY, steps=20_000, cost_phases=RISE_AND_FALL, relocate_top_k=30),
         4,
         data_seed,
         tuple(map(str, range(59))),
@@ -86,7 +79,7 @@ def permutation_s4(data_seed: int = 1) -> Task:
         "the product of two permutations of four elements",
         torch.tensor(products),
         PerNetworkHyperparameters(cost_weight=1.0, weight_factor=1.0, layer_distance=0.5, learning_rate=2e-3),
-        SharedHyperparameters(steps=20_000, relocation="greedy", relocate_top_k=30, move_moments=False),
+        replace(GREEDY, steps=20_000, relocate_top_k=30),
         1,
         data_seed,
         tuple(f"{''.join(map(str, p))} {_parity(p)}" for p in elements.tolist()),

@@ -12,20 +12,18 @@ from bimt_core.networks import Network
 
 Loss = Literal["mse", "cross_entropy"]
 
+GREEDY = SharedHyperparameters(relocation="greedy", move_moments=False)  # relocation as in the published code
 RISE_AND_FALL = ((0.0, 1.0), (0.25, 10.0), (0.75, 1.0))  # the paper's phases of lambda
 
 
 def prediction_loss(loss: Loss, outputs: Tensor, targets: Tensor, scored: Tensor | None = None) -> Tensor:
-    """Computes the mean squared error, or the mean cross-entropy, of each network.
+    """Computes the mean squared error or cross-entropy over all outputs that count, of each network, shape (networks,).
 
     Args:
         loss: "mse" or "cross_entropy".
         outputs: Shape (networks, rows, [sequence_length,] outputs).
         targets: Shape ([networks,] rows, [sequence_length,] outputs), or class numbers, shape ([networks,] rows).
         scored: Mask of the outputs that count, shape ([networks, rows,] sequence_length, outputs); None for all.
-
-    Returns:
-        Mean over all outputs that count, shape (networks,).
     """
     if loss == "mse":
         error = (outputs - targets).square()
@@ -92,10 +90,8 @@ class Task:
                 raise ValueError(f"{task} has {x.shape[-1]} inputs, its network has {len(wiring.inputs)}")
             if self.loss_name == "mse" and y.shape[-1] != len(wiring.outputs):
                 raise ValueError(f"{task} has {y.shape[-1]} outputs, its network has {len(wiring.outputs)}")
-        for kind, names, neurons in (
-            ("input", self.input_names, wiring.inputs),
-            ("output", self.output_names, wiring.outputs),
-        ):
+        ends = (("input", self.input_names, wiring.inputs), ("output", self.output_names, wiring.outputs))
+        for kind, names, neurons in ends:
             if len(names) != len(neurons):
                 raise ValueError(f"{task} has {len(names)} {kind} names, its network has {len(neurons)} {kind}s")
         if self.one_hot and self.loss_name == "cross_entropy":
@@ -162,16 +158,13 @@ class Task:
         return prediction_loss(self.loss_name, outputs, targets, self.scored)
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Computes the accuracy, or the mean over outputs of R^2 = 1 - residual / total sum of squares.
+        """Computes the accuracy, or the mean over outputs of R^2 = 1 - residual / total squares, shape (networks,).
 
         In sequences only the last sequence index counts, with those of its outputs that are scored.
 
         Args:
             outputs: In the task's order, shape (networks, rows, [sequence_length,] outputs).
             targets: In the task's order, shape (rows, [sequence_length,] outputs) or (rows,).
-
-        Returns:
-            Score, shape (networks,).
         """
         if self.loss_name == "cross_entropy":
             return (outputs.argmax(2) == targets).to(outputs.dtype).mean(1)

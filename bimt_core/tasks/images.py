@@ -6,6 +6,7 @@ import math
 import os
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
+from bimt_core.hyperparameters import PerNetworkHyperparameters
 from bimt_core.networks import MLP
-from bimt_core.tasks.definition import Task
+from bimt_core.tasks.definition import GREEDY, Task
 
 FOLDER = "BIMT_MNIST"  # the environment variable that names the folder of the files
 DIMENSIONS = {0x00000803: 3, 0x00000801: 1}  # magic number of a file of unsigned bytes (images, labels) to dimensions
@@ -40,22 +41,28 @@ class Images(NamedTuple):
     test_labels: Tensor
 
 
-def read_idx(path: Path) -> Tensor:
+def read_idx(path: Path, checksum: str | None = None) -> Tensor:
     """Reads an IDX file of unsigned bytes, the format of MNIST.
 
     Such a file has a magic number (0x00000803 for images, 0x00000801 for labels), the size of each dimension, both as
-    big-endian 32-bit numbers, and then the bytes, the last dimension changing fastest.
+    big-endian 32-bit numbers, and then the bytes, the last dimension changing fastest. The result is uint8, shape
+    (rows, height, width) or (rows,).
 
     Args:
         path: The file, compressed with gzip if its name ends in .gz.
-
-    Returns:
-        Uint8, shape (rows, height, width) or (rows,).
+        checksum: MD5 checksum of the file; None to check nothing.
 
     Raises:
-        ValueError: If the file cannot be read, or is not an IDX file.
+        ValueError: If the file cannot be read, has another checksum, or is not an IDX file.
     """
-    return _parse_idx(_decompress(_read(path), path), path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    actual = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if checksum not in (None, actual):
+        raise ValueError(f"{path} is not the published file: its MD5 checksum must be {checksum}, got {actual}")
+    return _parse_idx(_decompress(data, path), path)
 
 
 def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = MNIST) -> Images:
@@ -79,29 +86,13 @@ def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = 
     tensors = []
     for name, path in paths.items():
         assert path is not None
-        data = _read(path)
-        if checksums is not None:
-            _check(data, path, checksums[name][path.suffix == ".gz"])
-        tensors.append(_parse_idx(_decompress(data, path), path))
+        tensors.append(read_idx(path, None if checksums is None else checksums[name][path.suffix == ".gz"]))
     return Images(*tensors)
 
 
 def _find_file(path: Path) -> Path | None:
     """The file, uncompressed if it exists, else with .gz."""
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _check(data: bytes, path: Path, checksum: str) -> None:
-    actual = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if actual != checksum:
-        raise ValueError(f"{path} is not the published file: its MD5 checksum must be {checksum}, got {actual}")
 
 
 def _decompress(data: bytes, path: Path) -> bytes:
@@ -179,15 +170,14 @@ def _image_task(name: str, description: str, data: Images, brightest: int, hidde
         test_targets,
         MLP(((height, width), hidden, hidden, CLASSES), reduction="mean", ring_outputs=True, fixed_inputs=True),
         PerNetworkHyperparameters(cost_weight=0.01, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        SharedHyperparameters(
+        replace(
+            GREEDY,
             steps=steps,
             batch_size=100,
             cost_phases=((0.0, 1.0), (0.25, 10.0), (0.5, 100.0)),
             local_last=False,
-            relocation="greedy",
             relocate_every=500,
             relocate_top_k=30,
-            move_moments=False,
         ),
         0,
         tuple(f"pixel {row},{column}" for row in range(height) for column in range(width)),

@@ -1,6 +1,7 @@
 """Tasks on sequences: linear regression in context, and a direction to remember."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
 from bimt_core.networks import RNN, Transformer
-from bimt_core.tasks.definition import RISE_AND_FALL, Task
+from bimt_core.tasks.definition import GREEDY, RISE_AND_FALL, Task
 
 DIRECTIONS = 8  # neurons on each ring of the delayed response
 SHOWN, DELAY = 3, 6  # its time steps with and without the direction
@@ -97,9 +98,7 @@ def delayed_response(data_seed: int = 0) -> Task:
         y_test,
         RNN(DIRECTIONS, (6, 6), DIRECTIONS),
         PerNetworkHyperparameters(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
-        SharedHyperparameters(
-            steps=4_000, cost_phases=RISE_AND_FALL, relocation="greedy", relocate_top_k=30, move_moments=False
-        ),
+        replace(GREEDY, steps=4_000, cost_phases=RISE_AND_FALL, relocate_top_k=30),
         0,
         degrees,
         degrees,

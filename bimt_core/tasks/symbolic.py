@@ -1,14 +1,15 @@
 """The paper's three formulas, and the two moons."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
+from bimt_core.hyperparameters import PerNetworkHyperparameters
 from bimt_core.networks import MLP
-from bimt_core.tasks.definition import RISE_AND_FALL, Task
+from bimt_core.tasks.definition import GREEDY, RISE_AND_FALL, Task
 
 Rows = tuple[Tensor, Tensor]  # inputs and targets
 
@@ -46,9 +47,7 @@ def formula_task(
         *test,
         MLP((n_inputs, *hidden, len(output_names))),
         PerNetworkHyperparameters(),
-        SharedHyperparameters(
-            steps=steps, cost_phases=phases, bias_from=0.75, relocation="greedy", relocate_top_k=5, move_moments=False
-        ),
+        replace(GREEDY, steps=steps, cost_phases=phases, bias_from=0.75),
         model_seed,
         tuple(f"x{i + 1}" for i in range(n_inputs)),
         output_names,
@@ -83,13 +82,9 @@ def feature_sharing(data_seed: int = 4) -> Task:
     Args:
         data_seed: Seed of the data.
     """
-
-    def function(x: Tensor) -> Tensor:
-        return x.square().cumsum(1)
-
     names = ("x1^2", "x1^2 + x2^2", "x1^2 + x2^2 + x3^2")
+    rows = _draw_rows(lambda x: x.square().cumsum(1), 3, data_seed)
     description = "three outputs built from shared squares"
-    rows = _draw_rows(function, 3, data_seed)
     return formula_task("feature_sharing", description, *rows, (20, 20), names, model_seed=4)
 
 
@@ -129,13 +124,7 @@ def two_moons(data_seed: int = 1) -> Task:
         torch.from_numpy(y_test).long(),
         MLP((2, 20, 20, 2)),
         PerNetworkHyperparameters(layer_distance=0.2),
-        SharedHyperparameters(
-            steps=10_001,
-            cost_phases=((0.0, 1.0), (0.5, 10.0)),
-            relocation="greedy",
-            relocate_top_k=10,
-            move_moments=False,
-        ),
+        replace(GREEDY, steps=10_001, cost_phases=((0.0, 1.0), (0.5, 10.0)), relocate_top_k=10),
         2,
         ("x1", "x2"),
         ("upper moon", "lower moon"),
