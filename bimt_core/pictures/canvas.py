@@ -32,19 +32,12 @@ _svg_salt = threading.Lock()
 
 
 class Surface(Protocol):
-    """Target of the drawing of a network: a `Canvas`, or the SVG text of a sketch."""
+    """Target of the drawing of a network: a `Canvas`, which documents the methods, or the SVG text of a sketch."""
 
-    def write(self, x: float, y: float, text: str, size: float, colour: str = INK, **properties: Any) -> None:
-        """See `Canvas.write`."""
-
-    def draw_lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None:
-        """See `Canvas.draw_lines`."""
-
-    def draw_polygons(self, corners: Floats, colour: str, edge: str, name: str) -> None:
-        """See `Canvas.draw_polygons`."""
-
-    def draw_circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None:
-        """See `Canvas.draw_circles`."""
+    def write(self, x: float, y: float, text: str, size: float, colour: str = INK, **properties: Any) -> None: ...
+    def draw_lines(self, ends: Floats, widths: Floats, colours: Floats, name: str) -> None: ...
+    def draw_polygons(self, corners: Floats, colour: str, edge: str, name: str) -> None: ...
+    def draw_circles(self, centres: Floats, diameters: Floats, colours: Sequence[str], name: str) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -20,21 +20,18 @@ from bimt_core.tasks import Task
 def plot_all(
     population: Population, task: Task, network: int = 0, communities: Communities | None = None
 ) -> dict[str, Figure]:
-    """Plots all figures that suit a task and its network.
+    """Plots all figures that suit a task and its network, by name.
 
     Always "connectivity" and "ablation_table"; "decision_regions" for classes of points in the plane; "predictions" for
     values; "embedding_rings" for tokens, and "strip_plots" and "cayley_graph" if these are permutations;
-    "neuron_values" for transformers; "network_3d" for neurons on grids and "filters" for images.
+    "neuron_values" for transformers; "network_3d" for neurons on grids and "filters" for images. A network without
+    active weights, or with weights that are not finite, has the same figures, with a message.
 
     Args:
         population: Networks trained on the task.
         task: The task.
         network: Index of the network in the population.
         communities: Communities; found once for all figures when left out.
-
-    Returns:
-        Name to figure. A network without active weights, or with weights that are not finite, has the same figures,
-        with a message.
 
     Raises:
         ValueError: If there is no such network.

@@ -39,15 +39,12 @@ def format_name(name: str) -> str:
 
 
 def fit_text(text: str, size: float, room: float) -> tuple[str, float]:
-    """Shrinks a line until it fits; cuts it if it would become too small to read.
+    """Returns a line and the font size at which it fits; the line is cut if it would become too small to read.
 
     Args:
         text: One line.
         size: The largest font size, in points.
         room: The largest width, in points.
-
-    Returns:
-        The text, possibly cut, and its font size.
     """
     size = max(SMALLEST_TEXT, min(size, room / max(width_ems(text), 1e-9)))
     if size * width_ems(text) > room * (1 + 1e-9):

@@ -26,15 +26,12 @@ Diagrams = Mapping[int, str]
 
 
 def render_report(sweep: Sweep, diagrams: Diagrams | None = None) -> str:
-    """Renders a sweep's front, diagrams, charts and best configurations as a page.
+    """Renders a sweep's front, diagrams, charts and best configurations as an HTML page of some megabytes.
 
     Args:
         sweep: The sweep; it may be running, or have no completed trial.
         diagrams: Trial number to a small diagram, as SVG; None reads them from the store. The page says so if the
             store cannot be read or lacks some.
-
-    Returns:
-        HTML of some megabytes, most of which is plotly.js.
 
     Examples:
         >>> Path("report.html").write_text(render_report(sweeps.open_sweep("two_moons")))  # doctest: +SKIP

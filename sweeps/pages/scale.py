@@ -63,9 +63,6 @@ class Scale:
             return [(i / max(len(self._names) - 1, 1), name[:MAX_LABEL]) for i, name in enumerate(self._names)]
         if self._high == self._low:
             return [(0.5, f"{self._low:.3g}")]
-        return [(position, f"{self._value_at(position):.3g}") for position in TICKS]
-
-    def _value_at(self, position: float) -> float:
-        if self._log:
-            return float(self._low * (self._high / self._low) ** position)
-        return float(self._low + position * (self._high - self._low))
+        low, high = self._low, self._high
+        values = [low * (high / low) ** part if self._log else low + part * (high - low) for part in TICKS]
+        return [(part, f"{value:.3g}") for part, value in zip(TICKS, values, strict=True)]

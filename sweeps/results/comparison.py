@@ -228,14 +228,10 @@ def _measure_part(population: Population, task: Task, variant: str, seeds: list[
 
 
 def compute_means(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Computes each metric's mean over the networks of a variant.
+    """Computes "mean" and "half_width" of the 95 % interval (NaN for one network) per variant and metric.
 
     Args:
         metrics: One row per network of one sweep; see `measure_networks`.
-
-    Returns:
-        One row per variant and metric (the index), with "mean" and "half_width", half the width of the mean's 95 %
-        interval; NaN for one network.
     """
     rows = {}
     for variant, group in metrics.groupby("variant", sort=False):
@@ -247,13 +243,12 @@ def compute_means(metrics: pd.DataFrame) -> pd.DataFrame:
 def compute_differences(metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Computes the reference minus every other variant; networks of equal seeds are pairs.
 
+    Per other variant and metric, the frame has "mean" and "half_width" of the differences, and "p" of Wilcoxon's
+    signed-rank test, two-sided, with Holm's correction over the other variants.
+
     Args:
         metrics: One row per network of one sweep; see `measure_networks`.
         reference: One of the variants.
-
-    Returns:
-        One row per other variant and metric (the index), with "mean" and "half_width" of the differences, and "p" of
-        Wilcoxon's signed-rank test, two-sided, with Holm's correction over the other variants.
 
     Raises:
         ValueError: If the reference has no networks.

@@ -38,7 +38,7 @@ class Sweep:
         return self._study.spec
 
     def trials(self) -> pd.DataFrame:
-        """Reads all trials, indexed by number: state, hyperparameters, mean and standard error of each metric, ...
+        """Reads all trials, indexed by number: state, hyperparameters, mean and standard error of each metric.
 
         A retry has its own row, whose `retry_of` names the trial it repeats.
 

@@ -67,9 +67,11 @@ def render_interactive(
         raise ValueError("all entries of a history must have the same architecture")
     singles = [select_network(population, network) for population in history]
     most = max(LEAST_EACH, MOST_IN_ALL // len(history))
-    data = _describe_drawing(singles[0].network.wiring, task) | {
+    wiring, members = singles[0].network.wiring, find_communities(make_drawable(singles[-1]), communities).members
+    number = {node: i for i, some in enumerate(members) for node in some}
+    data = _describe_drawing(wiring, task) | {
         "title": title or task.name,
-        "communities": _number_communities(singles[-1], communities),
+        "communities": [[number.get((n.name, place), -1) for place in range(len(n))] for n in wiring.neurons],
         "entries": [
             _describe_entry(one, step, MOST_LAST if one is singles[-1] else most)
             for one, step in zip(singles, steps or range(len(singles)), strict=True)
@@ -121,13 +123,6 @@ def _describe_drawing(wiring: Wiring, task: Task) -> dict[str, Any]:
         "distance": {"name": wiring.distance, "power": wiring.distance_power},
         "labels": {"inputs": [*map(format_name, task.input_names)], "outputs": [*map(format_name, task.output_names)]},
     }
-
-
-def _number_communities(one: Population, communities: Communities | None) -> list[list[int]]:
-    """Returns, for each set of neurons, the community at each place, 0 for the largest and -1 for none."""
-    members = find_communities(make_drawable(one), communities).members
-    numbers = {node: i for i, some in enumerate(members) for node in some}
-    return [[numbers.get((n.name, place), -1) for place in range(len(n))] for n in one.network.wiring.neurons]
 
 
 def _describe_entry(one: Population, step: int, most: int) -> dict[str, Any]:

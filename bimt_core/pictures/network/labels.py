@@ -59,7 +59,7 @@ class Labels:
     def abbreviate(
         names: Sequence[str], row: Row, width: float, depth: float, largest: float
     ) -> tuple["Labels", list[str]]:
-        """Fits labels like `fit`, with y1, y2, ... instead of a few names that do not fit.
+        """Fits labels like `fit`, with y1, y2, ... instead of a few names that do not fit, and the lines of a key.
 
         Args:
             names: At least one name of a task.
@@ -67,9 +67,6 @@ class Labels:
             width: Width of the diagram, in points.
             depth: Depth of a plate, in points.
             largest: The largest font size, in points.
-
-        Returns:
-            The labels, and lines that explain the abbreviations.
         """
         labels = Labels.fit(names, row, width, depth, largest)
         if labels.size or len(names) > MOST_EXPLAINED:
@@ -87,13 +84,12 @@ class Labels:
 
 
 def find_spots(points: Floats) -> tuple[Floats, Floats]:
-    """Finds anchors for the labels of a plate: next to the neurons, away from the centre of all.
+    """Finds anchors for the labels of a plate, shape (n, 2): next to the neurons, away from the centre of all.
+
+    Also returns the direction of each text from its anchor: -1, 0 or 1 to the right and upwards.
 
     Args:
         points: The neurons, in points, shape (n, 2).
-
-    Returns:
-        The anchors, shape (n, 2), and the direction of each text from its anchor: -1, 0 or 1 to the right and upwards.
     """
     away = points - points.mean(0)
     away /= np.maximum(np.abs(away).max(0), 1e-9)  # a ring is a circle again

@@ -90,7 +90,8 @@ class Panel:
         drawable = make_drawable(one)
         communities = find_communities(drawable, communities)
         if not self.draw(drawable, communities, name):
-            self.write_message(find_fault(one) or EMPTY)
+            (x, y), box = self.bounds.mean(0).tolist(), {"facecolor": "white", "edgecolor": INACTIVE}
+            self.canvas.write(x, y, *fit_text(find_fault(one) or EMPTY, MESSAGE, self.width), MUTED, bbox=box)
         self.write_labels(one.input_labels[0], inputs, self.layout.inputs)
         self.write_labels(one.output_labels[0], outputs, self.layout.outputs)
         return communities
@@ -168,16 +169,6 @@ class Panel:
         for row in self.layout.rows:
             text, size = fit_text(row.name, LEGEND_TEXT, row_name_width(self.layout))
             self.canvas.write(MARGIN, self.projection.corners(row)[:, 1].mean(), text, size, MUTED, ha="left")
-
-    def write_message(self, message: str) -> None:
-        """Writes a message into the middle.
-
-        Args:
-            message: One line.
-        """
-        x, y = self.bounds.mean(0).tolist()
-        box = {"facecolor": "white", "edgecolor": INACTIVE}
-        self.canvas.write(x, y, *fit_text(message, MESSAGE, self.width), MUTED, bbox=box)
 
     def _mark_copies(self, used: list[Bools]) -> None:
         """Marks a neuron that is drawn several times as used in all drawings or none."""

@@ -32,7 +32,7 @@ class Projection(Protocol):
 
 
 @dataclass(frozen=True)
-class Flat:
+class Flat(Projection):
     """Rows as lines, plates seen from the front and above without perspective.
 
     Args:
@@ -50,11 +50,9 @@ class Flat:
     depth: float
 
     def centres(self, row: Row) -> Floats:
-        """See `Projection`."""
         return self._place(row, row.points + np.array([row.shift, 0.0]))
 
     def corners(self, row: Row) -> Floats:
-        """See `Projection`."""
         return self._place(row, CORNERS * (1.0, row.is_plate))
 
     def _place(self, row: Row, points: Floats) -> Floats:
@@ -63,7 +61,7 @@ class Flat:
 
 
 @dataclass(frozen=True)
-class Perspective:
+class Perspective(Projection):
     """Plates above each other, seen by a camera from the front, a little from the side and from above.
 
     Args:
@@ -95,11 +93,9 @@ class Perspective:
         return Perspective(scale, x, y, unit.middle)
 
     def centres(self, row: Row) -> Floats:
-        """See `Projection`."""
         return self._place(row, row.positions)
 
     def corners(self, row: Row) -> Floats:
-        """See `Projection`."""
         return self._place(row, UNIT_SQUARE)
 
     def _place(self, row: Row, positions: Floats) -> Floats:

@@ -36,18 +36,15 @@ WIDTH_STEP = 0.2  # line widths are multiples of it, so that lines share a path
 def render_sketch(
     population: Population, task: Task, network: int = 0, *, communities: Communities | None = None
 ) -> str:
-    """Renders a small connectivity diagram as compact SVG, without title and legend.
+    """Renders a small connectivity diagram as a compact SVG document, without title and legend.
 
-    At most 300 weights of each tensor are drawn.
+    At most 300 weights of each tensor are drawn, and none if a weight is not finite.
 
     Args:
         population: Networks trained on the task.
         task: Names the inputs and outputs.
         network: Index of the network in the population.
         communities: Colour the neurons; found when left out.
-
-    Returns:
-        An SVG document. A network whose weights are not finite is drawn without lines.
 
     Examples:
         >>> from bimt_core import initialise, load_task
@@ -62,16 +59,13 @@ def render_sketch(
 def render_sketches(
     population: Population, task: Task, titles: Sequence[str], *, communities: Sequence[Communities | None] = ()
 ) -> str:
-    """Renders sketches of all networks side by side above a legend.
+    """Renders sketches of all networks side by side above a legend, as an SVG document.
 
     Args:
         population: Networks trained on the task.
         task: Names the inputs and outputs.
         titles: One or two short lines per network.
         communities: Of each network; found when left out or None.
-
-    Returns:
-        An SVG document.
 
     Raises:
         ValueError: If there is not one title per network, or not one entry of `communities` per network.

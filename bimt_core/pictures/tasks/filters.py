@@ -67,9 +67,8 @@ def plot_filters(population: Population, task: Task, network: int = 0, *, most: 
     below = figure.add_axes((LEFT / WIDTH, BOTTOM / total, 1 - (LEFT + MARGIN) / WIDTH, CURVE / total))
     style_axes(below)
     every = strengths.sort(descending=True).values.numpy()
-    below.plot(
-        np.arange(1, len(every) + 1), every, color=POSITIVE, marker="o", markersize=2.5, linewidth=1, gid="strengths"
-    )
+    ranks = range(1, len(every) + 1)
+    below.plot(ranks, every, color=POSITIVE, marker="o", markersize=2.5, linewidth=1, gid="strengths")
     set_titles(below, "strength against rank", "rank", "sum |w|")
     below.axvline(len(used) + 0.5, color=INK, linewidth=0.6, linestyle=":")
     return figure

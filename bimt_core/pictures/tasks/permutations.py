@@ -131,13 +131,10 @@ def plot_cayley_graph(population: Population, task: Task, network: int = 0, *, m
 
 
 def parse_permutations(names: Sequence[str]) -> list[Permutation]:
-    """Parses names that begin with a permutation.
+    """Parses the permutations with which names begin; returns none if a name has none, or two have the same.
 
     Args:
         names: Such as "0132 odd".
-
-    Returns:
-        One permutation per name; empty if one of the names has none, or two have the same.
     """
     words = (name.partition(" ")[0] for name in names)
     elements = [tuple(map(int, word)) if word.isdigit() else () for word in words]
