@@ -79,13 +79,12 @@ class Population:
     def place_inputs(self, inputs: Tensor) -> Tensor:
         """Reorders a task's inputs by the places of each network's input neurons.
 
+        The result has shape (networks, rows, [sequence_length,] inputs), with rows contiguous in memory as
+        `MLP.forward` prefers. It is one copy for all networks if inputs never move. Tokens are returned unchanged:
+        their embedding moves instead.
+
         Args:
             inputs: Shape (rows, [sequence_length,] inputs), or tokens of shape (rows, folds).
-
-        Returns:
-            Shape (networks, rows, [sequence_length,] inputs), with rows contiguous in memory as `MLP.forward` prefers.
-            It is one copy for all networks where inputs never move. Tokens are returned unchanged: their embedding
-            moves instead.
         """
         if self.network.takes_tokens:
             return inputs
@@ -95,10 +94,8 @@ class Population:
         """Reorders a task's targets (or the mask of scored outputs) by the places of each network's output neurons.
 
         Args:
-            targets: Values, shape (rows, [sequence_length,] outputs), or class numbers, int64, shape (rows,).
-
-        Returns:
-            Shape (networks, rows, [sequence_length,] outputs), with rows contiguous in memory, or (networks, rows).
+            targets: Values, shape (rows, [sequence_length,] outputs), or class numbers, int64, shape (rows,). The
+                result has these dimensions after networks, with rows contiguous in memory.
         """
         if targets.dtype == torch.int64:
             return self.output_labels.argsort(1)[:, targets]

@@ -205,7 +205,8 @@ def _visit(layer: _Layer, top_k: int, *, min_gain: float | None = None) -> Tenso
     if layer.blocks == 1:
         return order
     blocks = _exchange_greedily(layer.rearrange(order).blocks_as_neurons(), layer.blocks, min_gain)
-    return order.gather(1, _expand_blocks(blocks, order.shape[1]))
+    size = order.shape[1] // layer.blocks
+    return order.gather(1, (blocks.unsqueeze(2) * size + torch.arange(size, device=blocks.device)).flatten(1))
 
 
 def _exchange_greedily(layer: _Layer, top_k: int, min_gain: float | None) -> Tensor:
@@ -258,12 +259,6 @@ def _solve(cost: npt.NDArray[np.floating]) -> tuple[Tensor, float]:
     """Cheapest order and its cost."""
     neuron, place = linear_sum_assignment(cost)
     return torch.from_numpy(place.argsort()), float(cost[neuron, place].sum())
-
-
-def _expand_blocks(blocks: Tensor, n: int) -> Tensor:
-    """Converts an order of blocks to an order of their neurons."""
-    size = n // blocks.shape[1]
-    return (blocks.unsqueeze(2) * size + torch.arange(size, device=blocks.device)).flatten(1)
 
 
 def _off_diagonal(w: Tensor) -> Tensor:

@@ -108,26 +108,19 @@ def train(
         task: The task, on the population's device and in its dtype.
         per_network: Hyperparameters of each network.
         shared: Hyperparameters of all networks.
-        snapshot_at: Numbers of finished steps after which to yield a snapshot.
+        snapshot_at: Numbers of finished steps after which to yield a snapshot, whose tensors never change afterwards.
         compiled: If True, the step is compiled on a CPU: about twice as fast after ten seconds of compiling, with
             different rounding. None compiles if the run is long enough, by a rule that is equal on all machines.
-
-    Yields:
-        Snapshots, whose tensors never change afterwards.
 
     Raises:
         ValueError: If there is not one entry of `per_network` per network, or a batch is larger than the data.
 
     Examples:
-        >>> from dataclasses import replace
         >>> from bimt_core import initialise, load_task
-        >>> task = load_task("two_moons")
-        >>> shared = replace(task.shared, steps=20, relocate_every=10)
+        >>> task, shared = load_task("two_moons"), SharedHyperparameters(steps=20)
         >>> begin = start(initialise(task.network, seeds=[0, 1]))
-        >>> for snapshot in train(begin, task, [task.per_network] * 2, shared, snapshot_at={10, 20}):
-        ...     print(snapshot.step, len(snapshot.population))
-        10 2
-        20 2
+        >>> [snapshot.step for snapshot in train(begin, task, [task.per_network] * 2, shared, snapshot_at={10, 20})]
+        [10, 20]
     """
     n = len(snapshot.population)
     if len(per_network) != n:

@@ -7,7 +7,7 @@ from bimt_core.wiring import Axis, Wiring
 
 
 def find_weak_neurons(wiring: Wiring, flat: Tensor, below: float) -> dict[str, Tensor]:
-    """Finds hidden neurons whose incoming, or outgoing, parameters are small in total.
+    """Finds hidden neurons whose incoming, or outgoing, parameters are small: masks per set, bool, shape (networks, n).
 
     Without them the network's function hardly changes. If all its parameters and their moments are 0, such a neuron has
     a gradient of exactly 0, so it stays removed. Its activation function must be 0 at 0, as SiLU, GELU and tanh are. A
@@ -19,9 +19,6 @@ def find_weak_neurons(wiring: Wiring, flat: Tensor, below: float) -> dict[str, T
         flat: Parameters, shape (networks, n_parameters).
         below: A neuron is weak if the sizes of its incoming weights, biases and embeddings, or those of its outgoing
             weights, sum to less than this.
-
-    Returns:
-        Mask of the hidden and weak neurons of each set, bool, shape (networks, n).
     """
     incoming, outgoing = ({n.name: flat.new_zeros(len(flat), len(n)) for n in wiring.neurons} for _ in range(2))
     tensors = wiring.tensors(flat.abs())

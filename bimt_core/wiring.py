@@ -208,10 +208,8 @@ class Wiring:
             )
         if min(self.shape(wire)) < 1:
             raise ValueError(f"tensor {wire.tensor!r} must have entries, got shape {self.shape(wire)}")
-        if wire.is_weight:
-            self._check_ends(wire)
-
-    def _check_ends(self, wire: Wire) -> None:
+        if not wire.is_weight:
+            return
         one, other = (self[end.neurons] for end in wire.ends)
         if one.positions.shape[1] != other.positions.shape[1]:
             raise ValueError(
@@ -299,7 +297,9 @@ class Wiring:
 
 
 def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_only: bool = False) -> Tensor:
-    """Computes the permutation of the flat parameters that moves neurons to other places.
+    """Computes the index, int64, shape (networks, n_parameters), that moves neurons to other places.
+
+    `flat.gather(1, index)` permutes parameters, moments or gradients.
 
     Args:
         wiring: The wiring.
@@ -307,10 +307,6 @@ def parameter_order(wiring: Wiring, order: Mapping[str, Tensor], *, embeddings_o
             n). Other sets stay.
         embeddings_only: If True, only embeddings are permuted. The published code moves weights and biases without
             their moments, but permutes the output of an embedding, whose moments therefore stay with it.
-
-    Returns:
-        Index into the flat parameters, int64, shape (networks, n_parameters), for `flat.gather(1, index)` of
-        parameters, moments or gradients.
     """
     some = next(iter(order.values()))
     networks, device = len(some), some.device

@@ -83,6 +83,7 @@ def _statistics(wiring: Wiring, wire: Wire, weight: Tensor, threshold: float) ->
     sizes = absolute_weights(wire.tensor, weight)
     active, size = sizes > threshold, sizes.astype(np.float64)
     distance: Floats = wiring.lengths(wire).double().numpy().ravel()
+    is_constant = np.ptp(size) == 0 or np.ptp(distance) == 0
     return TensorStatistics(
         wire.tensor,
         source,
@@ -92,14 +93,8 @@ def _statistics(wiring: Wiring, wire: Wire, weight: Tensor, threshold: float) ->
         size=float(size.sum()),
         length=float(size @ distance),
         mean_length=float(distance[active].mean()) if active.any() else 0.0,
-        correlation=_correlation(size, distance),
+        correlation=math.nan if is_constant else float(np.corrcoef(size, distance)[0, 1]),
     )
-
-
-def _correlation(one: Floats, other: Floats) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(np.corrcoef(one, other)[0, 1])
 
 
 def community_statistics(wiring: Wiring, communities: Communities) -> list[CommunityStatistics]:

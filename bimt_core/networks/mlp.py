@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import silu
 
 from bimt_core.geometry import grid, line, ring
-from bimt_core.networks.network import draw_linear, empty_tensors, square
+from bimt_core.networks.network import draw_linear, square
 from bimt_core.wiring import Axis, Neurons, Reduction, Wire, Wiring
 
 Size = int | tuple[int, int]
@@ -47,14 +47,15 @@ class MLP:
     fixed_inputs: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.shape) < 2 or min(min(size) if isinstance(size, tuple) else size for size in self.shape) < 1:
-            raise ValueError(f"shape must have at least 2 layers of at least 1 neuron, got {_shape_data(self.shape)}")
+        shape = [list(size) if isinstance(size, tuple) else size for size in self.shape]
+        if len(shape) < 2 or min(min(size) if isinstance(size, list) else size for size in shape) < 1:
+            raise ValueError(f"shape must have at least 2 layers of at least 1 neuron, got {shape}")
         grids = [isinstance(size, tuple) for size in self.shape]
         fits = grids == [True] * (len(grids) - 1) + [False] if self.ring_outputs else len(set(grids)) == 1
         if not fits:
             raise ValueError(
                 "shape must be all lines, or all grids (rows, columns) with perhaps a number of outputs on a ring, "
-                f"got {_shape_data(self.shape)}, ring_outputs={self.ring_outputs}"
+                f"got {shape}, ring_outputs={self.ring_outputs}"
             )
         if self.vocabulary < 0:
             raise ValueError(f"vocabulary must be at least 0, got {self.vocabulary}")
@@ -118,12 +119,13 @@ class MLP:
         As in torch.nn.Linear and nn.Embedding, weights and biases are uniform on +-1/sqrt(fan in), layer by layer; then
         the embedding, standard normal.
         """
-        tensors = empty_tensors(self.wiring, dtype)
+        flat = torch.empty(self.wiring.n_parameters, dtype=dtype)
+        tensors = self.wiring.tensors(flat)
         for layer in range(len(self.shape) - 1):
             draw_linear(tensors[f"weight{layer}"], tensors[f"bias{layer}"], generator)
         if self.vocabulary:
             tensors["embedding"].normal_(generator=generator)
-        return self.wiring.flatten(tensors)
+        return flat
 
     def activation_values(self, rows: int) -> int:
         """See `Network.activation_values`."""
@@ -162,7 +164,3 @@ def look_up(by_token: Tensor, token: Tensor) -> Tensor:
         return by_token.index_select(2, token)
     one_hot = torch.arange(by_token.shape[2], device=token.device).unsqueeze(1) == token
     return by_token @ one_hot.to(by_token.dtype)
-
-
-def _shape_data(shape: tuple[Size, ...]) -> list[int | list[int]]:
-    return [list(size) if isinstance(size, tuple) else size for size in shape]

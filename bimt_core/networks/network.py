@@ -73,16 +73,6 @@ def draw_linear(weight: Tensor, bias: Tensor, generator: Generator) -> None:
     bias.uniform_(-bound, bound, generator=generator)
 
 
-def empty_tensors(wiring: Wiring, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Allocates the tensors of one network, uninitialised.
-
-    Args:
-        wiring: Names and shapes of the tensors.
-        dtype: Type of the tensors.
-    """
-    return {wire.tensor: torch.empty(wiring.shape(wire), dtype=dtype) for wire in wiring.wires}
-
-
 def square(n: int) -> tuple[int, int]:
     """Computes (rows, columns) of a square grid.
 

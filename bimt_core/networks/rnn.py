@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from bimt_core.geometry import grid, ring
-from bimt_core.networks.network import draw_linear, empty_tensors, square
+from bimt_core.networks.network import draw_linear, square
 from bimt_core.wiring import Axis, Neurons, Reduction, Wire, Wiring, linear_wires
 
 
@@ -69,11 +69,12 @@ class RNN:
 
     def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
         """See `Network.initial_parameters`; as in torch.nn.Linear, in the order in, recurrent, out."""
-        tensors = empty_tensors(self.wiring, dtype)
+        flat = torch.empty(self.wiring.n_parameters, dtype=dtype)
+        tensors = self.wiring.tensors(flat)
         draw_linear(tensors["in.weight"], tensors["in.bias"], generator)
         draw_linear(tensors["recurrent"], torch.empty(len(self.wiring["hidden"]), dtype=dtype), generator)
         draw_linear(tensors["out.weight"], tensors["out.bias"], generator)
-        return self.wiring.flatten(tensors)
+        return flat
 
     def activation_values(self, rows: int) -> int:
         """See `Network.activation_values`."""

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from bimt_core.geometry import line
-from bimt_core.networks.network import draw_linear, empty_tensors
+from bimt_core.networks.network import draw_linear
 from bimt_core.wiring import Neurons, Reduction, Wiring, linear_wires
 
 
@@ -95,11 +95,12 @@ class Transformer:
 
     def initial_parameters(self, generator: Generator, dtype: torch.dtype) -> Tensor:
         """See `Network.initial_parameters`; as in torch.nn.Linear, layer by layer from input to output."""
-        tensors = empty_tensors(self.wiring, dtype)
+        flat = torch.empty(self.wiring.n_parameters, dtype=dtype)
+        tensors = self.wiring.tensors(flat)
         for wire in self.wiring.weights:
             name = wire.tensor.removesuffix(".weight")
             draw_linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"], generator)
-        return self.wiring.flatten(tensors)
+        return flat
 
     def activation_values(self, rows: int) -> int:
         """See `Network.activation_values`."""

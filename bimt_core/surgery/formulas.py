@@ -2,7 +2,6 @@
 
 import keyword
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -56,11 +55,11 @@ def formula(
         >>> formula(initialise(MLP((2, 2)), seeds=[0]), load_task("two_moons"), digits=2)
         {'upper moon': -0.0053*x1 + 0.38*x2 - 0.27, 'lower moon': -0.58*x1 - 0.52*x2 + 0.19}
     """
-    lines = _lines(population, task, network, threshold, digits, max_parameters)
+    hidden, outputs = _lines(population, task, network, threshold, digits, max_parameters)
     known: dict[Expression, Expression] = {}
-    for symbol, value in lines.hidden.items():
+    for symbol, value in hidden.items():
         known[symbol] = value.xreplace(known)
-    return {name: value.xreplace(known) for name, value in lines.outputs.items()}
+    return {name: value.xreplace(known) for name, value in outputs.items()}
 
 
 def formula_text(
@@ -97,9 +96,9 @@ def formula_text(
     """
     import sympy
 
-    lines = _lines(population, task, network, threshold, digits, max_parameters)
-    text = ["silu(z) = z/(1 + exp(-z))"] if lines.hidden else []
-    text += [f"{name} = {sympy.sstr(value, full_prec=False)}" for name, value in (lines.hidden | lines.outputs).items()]
+    hidden, outputs = _lines(population, task, network, threshold, digits, max_parameters)
+    text = ["silu(z) = z/(1 + exp(-z))"] if hidden else []
+    text += [f"{name} = {sympy.sstr(value, full_prec=False)}" for name, value in (hidden | outputs).items()]
     return "\n".join(text)
 
 
@@ -127,17 +126,10 @@ def _make_distinct(names: Iterable[str]) -> list[str]:
     return distinct
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """Hidden neurons in use, as expressions of earlier ones and of the inputs, and outputs as expressions of both."""
-
-    hidden: dict[Expression, Expression]
-    outputs: dict[str, Expression]
-
-
 def _lines(
     population: Population, task: Task, network: int, threshold: float, digits: int | None, max_parameters: int
-) -> _Lines:
+) -> tuple[dict[Expression, Expression], dict[str, Expression]]:
+    """Hidden neurons in use, as expressions of earlier ones and of the inputs, and outputs as expressions of both."""
     import sympy
 
     from bimt_core.surgery.silu import silu
@@ -158,7 +150,7 @@ def _lines(
                 hidden[values[place]] = _round(value, digits)
     by_label = dict(zip(one.output_labels[0].tolist(), _weighted_sums(last, values), strict=True))
     names = _make_distinct(task.output_names)
-    return _Lines(hidden, {name: _round(by_label[label], digits) for label, name in enumerate(names)})
+    return hidden, {name: _round(by_label[label], digits) for label, name in enumerate(names)}
 
 
 def _check_network(population: Population, task: Task) -> None:

@@ -81,9 +81,8 @@ def prune_curve(population: Population, task: Task, thresholds: Sequence[float] 
     Examples:
         >>> from bimt_core import initialise, load_task
         >>> moons = load_task("two_moons")
-        >>> curve = prune_curve(initialise(moons.network, seeds=[0]), moons)
-        >>> len(curve), curve[0].threshold, curve[0].parameters, curve[-1].parameters
-        (25, 0.0, 522, 0)
+        >>> len(prune_curve(initialise(moons.network, seeds=[0]), moons))
+        25
     """
     networks = [finite_network(population, network) for network in range(len(population))]
     return [result for network, one in enumerate(networks) for result in _curve(one, task, network, thresholds)]

@@ -62,7 +62,13 @@ def read_idx(path: Path, checksum: str | None = None) -> Tensor:
     actual = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if checksum not in (None, actual):
         raise ValueError(f"{path} is not the published file: its MD5 checksum must be {checksum}, got {actual}")
-    return _parse_idx(_decompress(data, path), path)
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            problem = f"got {len(data)} bytes that are not: {error}"
+            raise ValueError(f"{path} must be a complete gzip file, {problem}") from error
+    return _parse_idx(data, path)
 
 
 def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = MNIST) -> Images:
@@ -75,7 +81,7 @@ def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = 
     Raises:
         ValueError: If files are missing, are not the expected ones, or cannot be read.
     """
-    paths = {name: _find_file(folder / name) for name in MNIST}
+    paths = {name: next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None) for name in MNIST}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
         absent = "all" if len(missing) == len(MNIST) else ", ".join(missing)
@@ -88,20 +94,6 @@ def load_images(folder: Path, checksums: Mapping[str, tuple[str, str]] | None = 
         assert path is not None
         tensors.append(read_idx(path, None if checksums is None else checksums[name][path.suffix == ".gz"]))
     return Images(*tensors)
-
-
-def _find_file(path: Path) -> Path | None:
-    """The file, uncompressed if it exists, else with .gz."""
-    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
-
-
-def _decompress(data: bytes, path: Path) -> bytes:
-    if path.suffix != ".gz":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} must be a complete gzip file, got {len(data)} bytes that are not: {error}") from error
 
 
 def _parse_idx(data: bytes, path: Path) -> Tensor:

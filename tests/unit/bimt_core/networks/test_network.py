@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bimt_core.networks import MLP
-from bimt_core.networks.network import draw_linear, empty_tensors, square
+from bimt_core.networks.network import draw_linear, square
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -14,16 +13,6 @@ def test_linear_layers_are_drawn_as_by_torch(dtype):
     draw_linear(weight, bias, torch.Generator().manual_seed(3))
     assert torch.equal(weight, layer.weight)
     assert torch.equal(bias, layer.bias)
-
-
-def test_empty_tensors_have_the_shapes_of_the_wires():
-    tensors = empty_tensors(MLP((3, 2), folds=2, vocabulary=5).wiring, torch.float64)
-    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
-        "weight0": (2, 6),
-        "bias0": (2,),
-        "embedding": (5, 3),
-    }
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.float64}
 
 
 def test_square_grids():
