@@ -22,7 +22,7 @@ from sweeps import Store, SweepSpec, open_sweep
 from sweeps.pages.report import render_report
 from sweeps.study.statistics import summarize_replicates
 from sweeps.study.study import SweepStudy
-from sweeps.tracking import records
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
@@ -35,7 +35,8 @@ def fill(store: Store, spec: SweepSpec) -> None:
     study = SweepStudy.launch(store, spec)
     target = Target(store.mlflow_uri, spec.name, str(store.artifacts), "")
     tracker = Tracker(target, store.work_folder(spec.name) / "spool")
-    tracker.record(records.describe_sweep_start(spec, study.sweep_id))
+    records = SweepRecords(spec, study.sweep_id)
+    tracker.record(records.describe_sweep_start())
     task = load_task(spec.task)
     for _ in range(spec.trials):
         trial = study.ask()
@@ -45,9 +46,9 @@ def fill(store: Store, spec: SweepSpec) -> None:
         density = metrics["active_weights"][0] / network.flat.numel()
         sparse = replace(network, flat=network.flat * (torch.rand(network.flat.shape) < density))
         files = {"diagrams/sketch.svg": render_sketch(sparse, task).encode()}
-        tracker.record(records.describe_trial_start(spec, study.sweep_id, trial))
+        tracker.record(records.describe_trial_start(trial))
         result = {"step": 1, "host": "none", "device": "cpu"}
-        tracker.record(records.describe_trial_end(spec, study.sweep_id, trial.number, metrics, result, files))
+        tracker.record(records.describe_trial_end(trial.number, metrics, result, files))
         study.complete(trial.number, *summarize_replicates(metrics))
     assert tracker.close() == 0
 

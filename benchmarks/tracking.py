@@ -25,8 +25,8 @@ from _synthetic import make_metrics, make_spec, start_postgres
 
 from bimt_core import METRICS
 from sweeps.study.trial import Trial
-from sweeps.tracking import records
 from sweeps.tracking.reading import create_client, create_database
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 
@@ -94,13 +94,14 @@ def measure_store(store: str, trials: int, evaluations: int) -> Result:
         artifacts = None if store == "server" else str(folder / "artifacts")
         tracker = Tracker(Target(uri, spec.name, artifacts, ""), folder / "spool")
         begin = time.perf_counter()
-        tracker.record(records.describe_sweep_start(spec, "id"))
+        records = SweepRecords(spec, "id")
+        tracker.record(records.describe_sweep_start())
         for number in range(trials):
-            tracker.record(records.describe_trial_start(spec, "id", Trial(number, "RUNNING", PARAMS)))
+            tracker.record(records.describe_trial_start(Trial(number, "RUNNING", PARAMS)))
             for step in range(1, evaluations):
-                tracker.record(records.describe_evaluation("id", number, metrics, step))
+                tracker.record(records.describe_evaluation(number, metrics, step))
             result = {"step": evaluations, "host": "here", "device": "cpu"}
-            tracker.record(records.describe_trial_end(spec, "id", number, metrics, result, {}))
+            tracker.record(records.describe_trial_end(number, metrics, result, {}))
         added_s = time.perf_counter() - begin
         assert tracker.close(600.0) == 0, tracker.problem
         seconds = time.perf_counter() - begin

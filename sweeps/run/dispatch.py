@@ -12,7 +12,7 @@ from sweeps.spec.sweep import Cohort, SavedCheckpoint
 from sweeps.study.statistics import summarize_replicates
 from sweeps.study.study import SweepStudy
 from sweeps.study.trial import Trial
-from sweeps.tracking import records
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.tracker import Tracker
 from sweeps.worker.artifacts import HISTORY, SKETCH
 
@@ -60,6 +60,7 @@ class Dispatcher:
         checkpoints: Sequence[SavedCheckpoint] = (),
     ) -> None:
         self._study, self._tracker, self._spec = study, tracker, study.spec
+        self._records = SweepRecords(study.spec, study.sweep_id)
         self._cohort_size, self.share, self._compiled = cohort_size, share, compiled
         self._checkpoints = {number: checkpoint for checkpoint in checkpoints for number in checkpoint.members}
         self._retry_of = {trial.number: trial.retry_of for trial in study.trials()} if checkpoints else {}
@@ -99,7 +100,7 @@ class Dispatcher:
         training = self._training[cohort_id]
         if self._advance(training, result):
             for number, metrics in zip(training.cohort.members, result["metrics"], strict=True):
-                self._tracker.record(records.describe_evaluation(self._study.sweep_id, number, metrics, result["step"]))
+                self._tracker.record(self._records.describe_evaluation(number, metrics, result["step"]))
 
     def tell_end(self, cohort_id: str, result: dict[str, Any]) -> None:
         """Completes or fails the trials of a cohort that was trained to its end.
@@ -121,9 +122,7 @@ class Dispatcher:
             if reason is not None:
                 self._fail(number, reason, files[number])
                 continue
-            self._tracker.record(
-                records.describe_trial_end(self._spec, self._study.sweep_id, number, metrics, result, files[number])
-            )
+            self._tracker.record(self._records.describe_trial_end(number, metrics, result, files[number]))
             completed.append(self._study.complete(number, mean, stderr))
             self._complete += 1
             if SKETCH in files[number]:
@@ -135,9 +134,7 @@ class Dispatcher:
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
         for trial in (*completed, *(trial for trial in before if trial.number not in on_front)):
             self.marks[trial.number] = trial.number in on_front
-            self._tracker.record(
-                records.describe_front_mark(self._study.sweep_id, trial, on_front=trial.number in on_front)
-            )
+            self._tracker.record(self._records.describe_front_mark(trial, on_front=trial.number in on_front))
 
     def tell_loss(self, cohort_id: str, reason: str, traceback: str = "") -> None:
         """Tries the members of a cohort separately after it raised or lost its worker; a member alone has failed.
@@ -200,7 +197,7 @@ class Dispatcher:
         for _ in range(min(self._cohort_size(), missing)):
             if (trial := self._study.ask()) is None:
                 break
-            self._tracker.record(records.describe_trial_start(self._spec, self._study.sweep_id, trial))
+            self._tracker.record(self._records.describe_trial_start(trial))
             trials.append(trial)
         self._ready += form_cohorts(
             self._spec, trials, compiled=self._compiled, checkpoints=self._checkpoints, retry_of=self._retry_of
@@ -217,6 +214,6 @@ class Dispatcher:
         return True
 
     def _fail(self, number: int, reason: str, files: Mapping[str, bytes]) -> None:
-        self._tracker.record(records.describe_trial_failure(self._study.sweep_id, number, reason, files))
+        self._tracker.record(self._records.describe_trial_failure(number, reason, files))
         self._study.fail(number, reason)
         self._failed += 1

@@ -20,7 +20,7 @@ from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
 from sweeps.study.ownership import hold_driver_lock
 from sweeps.study.study import SweepStudy
-from sweeps.tracking import records
+from sweeps.tracking.records import SweepRecords, describe_sweep
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 from sweeps.worker.checkpoint import find_checkpoints
@@ -68,7 +68,7 @@ def launch(
             study = SweepStudy.launch(store, spec)
             claim = nullcontext(lambda: workers) if resources is None else claim_share(spec.name, slots, workers)
             with _open_tracker(store, spec) as tracker, _frozen_garbage():
-                tracker.record(records.describe_sweep_start(spec, study.sweep_id))
+                tracker.record(SweepRecords(spec, study.sweep_id).describe_sweep_start())
                 interrupt_running(study, tracker, "its driver died")
                 with claim as share:
                     run = _Launch(store, study, tracker, workers, share, trainable)
@@ -190,11 +190,8 @@ class _Launch:
             totals |= {"wall_s": self._wall_s, "workers": self._workers}
         worker_time = self._dispatcher.clock.shares(self._workers * self._wall_s)
         complete = status.complete >= self._spec.trials
-        self._tracker.record(
-            records.describe_sweep_end(
-                self._spec, self._study.sweep_id, list(status.front), worker_time, totals, complete=complete
-            )
-        )
+        records = SweepRecords(self._spec, self._study.sweep_id)
+        self._tracker.record(records.describe_sweep_end(status.front, worker_time, totals, complete=complete))
 
     @cached_property
     def _cohort_size(self) -> int:
@@ -205,7 +202,7 @@ class _Launch:
 @contextmanager
 def _open_tracker(store: Store, spec: SweepSpec) -> Iterator[Tracker]:
     artifacts = None if store.tracking_uri else str(store.artifacts)
-    target = Target(store.mlflow_uri, spec.name, artifacts, records.describe_sweep(spec))
+    target = Target(store.mlflow_uri, spec.name, artifacts, describe_sweep(spec))
     tracker = Tracker(target, store.work_folder(spec.name) / "spool")
     try:
         yield tracker

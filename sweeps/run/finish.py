@@ -8,7 +8,7 @@ from sweeps.pages.report import render_report
 from sweeps.results.sweep import Sweep
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
-from sweeps.tracking import records
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.tracker import Tracker
 from sweeps.worker.artifacts import draw_front_trial, spread_evenly
 from sweeps.worker.checkpoint import delete_folder
@@ -24,9 +24,10 @@ def interrupt_running(study: SweepStudy, tracker: Tracker, reason: str) -> None:
         tracker: Destination of MLflow records.
         reason: Why they ended.
     """
+    records = SweepRecords(study.spec, study.sweep_id)
     for trial in study.trials():
         if trial.state == "RUNNING":
-            tracker.record(records.describe_interruption(study.sweep_id, trial.number, reason))
+            tracker.record(records.describe_interruption(trial.number, reason))
             study.interrupt(trial.number, reason)
 
 
@@ -44,6 +45,7 @@ def draw_front(study: SweepStudy, tracker: Tracker, histories: Mapping[int, byte
         Seconds taken.
     """
     started, task, first = time.monotonic(), study.spec.load_task(), study.spec.objectives[0].metric
+    records = SweepRecords(study.spec, study.sweep_id)
     trials = {trial.number: trial for trial in study.trials()}
     numbers = sorted(histories, key=lambda number: trials[number].mean[first])
     animated = spread_evenly(numbers, MAX_ANIMATED)
@@ -52,7 +54,7 @@ def draw_front(study: SweepStudy, tracker: Tracker, histories: Mapping[int, byte
             files = draw_front_trial(task, trials[number].params, histories[number], animated=number in animated)
         except Exception:  # noqa: BLE001 (the sweep itself is done; the trial's run says what happened)
             files = {"figures/error.txt": traceback.format_exc().encode()}
-        tracker.record(records.describe_front_pictures(study.sweep_id, number, files))
+        tracker.record(records.describe_front_pictures(number, files))
     return time.monotonic() - started
 
 
@@ -64,10 +66,10 @@ def mark_front(study: SweepStudy, tracker: Tracker, marks: Mapping[int, bool]) -
         tracker: Destination of MLflow records.
         marks: Whether each trial was last recorded as on the front.
     """
-    front = {trial.number for trial in study.front()}
+    records, front = SweepRecords(study.spec, study.sweep_id), {trial.number for trial in study.front()}
     for trial in study.trials():
         if trial.state == "COMPLETE" and marks.get(trial.number) != (trial.number in front):
-            tracker.record(records.describe_front_mark(study.sweep_id, trial, on_front=trial.number in front))
+            tracker.record(records.describe_front_mark(trial, on_front=trial.number in front))
 
 
 def make_report(
@@ -89,7 +91,7 @@ def make_report(
         has_all = complete <= sketches.keys() or tracker.problem  # those of earlier launches are in MLflow
         known = {number: svg.decode() for number, svg in sketches.items()} if has_all else None
         page = render_report(Sweep(study, store), known)
-        tracker.record(records.describe_report(study.spec, study.sweep_id, page))
+        tracker.record(SweepRecords(study.spec, study.sweep_id).describe_report(page))
     except Exception as error:  # noqa: BLE001 (the sweep itself is done; the summary says what happened)
         return 0.0, " ".join(f"{type(error).__name__}: {error}".split())
     return len(page) / 1e6, None

@@ -85,7 +85,7 @@ def make_points(
     means, errors = summarize_replicates(values)
     named = {MEAN + name: mean for name, mean in means.items()}
     named |= {STDERR + name: error for name, error in errors.items() if last}
-    return tuple((name, value, step, at_ms) for name, value in named.items() if math.isfinite(value))
+    return _select_finite(named, step, at_ms)
 
 
 def trial_key(sweep_id: str, number: int) -> str:
@@ -117,202 +117,183 @@ def describe_sweep(spec: "SweepSpec") -> str:
     )
 
 
-def describe_sweep_start(spec: "SweepSpec", sweep_id: str) -> Record:
-    """Describes the start of a launch, in the sweep's run.
+class SweepRecords:
+    """Describes the events of one sweep as records.
 
     Args:
         spec: The sweep.
         sweep_id: Its id.
     """
-    params = {
-        "task": spec.task,
-        "objectives": ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives),
-        "constraints": ", ".join(map(str, spec.constraints)) or "none",
-        "replicates": spec.replicates,
-        "cohort_size": spec.cohort_size,
-        "sampler": spec.sampler,
-        "seed": spec.seed,
-    }
-    return _of_sweep(
-        spec,
-        sweep_id,
-        start_ms=_now_ms(),
-        params=params,
-        tags={"bimt.role": "sweep", "bimt.sweep": spec.name, NOTE_TAG: describe_sweep(spec), **collect_provenance()},
-        status="RUNNING",
-        files={"sweep.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False).encode()},
-    )
 
+    def __init__(self, spec: "SweepSpec", sweep_id: str) -> None:
+        self._spec, self._sweep_id = spec, sweep_id
 
-def describe_trial_start(spec: "SweepSpec", sweep_id: str, trial: "Trial") -> Record:
-    """Describes a trial that joins a cohort.
+    def describe_sweep_start(self) -> Record:
+        """Describes the start of a launch, in the sweep's run."""
+        spec = self._spec
+        tags = {"bimt.role": "sweep", "bimt.sweep": spec.name, NOTE_TAG: describe_sweep(spec), **collect_provenance()}
+        params = {
+            "task": spec.task,
+            "objectives": ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives),
+            "constraints": ", ".join(map(str, spec.constraints)) or "none",
+            "replicates": spec.replicates,
+            "cohort_size": spec.cohort_size,
+            "sampler": spec.sampler,
+            "seed": spec.seed,
+        }
+        files = {"sweep.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False).encode()}
+        return self._of_sweep(start_ms=_now_ms(), params=params, tags=tags, status="RUNNING", files=files)
 
-    Args:
-        spec: The sweep.
-        sweep_id: Its id.
-        trial: The trial.
-    """
-    tags = {
-        "bimt.role": "trial",
-        "bimt.sweep": spec.name,
-        "bimt.task": spec.task,
-        "bimt.trial": str(trial.number),
-        "bimt.attempt": str(trial.attempt),
-        "bimt.seeds": ", ".join(map(str, spec.seeds)),
-        **collect_provenance(),
-    }
-    return _of_trial(sweep_id, trial.number, start_ms=_now_ms(), params=dict(trial.params), tags=tags)
+    def describe_trial_start(self, trial: "Trial") -> Record:
+        """Describes a trial that joins a cohort.
 
+        Args:
+            trial: The trial.
+        """
+        tags = {
+            "bimt.role": "trial",
+            "bimt.sweep": self._spec.name,
+            "bimt.task": self._spec.task,
+            "bimt.trial": str(trial.number),
+            "bimt.attempt": str(trial.attempt),
+            "bimt.seeds": ", ".join(map(str, self._spec.seeds)),
+            **collect_provenance(),
+        }
+        return self._of_trial(trial.number, start_ms=_now_ms(), params=dict(trial.params), tags=tags)
 
-def describe_evaluation(sweep_id: str, number: int, values: Mapping[str, list[float]], step: int) -> Record:
-    """Describes an evaluation during training.
+    def describe_evaluation(self, number: int, values: Mapping[str, list[float]], step: int) -> Record:
+        """Describes an evaluation during training.
 
-    Args:
-        sweep_id: Id of the sweep.
-        number: Number of the trial.
-        values: Metric to one value per replicate.
-        step: Number of finished optimiser steps.
-    """
-    return _of_trial(sweep_id, number, points=make_points(values, step, _now_ms(), last=False))
+        Args:
+            number: Number of the trial.
+            values: Metric to one value per replicate.
+            step: Number of finished optimiser steps.
+        """
+        return self._of_trial(number, points=make_points(values, step, _now_ms(), last=False))
 
+    def describe_trial_end(
+        self,
+        number: int,
+        values: Mapping[str, list[float]],
+        result: Mapping[str, Any],
+        files: Mapping[str, bytes],
+    ) -> Record:
+        """Describes a completed trial: its last evaluation, all replicates as a table, weights and pictures.
 
-def describe_trial_end(
-    spec: "SweepSpec",
-    sweep_id: str,
-    number: int,
-    values: Mapping[str, list[float]],
-    result: Mapping[str, Any],
-    files: Mapping[str, bytes],
-) -> Record:
-    """Describes a completed trial: its last evaluation, all replicates as a table, weights and pictures.
+        Args:
+            number: Number of the trial.
+            values: Metric to one value per replicate, at the end of training.
+            result: Result of its cohort, with "step", "host" and "device".
+            files: Artifact path to content.
+        """
+        means, _ = summarize_replicates(values)
+        rows = [[seed, *(values[name][r] for name in METRICS)] for r, seed in enumerate(self._spec.seeds)]
+        summary = "; ".join(f"{o.metric} {means[o.metric]:.4g}" for o in self._spec.objectives)
+        note = (
+            f"{summary}; modularity {means['modularity']:.3f} in {means['communities']:.1f} communities.\n\n"
+            "*Artifacts*: `diagrams/interactive.html` (the best replicate, to explore along its training), `diagrams/`"
+            " (best and all replicates), `replicates.json` (metrics of each), `weights.safetensors`,"
+            " `history.safetensors`, `config.yaml`."
+        )
+        at_ms = _now_ms()
+        return self._of_trial(
+            number,
+            points=make_points(values, result["step"], at_ms),
+            tags={"bimt.host": result["host"], "bimt.device": result["device"], NOTE_TAG: note},
+            table={"replicates.json": {"columns": ["seed", *METRICS], "data": rows}},
+            status="FINISHED",
+            end_ms=at_ms,
+            image="diagrams/best.png" if "diagrams/best.png" in files else None,
+            files=files,
+        )
 
-    Args:
-        spec: The sweep.
-        sweep_id: Its id.
-        number: Number of the trial.
-        values: Metric to one value per replicate, at the end of training.
-        result: Result of its cohort, with "step", "host" and "device".
-        files: Artifact path to content.
-    """
-    means, _ = summarize_replicates(values)
-    rows = [[seed, *(values[name][r] for name in METRICS)] for r, seed in enumerate(spec.seeds)]
-    summary = "; ".join(f"{o.metric} {means[o.metric]:.4g}" for o in spec.objectives)
-    note = (
-        f"{summary}; modularity {means['modularity']:.3f} in {means['communities']:.1f} communities.\n\n"
-        "*Artifacts*: `diagrams/interactive.html` (the best replicate, to explore along its training), `diagrams/`"
-        " (best and all replicates), `replicates.json` (metrics of each), `weights.safetensors`, `history.safetensors`,"
-        " `config.yaml`."
-    )
-    at_ms = _now_ms()
-    return _of_trial(
-        sweep_id,
-        number,
-        points=make_points(values, result["step"], at_ms),
-        tags={"bimt.host": result["host"], "bimt.device": result["device"], NOTE_TAG: note},
-        table={"replicates.json": {"columns": ["seed", *METRICS], "data": rows}},
-        status="FINISHED",
-        end_ms=at_ms,
-        image="diagrams/best.png" if "diagrams/best.png" in files else None,
-        files=files,
-    )
+    def describe_trial_failure(self, number: int, reason: str, files: Mapping[str, bytes]) -> Record:
+        """Describes a failed trial.
 
+        Args:
+            number: Number of the trial.
+            reason: Why it failed.
+            files: Artifact path to content.
+        """
+        tags = {"bimt.reason": reason[:MAX_REASON], NOTE_TAG: f"Failed: {reason[:MAX_REASON]}"}
+        return self._of_trial(number, tags=tags, status="FAILED", end_ms=_now_ms(), files=files)
 
-def describe_trial_failure(sweep_id: str, number: int, reason: str, files: Mapping[str, bytes]) -> Record:
-    """Describes a failed trial.
+    def describe_interruption(self, number: int, reason: str) -> Record:
+        """Describes a trial that was cut off.
 
-    Args:
-        sweep_id: Id of the sweep.
-        number: Number of the trial.
-        reason: Why it failed.
-        files: Artifact path to content.
-    """
-    tags = {"bimt.reason": reason[:MAX_REASON], NOTE_TAG: f"Failed: {reason[:MAX_REASON]}"}
-    return _of_trial(sweep_id, number, tags=tags, status="FAILED", end_ms=_now_ms(), files=files)
+        Args:
+            number: Number of the trial.
+            reason: Why it ended.
+        """
+        return self._of_trial(number, tags={"bimt.reason": reason}, status="KILLED", end_ms=_now_ms())
 
+    def describe_front_mark(self, trial: "Trial", *, on_front: bool) -> Record:
+        """Marks a completed trial as on the Pareto front or not.
 
-def describe_interruption(sweep_id: str, number: int, reason: str) -> Record:
-    """Describes a trial that was cut off.
+        Args:
+            trial: The trial.
+            on_front: Whether it is on the front.
+        """
+        tags = {"bimt.front": "yes" if on_front else "no", "bimt.feasible": "yes" if trial.feasible else "no"}
+        return self._of_trial(trial.number, tags=tags)
 
-    Args:
-        sweep_id: Id of the sweep.
-        number: Number of the trial.
-        reason: Why it ended.
-    """
-    return _of_trial(sweep_id, number, tags={"bimt.reason": reason}, status="KILLED", end_ms=_now_ms())
+    def describe_front_pictures(self, number: int, files: Mapping[str, bytes]) -> Record:
+        """Adds pictures to a trial on the Pareto front.
 
+        Args:
+            number: Number of the trial.
+            files: Artifact path to content.
+        """
+        return self._of_trial(number, files=files)
 
-def describe_front_mark(sweep_id: str, trial: "Trial", *, on_front: bool) -> Record:
-    """Marks a completed trial as on the Pareto front or not.
+    def describe_sweep_end(
+        self,
+        front: Sequence["Trial"],
+        worker_time: Mapping[str, float],
+        totals: Mapping[str, float] = MappingProxyType({}),
+        *,
+        complete: bool,
+    ) -> Record:
+        """Describes the end of a launch, in the sweep's run: the front as a table, the workers' time, and totals.
 
-    Args:
-        sweep_id: Id of the sweep.
-        trial: The trial.
-        on_front: Whether it is on the front.
-    """
-    tags = {"bimt.front": "yes" if on_front else "no", "bimt.feasible": "yes" if trial.feasible else "no"}
-    return _of_trial(sweep_id, trial.number, tags=tags)
+        Args:
+            front: Trials on the Pareto front.
+            worker_time: Kind of work to its share of the workers' time.
+            totals: Totals of the launch by name.
+            complete: Whether the sweep has all its trials.
+        """
+        objectives, params = [o.metric for o in self._spec.objectives], self._spec.hyperparameters
+        names = list(dict.fromkeys([*objectives, "score", "connection_cost", "modularity"]))
+        columns = ["trial", *names, *params]
+        rows = [
+            [f"trial {t.number:03d}", *(t.mean[name] for name in names), *(t.params.get(name) for name in params)]
+            for t in front
+        ]
+        at_ms = _now_ms()
+        values = {f"worker_time/{name}": share for name, share in worker_time.items()}
+        values |= {TOTALS + name: value for name, value in totals.items()}
+        note = "**Pareto front**\n\n" + markdown.format_table(columns, rows) + "\n" + describe_sweep(self._spec)
+        return self._of_sweep(
+            tags={NOTE_TAG: note},
+            points=_select_finite(values, 0, at_ms),
+            table={"front.json": {"columns": columns, "data": rows}},
+            status="FINISHED" if complete else "KILLED",
+            end_ms=at_ms,
+        )
 
+    def describe_report(self, page: str) -> Record:
+        """Adds the report to the sweep's run.
 
-def describe_front_pictures(sweep_id: str, number: int, files: Mapping[str, bytes]) -> Record:
-    """Adds pictures to a trial on the Pareto front.
+        Args:
+            page: HTML of the report.
+        """
+        return self._of_sweep(files={REPORT: page.encode()})
 
-    Args:
-        sweep_id: Id of the sweep.
-        number: Number of the trial.
-        files: Artifact path to content.
-    """
-    return _of_trial(sweep_id, number, files=files)
+    def _of_sweep(self, **fields: Any) -> Record:
+        return Record(self._sweep_id, f"{self._spec.name} (sweep)", **fields)
 
-
-def describe_sweep_end(
-    spec: "SweepSpec",
-    sweep_id: str,
-    front: Sequence["Trial"],
-    worker_time: Mapping[str, float],
-    totals: Mapping[str, float] = MappingProxyType({}),
-    *,
-    complete: bool,
-) -> Record:
-    """Describes the end of a launch, in the sweep's run: the front as a table, the workers' time, and totals.
-
-    Args:
-        spec: The sweep.
-        sweep_id: Its id.
-        front: Trials on the Pareto front.
-        worker_time: Kind of work to its share of the workers' time.
-        totals: Totals of the launch by name.
-        complete: Whether the sweep has all its trials.
-    """
-    names = [*dict.fromkeys([*(o.metric for o in spec.objectives), "score", "connection_cost", "modularity"])]
-    columns = ["trial", *names, *spec.hyperparameters]
-    rows = [
-        [f"trial {t.number:03d}", *(t.mean[n] for n in names), *(t.params.get(p) for p in spec.hyperparameters)]
-        for t in front
-    ]
-    at_ms = _now_ms()
-    values = {f"worker_time/{name}": share for name, share in worker_time.items()}
-    values |= {TOTALS + name: value for name, value in totals.items()}
-    note = "**Pareto front**\n\n" + markdown.format_table(columns, rows) + "\n" + describe_sweep(spec)
-    return _of_sweep(
-        spec,
-        sweep_id,
-        tags={NOTE_TAG: note},
-        points=tuple((name, value, 0, at_ms) for name, value in values.items() if math.isfinite(value)),
-        table={"front.json": {"columns": columns, "data": rows}},
-        status="FINISHED" if complete else "KILLED",
-        end_ms=at_ms,
-    )
-
-
-def describe_report(spec: "SweepSpec", sweep_id: str, page: str) -> Record:
-    """Adds the report to the sweep's run.
-
-    Args:
-        spec: The sweep.
-        sweep_id: Its id.
-        page: HTML of the report.
-    """
-    return _of_sweep(spec, sweep_id, files={REPORT: page.encode()})
+    def _of_trial(self, number: int, **fields: Any) -> Record:
+        return Record(trial_key(self._sweep_id, number), f"trial {number:03d}", parent=self._sweep_id, **fields)
 
 
 @cache
@@ -352,13 +333,9 @@ def _user() -> str:
         return str(os.getuid())
 
 
+def _select_finite(values: Mapping[str, float], step: int, at_ms: int) -> tuple[Point, ...]:
+    return tuple((name, value, step, at_ms) for name, value in values.items() if math.isfinite(value))
+
+
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _of_sweep(spec: "SweepSpec", sweep_id: str, **fields: Any) -> Record:
-    return Record(sweep_id, f"{spec.name} (sweep)", **fields)
-
-
-def _of_trial(sweep_id: str, number: int, **fields: Any) -> Record:
-    return Record(trial_key(sweep_id, number), f"trial {number:03d}", parent=sweep_id, **fields)

@@ -8,8 +8,8 @@ import pytest
 from sweeps.store import Store
 from sweeps.study.statistics import summarize_replicates
 from sweeps.study.study import SweepStudy
-from sweeps.tracking import records
 from sweeps.tracking.reading import create_database
+from sweeps.tracking.records import SweepRecords, describe_sweep
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Spool
 from sweeps.tracking.writer import drain
@@ -58,10 +58,10 @@ def finished(new_store, small_spec, tmp_path_factory):
     _run_trials(study, spool, [study.ask()])
     numbers = [study.ask().number, study.ask().number]
     study.interrupt(numbers[0], "its driver died")
-    front = [trial.number for trial in study.front()]
+    front, records = [trial.number for trial in study.front()], SweepRecords(study.spec, study.sweep_id)
     for trial in study.trials():
         if trial.state == "COMPLETE":
-            spool.add(records.describe_front_mark(study.sweep_id, trial, on_front=trial.number in front))
+            spool.add(records.describe_front_mark(trial, on_front=trial.number in front))
     _drain(store, study, spool)
     return store
 
@@ -89,26 +89,26 @@ def compared(new_store, small_spec, tmp_path_factory):
 
 def _start_spool(store, study):
     spool = Spool(store.work_folder("small") / "spool")
-    spool.add(records.describe_sweep_start(study.spec, study.sweep_id))
+    spool.add(SweepRecords(study.spec, study.sweep_id).describe_sweep_start())
     return spool
 
 
 def _run_trials(study, spool, trials, failed=None):
-    spec = study.spec
+    spec, records = study.spec, SweepRecords(study.spec, study.sweep_id)
     *_, last = run_cohort(spec.cohort({trial.number: trial.params for trial in trials}))
     result = {"step": last.snapshot.step, "host": "a host", "device": "cpu"}
     for trial, metrics in zip(trials, last.metrics, strict=True):
         number = trial.number
-        spool.add(records.describe_trial_start(spec, study.sweep_id, trial))
+        spool.add(records.describe_trial_start(trial))
         if number == failed:
-            spool.add(records.describe_trial_failure(study.sweep_id, number, "replicate 0 diverged", {}))
+            spool.add(records.describe_trial_failure(number, "replicate 0 diverged", {}))
             study.fail(number, "replicate 0 diverged")
             continue
-        spool.add(records.describe_trial_end(spec, study.sweep_id, number, metrics, result, last.files[number]))
+        spool.add(records.describe_trial_end(number, metrics, result, last.files[number]))
         study.complete(number, *summarize_replicates(metrics))
 
 
 def _drain(store, study, spool):
-    target = Target(store.mlflow_uri, "small", str(store.artifacts), records.describe_sweep(study.spec))
+    target = Target(store.mlflow_uri, "small", str(store.artifacts), describe_sweep(study.spec))
     assert drain(target, spool.folder) is None
     assert spool.entries() == []

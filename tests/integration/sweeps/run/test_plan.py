@@ -3,7 +3,7 @@ import pytest
 from sweeps.run.plan import make_plan, read_logged_speed
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
-from sweeps.tracking import records
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Spool
 from sweeps.tracking.writer import drain
@@ -22,11 +22,11 @@ def test_the_speed_that_an_earlier_sweep_logged_is_used(spec, new_store, tmp_pat
     assert read_logged_speed(spec, Store.resolve(tmp_path / "none")) is None
     study = SweepStudy.launch(store, spec)
     folder = store.work_folder(spec.name) / "spool"
-    spool = Spool(folder)
-    spool.add(records.describe_sweep_start(spec, study.sweep_id))
+    spool, records = Spool(folder), SweepRecords(spec, study.sweep_id)
+    spool.add(records.describe_sweep_start())
     account = {"training": 0.5, "measuring": 0.1, "drawing": 0.1, "starting and waiting": 0.3}
     totals = {"trials": 20, "network_steps": 40_000, "wall_s": 100.0, "workers": 2}
-    spool.add(records.describe_sweep_end(spec, study.sweep_id, [], account, totals, complete=True))
+    spool.add(records.describe_sweep_end([], account, totals, complete=True))
     drain(Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), folder)
     speed = read_logged_speed(spec.model_copy(update={"name": "next"}), store)
     assert speed.network_steps_per_s == pytest.approx(40_000 / (0.5 * 200))

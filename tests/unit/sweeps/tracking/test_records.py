@@ -12,7 +12,7 @@ from bimt_core import METRICS
 from sweeps.spec.sweep import parse_spec
 from sweeps.study.trial import Trial
 from sweeps.tracking import records
-from sweeps.tracking.records import NOTE_TAG
+from sweeps.tracking.records import NOTE_TAG, SweepRecords
 
 VALUES = {name: [float(i), i + 1.0] for i, name in enumerate(METRICS)}
 RUNNING = Trial(7, "RUNNING", {"cost_weight": 0.1, "steps": 40}, attempt=2)
@@ -32,11 +32,10 @@ def test_a_point_has_name_value_step_and_time():
     )
 
 
-def test_standard_errors_are_recorded_at_the_end_only():
+def test_standard_errors_are_recorded_at_the_end_only(sweep_records):
     assert records.make_points({"score": [1.0, 2.0]}, 30, 7, last=False) == (("mean/score", 1.5, 30, 7),)
-    assert {name for name, _, _, _ in records.describe_evaluation("id", 7, VALUES, 20).points} == {
-        "mean/" + n for n in METRICS
-    }
+    record = sweep_records.describe_evaluation(7, VALUES, 20)
+    assert {name for name, _, _, _ in record.points} == {"mean/" + n for n in METRICS}
 
 
 def test_one_value_that_is_not_finite_leaves_no_mean():
@@ -55,18 +54,23 @@ def spec(small_spec):
 RESULT = {"step": 40, "host": "a host", "device": "cpu"}
 
 
-def completed(spec, values=VALUES, files=None):
-    return records.describe_trial_end(spec, "id", 7, values, RESULT, files or {"diagrams/best.png": b"picture"})
+@pytest.fixture
+def sweep_records(spec):
+    return SweepRecords(spec, "id")
 
 
-def test_the_records_of_a_trial_belong_to_one_run_under_that_of_the_sweep(spec):
+def completed(sweep_records, files=None):
+    return sweep_records.describe_trial_end(7, VALUES, RESULT, files or {"diagrams/best.png": b"picture"})
+
+
+def test_the_records_of_a_trial_belong_to_one_run_under_that_of_the_sweep(sweep_records):
     described = [
-        records.describe_trial_start(spec, "id", RUNNING),
-        records.describe_evaluation("id", 7, VALUES, 20),
-        completed(spec),
-        records.describe_trial_failure("id", 7, "diverged", {}),
-        records.describe_interruption("id", 7, "its driver died"),
-        records.describe_front_mark("id", Trial(7, "COMPLETE", {}, feasible=True), on_front=True),
+        sweep_records.describe_trial_start(RUNNING),
+        sweep_records.describe_evaluation(7, VALUES, 20),
+        completed(sweep_records),
+        sweep_records.describe_trial_failure(7, "diverged", {}),
+        sweep_records.describe_interruption(7, "its driver died"),
+        sweep_records.describe_front_mark(Trial(7, "COMPLETE", {}, feasible=True), on_front=True),
     ]
     assert {(r.key, r.name, r.parent) for r in described} == {("id/7", "trial 007", "id")}
     assert [r.status for r in described] == [None, None, "FINISHED", "FAILED", "KILLED", None]
@@ -74,8 +78,8 @@ def test_the_records_of_a_trial_belong_to_one_run_under_that_of_the_sweep(spec):
     assert [r.start_ms is not None for r in described] == [True, False, False, False, False, False]
 
 
-def test_a_trial_starts_with_its_hyperparameters_and_provenance(spec):
-    record = records.describe_trial_start(spec, "id", RUNNING)
+def test_a_trial_starts_with_its_hyperparameters_and_provenance(sweep_records):
+    record = sweep_records.describe_trial_start(RUNNING)
     assert record.params == {"cost_weight": 0.1, "steps": 40}
     assert record.tags.items() >= {
         ("bimt.role", "trial"),
@@ -88,8 +92,8 @@ def test_a_trial_starts_with_its_hyperparameters_and_provenance(spec):
     assert record.tags.items() >= records.collect_provenance().items()
 
 
-def test_a_completed_trial_has_every_metric_and_every_replicate(spec):
-    record = completed(spec)
+def test_a_completed_trial_has_every_metric_and_every_replicate(sweep_records):
+    record = completed(sweep_records)
     assert {(n, s) for n, _, s, _ in record.points} == {(k + n, 40) for n in METRICS for k in ("mean/", "stderr/")}
     table = record.table["replicates.json"]
     assert table["columns"] == ["seed", *METRICS]
@@ -99,26 +103,26 @@ def test_a_completed_trial_has_every_metric_and_every_replicate(spec):
     assert record.tags[NOTE_TAG].startswith("score 2.5; connection_cost 3.5; modularity 7.500 in 8.5 communities.")
 
 
-def test_a_trial_without_pictures_has_no_image(spec):
-    assert completed(spec, files={"config.yaml": b""}).image is None
+def test_a_trial_without_pictures_has_no_image(sweep_records):
+    assert completed(sweep_records, files={"config.yaml": b""}).image is None
 
 
-def test_a_failed_trial_says_why(spec):
-    record = records.describe_trial_failure("id", 7, "x" * 9000, {"error.txt": b"trace"})
+def test_a_failed_trial_says_why(sweep_records):
+    record = sweep_records.describe_trial_failure(7, "x" * 9000, {"error.txt": b"trace"})
     assert record.tags["bimt.reason"] == "x" * 500
     assert record.tags[NOTE_TAG].startswith("Failed: xxx")
     assert record.files == {"error.txt": b"trace"}
 
 
 @pytest.mark.parametrize(("on_front", "feasible"), [(True, True), (False, True), (False, False)])
-def test_the_front_is_marked(on_front, feasible):
-    record = records.describe_front_mark("id", Trial(7, "COMPLETE", {}, feasible=feasible), on_front=on_front)
+def test_the_front_is_marked(on_front, feasible, sweep_records):
+    record = sweep_records.describe_front_mark(Trial(7, "COMPLETE", {}, feasible=feasible), on_front=on_front)
     yes_or_no = {True: "yes", False: "no"}
     assert record.tags == {"bimt.front": yes_or_no[on_front], "bimt.feasible": yes_or_no[feasible]}
 
 
-def test_the_run_of_the_sweep_holds_its_spec(spec):
-    record = records.describe_sweep_start(spec, "id")
+def test_the_run_of_the_sweep_holds_its_spec(spec, sweep_records):
+    record = sweep_records.describe_sweep_start()
     assert (record.key, record.parent) == ("id", None)
     assert parse_spec(yaml.safe_load(record.files["sweep.yaml"])) == spec
     assert record.params["objectives"] == "maximize score, minimize connection_cost"
@@ -139,8 +143,8 @@ def front(spec):
     return [Trial(3, "COMPLETE", {"cost_weight": 0.00123456, "steps": 40}, mean=means, feasible=True)]
 
 
-def test_the_sweep_ends_with_its_front_as_a_table(spec, front):
-    record = records.describe_sweep_end(spec, "id", front, {"training": 0.75, "drawing": math.nan}, complete=True)
+def test_the_sweep_ends_with_its_front_as_a_table(front, sweep_records):
+    record = sweep_records.describe_sweep_end(front, {"training": 0.75, "drawing": math.nan}, complete=True)
     assert record.status == "FINISHED"
     assert record.table["front.json"] == {
         "columns": ["trial", "score", "connection_cost", "modularity", "cost_weight", "steps"],
@@ -150,17 +154,17 @@ def test_the_sweep_ends_with_its_front_as_a_table(spec, front):
     assert "| trial 003 | 0.1235 | 0.1235 | 0.1235 | 0.001235 | 40 |" in record.tags[NOTE_TAG].splitlines()
 
 
-def test_a_sweep_that_stops_early_is_killed_and_may_have_no_front(spec):
-    record = records.describe_sweep_end(spec, "id", [], {}, complete=False)
+def test_a_sweep_that_stops_early_is_killed_and_may_have_no_front(sweep_records):
+    record = sweep_records.describe_sweep_end([], {}, complete=False)
     assert record.status == "KILLED"
     assert record.table["front.json"]["data"] == []
 
 
-def test_records_are_plain_data(spec, front):
+def test_records_are_plain_data(front, sweep_records):
     for record in (
-        records.describe_sweep_start(spec, "id"),
-        completed(spec),
-        records.describe_sweep_end(spec, "id", front, {}, complete=True),
+        sweep_records.describe_sweep_start(),
+        completed(sweep_records),
+        sweep_records.describe_sweep_end(front, {}, complete=True),
     ):
         fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.name != "files"}
         json.dumps(fields, allow_nan=False)
