@@ -1,4 +1,4 @@
-"""Panels with axes below a title, laid out in points, in the look of the diagrams."""
+"""Panels with axes below a title, laid out in points, in the style of the diagrams."""
 
 import math
 from typing import Any
@@ -61,7 +61,7 @@ def create_message(title: str, message: str) -> Figure:
 
 
 def style_axes(axes: Axes) -> None:
-    """Gives a panel thin grey axes at the left and below, with small print.
+    """Gives a panel thin grey axes at the left and below, with small labels.
 
     Args:
         axes: The panel.

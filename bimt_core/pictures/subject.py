@@ -40,7 +40,7 @@ def task_title(task: Task) -> str:
 
 
 def find_fault(one: Population) -> str | None:
-    """Returns the reason why a network cannot be drawn, if there is one: weights not finite, or no active weight.
+    """Returns the reason why a network cannot be drawn, if any: weights not finite, or no active weight.
 
     Args:
         one: A population of one network.
@@ -101,7 +101,7 @@ def find_embedding(one: Population, task: Task) -> Tensor:
 
 
 def token_names(task: Task, tokens: int) -> list[str]:
-    """Returns the names of tokens: those of the outputs if there are equally many, else numbers.
+    """Returns the names of tokens: those of the outputs if they are as many, else numbers.
 
     Args:
         task: The task.

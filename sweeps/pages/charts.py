@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 from plotly import graph_objects as go
-from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from bimt_core.pictures.palette import GRID, INK, MUTED, NEGATIVE, POSITIVE
@@ -21,11 +20,6 @@ ON_FRONT = "Pareto front"  # name of its trials in legends
 PANEL = 330  # height in pixels
 
 Chart = dict[str, Any]
-
-
-def plotly_script() -> str:
-    """Returns plotly.js, which draws the figures."""
-    return str(get_plotlyjs())
 
 
 def plot_front(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Objective]) -> Chart:
@@ -122,7 +116,7 @@ def plot_history(trials: pd.DataFrame, hypervolumes: Mapping[int, float], object
 def _plot_groups(
     trials: pd.DataFrame, front: Sequence[int], x: str | None, y: str, *, showlegend: bool, error_x: bool = False
 ) -> list[go.Scatter]:
-    """Points of the infeasible, the other and the front's trials; the last are drawn on top. None for x: the number."""
+    """Plots infeasible, other and front trials, the last on top; without x against the trials' numbers."""
     on_front = trials.index.isin(list(front))
     feasible = trials["feasible"].map(bool).to_numpy(dtype=bool)
     groups = [
@@ -150,7 +144,7 @@ def _plot_groups(
 
 
 def _plot_staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.Scatter:
-    """Border of the region that the front of two objectives dominates."""
+    """Plots the border of the region that the front of two objectives dominates."""
     x, y = objectives
     line = {"shape": "hv" if x.direction == "minimize" else "vh", "width": 1, "dash": "dot"}
     values = front.sort_values(x.metric).set_index(x.metric)[y.metric]
@@ -158,13 +152,13 @@ def _plot_staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.
 
 
 def _plot_line(values: pd.Series, line: Mapping[str, Any] | None = None, **properties: Any) -> go.Scatter:
-    """Steps through values along their index."""
+    """Plots values against their index, with steps between them."""
     style = {"shape": "hv", "color": FRONT, **(line or {})}
     return go.Scatter(x=_to_json(values.index), y=_to_json(values), mode="lines", line=style, **properties)
 
 
 def _make_error_bars(trials: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
-    errors = [0.0 if math.isnan(e) else e for e in trials[f"{metric}_stderr"]]
+    errors = trials[f"{metric}_stderr"].fillna(0.0).tolist()
     return {"type": "data", "array": errors, "color": colour, "thickness": 1, "width": 0}
 
 
@@ -178,7 +172,7 @@ def _to_json(values: Any) -> list[Any]:
 
 
 def _make_axis(values: pd.Series) -> dict[str, Any]:
-    """Logarithmic, with ticks at 1, 3, 10, ..., if all values are above 0."""
+    """Makes an axis: logarithmic, with ticks at 1, 3, 10, ..., if all values are above 0."""
     if not (values > 0).all():
         return {"type": "linear"}
     first, last = (math.floor(math.log10(v)) for v in (values.min(), values.max()))

@@ -106,13 +106,12 @@ def render_ranks(comparisons: Sequence[Comparison]) -> str:
         comparisons: One per sweep.
     """
     definitions = dict.fromkeys(name for comparison in comparisons for name in comparison.definitions)
-    rows = [[name.removeprefix(DEFINITION), *(_format_rank(c, name) for c in comparisons)] for name in definitions]
+    rows = []
+    for name in definitions:
+        standings = [comparison.standing(name) for comparison in comparisons]
+        ranks = [f"{s.rank} (>{len(s.above)} <{len(s.below)})" if s else "failed" for s in standings]
+        rows.append([name.removeprefix(DEFINITION), *ranks])
     return markdown.format_table(["method and weights", *(c.name for c in comparisons)], rows)
-
-
-def _format_rank(comparison: Comparison, metric: str) -> str:
-    standing = comparison.standing(metric)
-    return "failed" if standing is None else f"{standing.rank} (>{len(standing.above)} <{len(standing.below)})"
 
 
 def _render_variants(comparisons: Sequence[Comparison]) -> str:

@@ -47,14 +47,9 @@ def plot_parallel_coordinates(
         figure.add_shape(type="line", x0=i, x1=i, y0=0, y1=1, line={"color": INK, "width": 1}, layer="below")
         for y, text in scales[name].ticks():
             figure.add_annotation(x=i, y=y, text=text, bgcolor="rgba(255,255,255,0.75)", **LABEL)
-    figure.update_xaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[name.replace("_", "<br>") for name in names],
-        side="top",
-        showgrid=False,
-        zeroline=False,
-        range=[-0.2, len(names) - 0.5],
-    )
+    texts = [name.replace("_", "<br>") for name in names]
+    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=texts, range=[-0.2, len(names) - 0.5])
+    figure.update_xaxes(side="top", showgrid=False)
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     return finish_figure(figure, 500, top=84, legend_below=True)
 
@@ -62,7 +57,7 @@ def plot_parallel_coordinates(
 def _plot_lines(
     trials: pd.DataFrame, names: list[str], scales: dict[str, Scale], colour: str, width: float, name: str | None
 ) -> go.Scatter:
-    """One trace for several trials, as lines with gaps between them."""
+    """Plots several trials as one trace, with gaps between their lines."""
     x: list[int | None] = []
     y: list[float | None] = []
     numbers: list[int | None] = []

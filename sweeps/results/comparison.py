@@ -173,7 +173,7 @@ def find_compared_sweeps(name: str, store: Store) -> list[Sweep]:
         store: Its store.
 
     Raises:
-        BadInputError: If there is none, or one of them has no variants.
+        BadInputError: If there is no such sweep or suite, or a sweep has no variants.
     """
     names = list_sweep_names(store)
     chosen = [name] if name in names else [other for other in names if other.startswith(f"{name}.")]
@@ -200,10 +200,8 @@ def measure_networks(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]
         pool: Runs the measurements, jobs of seconds to a minute.
 
     Returns:
-        Frames of some networks each, by variant in the order of the spec. Each row is one network, with "variant",
-        "seed", the metrics of `bimt_core.METRICS`, modularity by every method and transform ("Q louvain raw", ...),
-        and "z" and "z_used", the standard deviations of modularity above that of shuffled weights
-        (`null_modularity`).
+        Frames with a row per network, by variant in the order of the spec: "variant", "seed", the metrics of `METRICS`,
+        modularity by every method and transform ("Q louvain raw", ...), and "z" and "z_used"; see `null_modularity`.
     """
     jobs = []
     for variant, trial in _find_trained_variants(sweep).items():

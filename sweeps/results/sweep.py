@@ -237,11 +237,6 @@ def make_front_link(server: str, name: str, store: Store) -> str | None:
         store: The store.
     """
     first = open_sweep(name, store).spec.objectives[0]
-    return make_runs_link(
-        server,
-        store.mlflow_uri,
-        name,
-        run_filter="tags.\"bimt.front\" = 'yes'",
-        order_by=MEAN + first.metric,
-        ascending=first.direction == "minimize",
-    )
+    is_on_front, ascending = "tags.\"bimt.front\" = 'yes'", first.direction == "minimize"
+    order = MEAN + first.metric
+    return make_runs_link(server, store.mlflow_uri, name, run_filter=is_on_front, order_by=order, ascending=ascending)

@@ -49,8 +49,7 @@ def render_animation(
     Examples:
         >>> from bimt_core import initialise, load_task
         >>> task = load_task("two_moons")
-        >>> history = [initialise(task.network, [seed]) for seed in (0, 1)]
-        >>> render_animation(history, task, steps=[0, 100])[:3]
+        >>> render_animation([initialise(task.network, [seed]) for seed in (0, 1)], task)[:3]
         b'GIF'
     """
     if len(history) < 2:

@@ -17,7 +17,7 @@ from bimt_core.tasks import Task
 from bimt_core.wiring import is_active
 
 LAYER_GAP, TALLEST = 84.0, 520.0  # between levels; of all gaps together; in points
-PLATE_DEPTH = 0.2  # of a plate, as a part of its width
+PLATE_DEPTH = 0.2  # of a plate, as a fraction of its width
 TITLE, LABEL = 11.0, 9.02  # font sizes
 MOST_NAMED = 30  # outputs with a name each, in perspective
 
@@ -33,7 +33,7 @@ def plot_connectivity(
 ) -> Figure:
     """Plots the paper's connectivity diagram of one network.
 
-    Neurons stand in rows by their positions, inputs at the bottom; neurons with positions of two dimensions stand on
+    Neurons are in rows by their positions, inputs at the bottom; neurons with positions of two dimensions are on
     plates seen from above. There is one row of inputs per token, and one row each for query, key and value of attention
     heads. Every active weight is a line: blue if positive, red if negative, as wide as |w| / the largest |w| of its
     layer (but always wide enough to be visible). Of a tensor with more than 4000 active weights the strongest 4000 are
@@ -73,7 +73,7 @@ def plot_network_3d(
     title: str | None = None,
     colours: Colours = "safe",
 ) -> Figure:
-    """Plots a network whose neurons stand on grids or rings in perspective, as the paper's figure of MNIST.
+    """Plots a network whose neurons are on grids or rings in perspective, as the paper's figure of MNIST.
 
     Each set of neurons is a plate (recurrent neurons have two, at time t and t + 1), inputs at the bottom. Lines and
     colours are those of `plot_connectivity`.

@@ -19,7 +19,7 @@ from bimt_core.wiring import ACTIVE, Wiring, is_active
 
 PER_UNIT = 1000  # weights are written as multiples of 1 / PER_UNIT; an active weight is at least one of them
 MOST_LAST, MOST_IN_ALL, LEAST_EACH = 4000, 40_000, 500  # weights in a page: of the last entry, of all, of each
-LARGEST = 1e12  # larger weights are written as this
+LARGEST = 1e12  # larger weights are clipped to it
 COLOURS = ("ink", "muted", "positive", "negative", "inactive", "other", "carried", "plate")  # of the palette
 
 
@@ -82,7 +82,7 @@ def render_interactive(
 
 
 def _describe_drawing(wiring: Wiring, task: Task) -> dict[str, Any]:
-    """Describes what all entries have in common: rows, names and colours."""
+    """Describes the common properties of all entries: rows, names and colours."""
     layout = make_layout(wiring)
     number = {neurons.name: i for i, neurons in enumerate(wiring.neurons)}
     folds = [sum(other.copy == row.copy for other in layout.rows[:i]) for i, row in enumerate(layout.rows)]

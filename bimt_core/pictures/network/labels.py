@@ -14,7 +14,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 LEGEND_TEXT = 7.5  # font size
 LONGEST_UPRIGHT = 6.0  # width of rotated labels, in font sizes
 PAD = 8.0  # from a neuron to its label, in points
-MOST_AROUND, MOST_COVERED = 40, 0.25  # labels on a plate; the part of it that they may cover
+MOST_AROUND, MOST_COVERED = 40, 0.25  # labels on a plate; the fraction of it that they may cover
 MOST_EXPLAINED = 8  # more abbreviations would need too long a key
 
 
@@ -36,7 +36,7 @@ class Labels:
     def fit(names: Sequence[str], row: Row, width: float, depth: float, largest: float) -> "Labels":
         """Chooses the largest font size at which labels fit their row.
 
-        Labels of a row stand side by side if they fit, else, if short, rotated. Labels of a plate stand next to their
+        Labels of a row are horizontal if they fit, else, if short, rotated. Labels of a plate are next to their
         neurons. Labels that do not fit in any of these ways are left out.
 
         Args:
@@ -110,7 +110,7 @@ def _fit_around(texts: list[str], points: Floats, room: tuple[float, float], lar
 
 
 def _is_clear(low: Floats, high: Floats, points: Floats, room: tuple[float, float]) -> bool:
-    """Tests that boxes overlap neither each other nor neurons, stay within the panel, and hide little of the plate."""
+    """Tests that boxes overlap neither each other nor neurons, stay within the panel, and cover little of the plate."""
     overlap = ((low[:, None] < high) & (high[:, None] > low)).all(2) & ~np.eye(len(low), dtype=bool)
     hiding = ((points > low[:, None]) & (points < high[:, None])).all(2)
     outside = (low[:, 0] < 0) | (high[:, 0] > room[0])

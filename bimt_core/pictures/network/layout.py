@@ -1,8 +1,7 @@
 """Layout of a diagram: its rows of neurons, and the rows between which each tensor is drawn.
 
-Everything follows from the wiring. Signals go upwards: a set of neurons stands above all sets that lead to it. Where
-that is impossible, because the outputs of a set come back to it, the set is drawn again above: a residual stream after
-every part that adds to it, recurrent neurons at the next time step.
+Signals go upwards: a set of neurons is above all sets that lead to it. If the outputs of a set come back to it, the
+set is drawn again above: a residual stream after every part that adds to it, recurrent neurons at the next time step.
 """
 
 import re
@@ -115,7 +114,7 @@ class Layout:
 
 
 def make_layout(wiring: Wiring) -> Layout:
-    """Arranges the neurons of a wiring in rows, inputs at the bottom, folds as rows of their own.
+    """Arranges the neurons of a wiring in rows, inputs at the bottom, with one row per fold.
 
     A tensor with fewer folds than its set has rows is drawn at the highest rows: the output of attention heads comes
     from the values, not from the queries and keys below.

@@ -33,8 +33,8 @@ from bimt_core.population import Population
 from bimt_core.wiring import is_active
 
 LEAST_ROW_NAMES, MOST_ROW_NAMES = 52.0, 88.0  # space for them, in points
-WIDEST_LINE, FAINTEST = 3.4, 0.04  # points; width of the thinnest visible line, as a part of the widest
-OPAQUE, CLEAR = 0.9, 0.15  # opacity of lines; that of the weakest among plates or many lines, as a part of it
+WIDEST_LINE, FAINTEST = 3.4, 0.04  # points; width of the thinnest visible line, as a fraction of the widest
+OPAQUE, CLEAR = 0.9, 0.15  # opacity of lines; that of the weakest among plates or many lines, as a fraction of it
 MANY = 500  # lines between two rows among which only the strong ones can be told apart
 LARGEST_NEURON, SMALLEST_NEURON = 9.0, 0.5
 MOST_LINES = 4000  # per tensor: the strongest
@@ -109,10 +109,8 @@ class Panel:
         used = [np.zeros(len(points), dtype=bool) for points in centres]
         for tensor, targets in self.layout.targets.items():
             to, of, values = _active_entries(tensors[tensor])
-            below, above = (
-                _find_ends(own, index, centres, used)
-                for own, index in ((self.layout.sources[tensor], of), (targets, to))
-            )
+            below = _find_ends(self.layout.sources[tensor], of, centres, used)
+            above = _find_ends(targets, to, centres, used)
             lines[tensor] = np.stack([below, above], axis=1), values
         self._mark_copies(used)
         plates = [self.projection.corners(row) for row in rows if row.is_plate]
@@ -180,7 +178,7 @@ class Panel:
 
     def _draw_carried(self, centres: list[Floats], used: list[Bools], name: str) -> None:
         pairs = [np.stack([centres[low], centres[high]], axis=1)[used[low]] for low, high in self.layout.carried]
-        ends = np.concatenate(pairs) if pairs else np.empty((0, 2, 2))
+        ends = np.concatenate([np.empty((0, 2, 2)), *pairs])
         if len(ends):
             self.canvas.draw_lines(ends, np.full(len(ends), 0.9 * self.scale), to_rgba_array([CARRIED]), name)
 

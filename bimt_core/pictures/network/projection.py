@@ -24,7 +24,7 @@ class Projection(Protocol):
         """
 
     def corners(self, row: Row) -> Floats:
-        """Returns the corners of a row's plate, shape (4, 2). Rows that are no plates have plates without depth.
+        """Returns the corners of a row's plate, shape (4, 2). The plate of a row that is none has no depth.
 
         Args:
             row: The row.
@@ -117,7 +117,7 @@ def find_bounds(projection: Projection, layout: Layout) -> Floats:
 
 
 def _project(points: Floats) -> Floats:
-    """Projects (across, back, up) as a camera towards the origin sees them; what is nearer is larger."""
+    """Projects (across, back, up) for a camera that points at the origin."""
     x, y, z = points.T
     across, back = x * math.cos(TURN) - y * math.sin(TURN), x * math.sin(TURN) + y * math.cos(TURN)
     up, away = z * math.cos(TILT) + back * math.sin(TILT), back * math.cos(TILT) - z * math.sin(TILT)

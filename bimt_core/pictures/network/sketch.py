@@ -23,7 +23,7 @@ from bimt_core.tasks import Task
 
 WIDTH, MARGIN = 260.0, 10.0
 LEAST_GAP, MOST_GAP, TALLEST = 16.0, 46.0, 250.0  # between levels; of all gaps together
-PLATE_DEPTH = 0.2  # of a plate, as a part of its width
+PLATE_DEPTH = 0.2  # of a plate, as a fraction of its width
 TEXT, TITLE, LINE = 9.0, 11.0, 14.0  # font sizes, and the line height of text
 MOST_COLUMNS = 6
 PIXELS = 1.4  # per point, of sketches side by side
@@ -73,8 +73,7 @@ def render_sketches(
     Examples:
         >>> from bimt_core import initialise, load_task
         >>> task = load_task("two_moons")
-        >>> svg = render_sketches(initialise(task.network, [0, 1]), task, ["seed 0", "seed 1"])
-        >>> "seed 1" in svg
+        >>> "seed 1" in render_sketches(initialise(task.network, [0, 1]), task, ["seed 0", "seed 1"])
         True
     """
     n = len(population)

@@ -15,7 +15,7 @@ from bimt_core.tasks import Task
 
 MOST, ROWS = 4, 2000
 ROW = 13.0  # height, in points
-DOT_COLUMN = 0.09  # width of the column of a community, as a part of the range of scores
+DOT_COLUMN = 0.09  # width of the column of a community, as a fraction of the range of scores
 
 
 def plot_ablation_table(

@@ -22,8 +22,8 @@ from bimt_core.tasks import Task
 # Different from the colours of weights and communities.
 CLASSES = ("#4a5a78", "#c2a05a", "#6f9e8c", "#a8678a", "#8a8f3c", "#7f6bb3", "#b56a55", "#5f9bb8", "#3c3c3c", "#a9a9a9")
 LEFT, HEIGHT, LARGEST_WIDTH = 64.0, 230.0, 330.0  # of the region, in points
-FINENESS, BORDER = 160, 0.12  # points along a side; margin around the data, as a part of their range
-PALE = 0.45  # part of a class's colour in its region
+FINENESS, BORDER = 160, 0.12  # points along a side; margin around the data, as a fraction of their range
+PALE = 0.45  # fraction of a class's colour in the colour of its region
 
 
 def plot_decision_regions(
@@ -61,8 +61,8 @@ def plot_decision_regions(
     one = select_network(population, network)
     figure = create_diagram(one, task, title or task_title(task), communities, below=BOTTOM + HEIGHT + MARGIN)
     height = figure.get_figheight() * 72
-    x, y = task.inputs.cpu().double().numpy().T
-    low, high = (np.array([f(x), f(y)]) for f in (np.min, np.max))
+    points = task.inputs.cpu().double().numpy()
+    low, high = points.min(0), points.max(0)
     low, high = low - BORDER * (high - low), high + BORDER * (high - low)
     width = min(LARGEST_WIDTH, HEIGHT * float(np.divide(*(high - low))))
     axes = figure.add_axes((LEFT / WIDTH, BOTTOM / height, width / WIDTH, HEIGHT / height))

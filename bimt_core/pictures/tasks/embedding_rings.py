@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import fclusterdata
 from bimt_core.modularity import Communities
 from bimt_core.pictures.canvas import Floats
 from bimt_core.pictures.chart import create_chart, create_message, set_titles
-from bimt_core.pictures.palette import COMMUNITY, INACTIVE, INK, MUTED, community_colour
+from bimt_core.pictures.palette import INACTIVE, INK, community_colour
 from bimt_core.pictures.subject import (
     find_communities,
     find_embedding,
@@ -67,7 +67,7 @@ def plot_embedding_rings(
 
 
 def _principal_components(values: Floats) -> tuple[Floats, float]:
-    """Computes the first two principal components, shape (rows, 2), and the part of the variance they explain."""
+    """Computes the first two principal components, shape (rows, 2), and the fraction of the variance they explain."""
     left, sizes, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
     scores = np.zeros((len(values), 2))
     scores[:, : len(sizes)] = (left * sizes)[:, :2]
@@ -84,15 +84,14 @@ def _ring_step(points: Floats) -> int:
 
 def _draw_panel(axes: Axes, values: Floats, names: list[str], community: int) -> None:
     points, explained = _principal_components(values)
-    colour = community_colour(community)
     n = values.shape[1]
-    neurons = f"{n} neuron" if n == 1 else f"{n} neurons"
-    subtitle = f"{neurons}, {100 * explained:.0f} % of the variance"
+    subtitle = f"{n} neuron{'' if n == 1 else 's'}, {100 * explained:.0f} % of the variance"
     if names == list(map(str, range(len(names)))):
         step = _ring_step(points)
         ends = np.stack([points, np.roll(points, -step, axis=0)], axis=1)
         axes.add_collection(LineCollection(list(ends), colors=INACTIVE, linewidths=0.8, zorder=1, gid="steps"))
         subtitle += f", step {step}"
+    colour = community_colour(community)
     axes.scatter(points[:, 0], points[:, 1], s=9, color=colour, edgecolors="none", gid=f"community{community}")
     for text, at in _label_groups(points, names):
         axes.annotate(text, at, (0, 2), textcoords="offset points", ha="center", fontsize=TOKEN, color=INK)
@@ -102,7 +101,6 @@ def _draw_panel(axes: Axes, values: Floats, names: list[str], community: int) ->
     axes.set_aspect("equal", adjustable="datalim")
     axes.axhline(0, color=INACTIVE, linewidth=0.5, zorder=0)
     axes.axvline(0, color=INACTIVE, linewidth=0.5, zorder=0)
-    axes.title.set_color(colour if community < len(COMMUNITY) else MUTED)
 
 
 def _label_groups(points: Floats, names: list[str]) -> list[tuple[str, tuple[float, float]]]:

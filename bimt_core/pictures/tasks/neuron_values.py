@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -67,15 +68,13 @@ def plot_neuron_values(
         return create_message(title, "no neuron of the residual stream varies and is read")
     columns = len(quantities)
     figure, panels = create_chart(title, len(shown) * columns, columns=columns, height=74, bottom=22, foot=12)
-    for row, neuron in enumerate(shown):
-        for column, (name, values) in enumerate(quantities.items()):
-            axes = panels[row * columns + column]
-            x, y = values[:ROWS].cpu().double().numpy(), stream[:, neuron].numpy()
-            r = _correlation(x, y)
-            colour = MUTED if abs(r) < CLEAR else POSITIVE if r > 0 else NEGATIVE
-            axes.scatter(x[:DRAWN], y[:DRAWN], s=3, color=colour, edgecolors="none", gid=f"neuron{neuron}.{name}")
-            is_last, is_first = row + 1 == len(shown), column == 0
-            set_titles(axes, f"r = {r:.2f}", name if is_last else "", f"neuron {neuron + 1}" if is_first else "")
+    for axes, (neuron, (name, values)) in zip(panels, product(shown, quantities.items()), strict=True):
+        x, y = values[:ROWS].cpu().double().numpy(), stream[:, neuron].numpy()
+        r = _correlation(x, y)
+        colour = MUTED if abs(r) < CLEAR else POSITIVE if r > 0 else NEGATIVE
+        axes.scatter(x[:DRAWN], y[:DRAWN], s=3, color=colour, edgecolors="none", gid=f"neuron{neuron}.{name}")
+        is_last, is_first = neuron == shown[-1], name == next(iter(quantities))
+        set_titles(axes, f"r = {r:.2f}", name if is_last else "", f"neuron {neuron + 1}" if is_first else "")
     return figure
 
 

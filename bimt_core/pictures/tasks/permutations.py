@@ -114,9 +114,9 @@ def plot_cayley_graph(population: Population, task: Task, network: int = 0, *, m
     places = [] if fault else rank_embedding_neurons(one, embedding)[:most]
     title = f"{task_title(task)}: Cayley graph of the tokens, coloured by embedding neurons"
     title += f" ({fault})" if fault else ""
-    key = "thick lines: exchange of the first two elements; thin lines: cycle of all; blue high, orange-red low"
+    title += "\nthick lines: exchange of the first two elements; thin lines: cycle of all; blue high, orange-red low"
     n = 1 + len(places)
-    figure, panels = create_chart(f"{title}\n{key}", n, columns=min(3, n), height=GRAPH, bottom=4)
+    figure, panels = create_chart(title, n, columns=min(3, n), height=GRAPH, bottom=4)
     points, moves = _place_elements(tuple(elements))
     odd = np.array([_sign(element) < 0 for element in elements])
     _draw_graph(panels[0], points, moves, np.where(odd, ODD, EVEN).tolist(), names, "parity")

@@ -18,7 +18,7 @@ MOST, MOST_COLUMNS, ROWS = 12, 3, 1000  # outputs shown; side by side; test rows
 def plot_predictions(population: Population, task: Task, network: int = 0) -> Figure:
     """Plots predicted against true values of the test rows, one panel per output, with its R^2.
 
-    Predictions on the grey diagonal are right. Of sequences, the scored outputs at the last sequence index are shown.
+    Predictions on the grey diagonal are right. For sequences, the scored outputs at the last sequence index are shown.
     At most the first twelve outputs are shown.
 
     Args:

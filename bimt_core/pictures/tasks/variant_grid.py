@@ -20,7 +20,7 @@ from bimt_core.tasks import Task
 
 HEADING, METRICS, LABEL = 9.0, 7.0, 6.6  # font sizes
 ROW_NAME = 20.0  # space for a task's name, rotated, in points
-HEIGHT = 0.95  # of a diagram, as a part of its width
+HEIGHT = 0.95  # of a diagram, as a fraction of its width
 
 
 def plot_variant_grid(
@@ -95,10 +95,9 @@ def _spacing(layout: Layout, width: float) -> tuple[float, float]:
 
 def _fit_labels(task: Task, layout: Layout, width: float) -> tuple[Labels, Labels]:
     """Fits labels of inputs and outputs; outputs whose formulas do not fit are called y1, y2, ..."""
-    depth = _spacing(layout, width)[1]
-    inputs = Labels.fit(task.input_names, layout.inputs, width, depth, LABEL)
-    outputs, _ = Labels.abbreviate(task.output_names, layout.outputs, width, depth, LABEL)
-    return inputs, outputs
+    size = width, _spacing(layout, width)[1], LABEL
+    outputs, _ = Labels.abbreviate(task.output_names, layout.outputs, *size)
+    return Labels.fit(task.input_names, layout.inputs, *size), outputs
 
 
 def _write_metrics(
