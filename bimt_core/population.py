@@ -191,9 +191,5 @@ def concatenate(populations: Sequence[Population]) -> Population:
     network = populations[0].network
     if any(other.network != network for other in populations):
         raise ValueError("populations of different architectures cannot be concatenated")
-    return Population(
-        network,
-        torch.cat([p.flat for p in populations]),
-        torch.cat([p.input_labels for p in populations]),
-        torch.cat([p.output_labels for p in populations]),
-    )
+    tensors = zip(*((p.flat, p.input_labels, p.output_labels) for p in populations), strict=True)
+    return Population(network, *map(torch.cat, tensors))

@@ -24,9 +24,8 @@ class Rows:
     def __init__(self, task: Task, population: Population, batch_size: int) -> None:
         if batch_size > len(task.inputs):
             raise ValueError(f"batch_size must be at most the number of rows {len(task.inputs)}, got {batch_size}")
-        self._task, self._batch_size = task, batch_size
-        self.inputs, self.targets, self.scored = self._place(population, self._rows(0))
-        self._population = population
+        self._task, self._population, self._batch_size = task, population, batch_size
+        self.inputs, self.targets, self.scored = self._place(0)
 
     def update(self, population: Population) -> None:
         """Adapts the buffers to moved neurons.
@@ -35,7 +34,7 @@ class Rows:
             population: The same networks after a relocation.
         """
         self._population = population
-        self._fill(self._rows(0))
+        self._fill(0)
 
     def load(self, step: int) -> None:
         """Fills the buffers with the rows of a step.
@@ -44,24 +43,18 @@ class Rows:
             step: Counted from 0.
         """
         if self._batch_size:
-            self._fill(self._rows(step))
+            self._fill(step)
 
-    def _rows(self, step: int) -> Tensor | slice:
-        if not self._batch_size:
-            return slice(None)
-        return batch(len(self._task.inputs), self._batch_size, step).to(self._task.inputs.device)
+    def _place(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        inputs, targets, scored = self._task.inputs, self._task.targets, self._task.scored
+        if self._batch_size:
+            rows = batch(len(inputs), self._batch_size, step).to(inputs.device)
+            inputs, targets = inputs[rows], targets[rows]
+        scored = None if scored is None else self._population.place_targets(scored.unsqueeze(0))
+        return self._population.place_inputs(inputs), self._population.place_targets(targets), scored
 
-    def _place(self, population: Population, rows: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
-        scored = self._task.scored
-        return (
-            population.place_inputs(self._task.inputs[rows]),
-            population.place_targets(self._task.targets[rows]),
-            None if scored is None else population.place_targets(scored.unsqueeze(0)),
-        )
-
-    def _fill(self, rows: Tensor | slice) -> None:
-        buffers = self.inputs, self.targets, self.scored
-        for buffer, values in zip(buffers, self._place(self._population, rows), strict=True):
+    def _fill(self, step: int) -> None:
+        for buffer, values in zip((self.inputs, self.targets, self.scored), self._place(step), strict=True):
             if buffer is not None and values is not None:
                 _stored(buffer).copy_(_stored(values))
 

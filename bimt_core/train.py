@@ -51,11 +51,7 @@ class Snapshot:
     moments: Moments
 
     def select(self, networks: Sequence[int]) -> "Snapshot":
-        """Copies some of the networks.
-
-        Args:
-            networks: Indices of the networks.
-        """
+        """See `Population.select`."""
         index = torch.as_tensor(networks, device=self.moments.first.device)
         moments = Moments(self.moments.first[index], self.moments.second[index])
         return Snapshot(self.step, self.population.select(networks), moments)

@@ -26,7 +26,8 @@ def find_weak_neurons(wiring: Wiring, flat: Tensor, below: float) -> dict[str, T
         for dimension, axis in enumerate(wire.axes, start=1):
             if not isinstance(axis, Axis):
                 continue
-            size = _sums(tensors[wire.tensor], dimension).unflatten(1, (axis.folds, -1)).sum(1)
+            by_neuron = tensors[wire.tensor].movedim(dimension, 1)
+            size = by_neuron.reshape(len(flat), axis.folds, len(wiring[axis.neurons]), -1).sum(3).sum(1)
             if wire.is_weight and dimension == 2:
                 outgoing[axis.neurons] += size
                 continue
@@ -35,8 +36,3 @@ def find_weak_neurons(wiring: Wiring, flat: Tensor, below: float) -> dict[str, T
                 outgoing[axis.neurons] += torch.inf
     hidden = {neurons.name for neurons in wiring.neurons[1:-1]}
     return {name: (torch.minimum(incoming[name], outgoing[name]) < below) & (name in hidden) for name in incoming}
-
-
-def _sums(tensor: Tensor, dimension: int) -> Tensor:
-    """Sums over all dimensions except the first and the given one."""
-    return tensor.movedim(dimension, 1).reshape(*tensor.shape[:1], tensor.shape[dimension], -1).sum(2)

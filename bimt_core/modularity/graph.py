@@ -76,14 +76,7 @@ def weight_graph(
 def connections(
     wiring: Wiring, tensors: Mapping[str, Tensor], transform: Transform = "layer_max", *, threshold: float = ACTIVE
 ) -> list[Connections]:
-    """Computes the connections of every weight tensor. Arguments and errors are those of `weight_graph`.
-
-    Args:
-        wiring: The network's wiring.
-        tensors: Named tensors of one network.
-        transform: Strength of a weight.
-        threshold: |w| above which a weight is active.
-    """
+    """See `weight_graph`; computes the connections of every weight tensor instead of the graph."""
     if transform not in TRANSFORMS:
         raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, got {transform!r}")
     check_threshold(threshold)

@@ -123,27 +123,15 @@ class Surgery:
         return Surgery(population, (*self.earlier, self.population))
 
     def prune(self, threshold: float) -> "Surgery":
-        """Prunes the networks; see `bimt_core.prune`.
-
-        Args:
-            threshold: Parameters of at most this size become 0.
-        """
+        """See `bimt_core.prune`."""
         return self.append(prune(self.population, threshold))
 
     def intervene(self, changes: Sequence[Change]) -> "Surgery":
-        """Changes single parameters; see `bimt_core.intervene`.
-
-        Args:
-            changes: Changes in order.
-        """
+        """See `bimt_core.intervene`."""
         return self.append(intervene(self.population, changes))
 
     def ablate(self, neurons: NeuronSelection) -> "Surgery":
-        """Silences neurons; see `bimt_core.ablate`.
-
-        Args:
-            neurons: Places of neurons by the name of their set, or (set, place) pairs.
-        """
+        """See `bimt_core.ablate`."""
         return self.append(ablate(self.population, neurons))
 
     def revert(self) -> "Surgery":

@@ -67,13 +67,7 @@ def loss_and_score(variants: Population, task: Task) -> tuple[Tensor, Tensor]:
 
 
 def scores_without(one: Population, task: Task, silenced: Tensor) -> list[float]:
-    """Computes the score of each of `variants_without`.
-
-    Args:
-        one: The network, a population of one.
-        task: The task, on the population's device.
-        silenced: Parameters that are 0 in each variant, bool, shape (variants, n_parameters).
-    """
+    """See `variants_without`; computes the score of each variant."""
     parts = [loss_and_score(variants, task)[1] for variants in variants_without(one, task, silenced)]
     scores: list[float] = torch.cat(parts).tolist()
     return scores

@@ -7,41 +7,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
+from bimt_core.hyperparameters import PerNetworkHyperparameters
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import GREEDY, RISE_AND_FALL, Task
 
+EMBEDDING = tuple(f"e{i}" for i in range(32))  # names of the inputs
 
-def _algorithmic(
-    name: str,
-    description: str,
-    labels: Tensor,
-    per_network: PerNetworkHyperparameters,
-    shared: SharedHyperparameters,
-    seed: int,
-    split_seed: int,
-    output_names: tuple[str, ...],
-) -> Task:
-    """Task on all pairs of tokens (a, b), of which 80 % are for training; `labels[b, a]` is the class of a pair."""
-    tokens, classes = len(labels), labels.flatten()
-    pairs = torch.cartesian_prod(torch.arange(tokens), torch.arange(tokens)).flip(1)
+
+def _split_pairs(labels: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """All pairs of tokens (a, b) with the classes `labels[b, a]`: 80 % for training, the others for testing."""
+    token = torch.arange(len(labels))
+    pairs, classes = torch.cartesian_prod(token, token).flip(1), labels.flatten()
     n = len(pairs)
-    train = torch.from_numpy(np.random.RandomState(split_seed).choice(n, int(0.8 * n), replace=False))
+    train = torch.from_numpy(np.random.RandomState(seed).choice(n, int(0.8 * n), replace=False))
     test = torch.ones(n, dtype=torch.bool).index_fill(0, train, value=False)
-    return Task(
-        name,
-        description,
-        pairs[train],
-        classes[train],
-        pairs[test],
-        classes[test],
-        MLP((32, 50, 50, len(output_names)), reduction="mean", folds=2, vocabulary=tokens),
-        per_network,
-        shared,
-        seed,
-        tuple(f"e{i}" for i in range(32)),
-        output_names,
-    )
+    return pairs[train], classes[train], pairs[test], classes[test]
+
+
+def _network(tokens: int) -> MLP:
+    return MLP((len(EMBEDDING), 50, 50, tokens), reduction="mean", folds=2, vocabulary=tokens)
 
 
 def modular_addition(data_seed: int = 4) -> Task:
@@ -51,14 +35,15 @@ def modular_addition(data_seed: int = 4) -> Task:
         data_seed: Seed of the split into training and test rows.
     """
     number = torch.arange(59)
-    return _algorithmic(
+    return Task(
         "modular_addition",
         "(a + b) mod 59 of two embedded tokens",
-        (number.unsqueeze(1) + number) % 59,
+        *_split_pairs((number.unsqueeze(1) + number) % 59, data_seed),
+        _network(59),
         PerNetworkHyperparameters(cost_weight=0.1, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
         replace(GREEDY, steps=20_000, cost_phases=RISE_AND_FALL, relocate_top_k=30),
         4,
-        data_seed,
+        EMBEDDING,
         tuple(map(str, range(59))),
     )
 
@@ -74,14 +59,15 @@ def permutation_s4(data_seed: int = 1) -> Task:
     elements = np.array(list(itertools.permutations(range(4))))
     number = {tuple(p): i for i, p in enumerate(elements.tolist())}
     products = [[number[tuple(a[b].tolist())] for a in elements] for b in elements]
-    return _algorithmic(
+    return Task(
         "permutation_s4",
         "the product of two permutations of four elements",
-        torch.tensor(products),
+        *_split_pairs(torch.tensor(products), data_seed),
+        _network(len(elements)),
         PerNetworkHyperparameters(cost_weight=1.0, weight_factor=1.0, layer_distance=0.5, learning_rate=2e-3),
         replace(GREEDY, steps=20_000, relocate_top_k=30),
         1,
-        data_seed,
+        EMBEDDING,
         tuple(f"{''.join(map(str, p))} {_parity(p)}" for p in elements.tolist()),
     )
 
