@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from plotly import graph_objects as go
+from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from bimt_core.pictures.palette import GRID, INK, MUTED, NEGATIVE, POSITIVE
@@ -20,6 +21,11 @@ ON_FRONT = "Pareto front"  # name of its trials in legends
 PANEL = 330  # height in pixels
 
 Chart = dict[str, Any]
+
+
+def plotly_script() -> str:
+    """Returns plotly.js, which draws the figures."""
+    return str(get_plotlyjs())
 
 
 def plot_front(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Objective]) -> Chart:

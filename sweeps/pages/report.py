@@ -5,7 +5,6 @@ from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-from plotly.offline import get_plotlyjs
 
 from bimt_core import METRICS
 from bimt_core.pictures.page import render_page
@@ -56,7 +55,7 @@ def render_report(sweep: Sweep, diagrams: Diagrams | None = None) -> str:
         "charts": _plot_charts(sweep, frame.loc[list(completed)], front) if completed else [],
     }
     template = files("sweeps.pages").joinpath("report.html").read_text(encoding="utf-8")
-    return render_page(template, data, {"PLOTLY": get_plotlyjs()})
+    return render_page(template, data, {"PLOTLY": charts.plotly_script()})
 
 
 def _header(sweep: Sweep, frame: pd.DataFrame) -> dict[str, Any]:
