@@ -15,14 +15,13 @@ from sweeps.cli.options import (
     Folder,
     Insecure,
     Json,
+    Location,
     Name,
     Spec,
     Storage,
     TrackingUri,
     WorkingDir,
-    connect_service,
     load_specs,
-    resolve_store,
 )
 from sweeps.cli.terminal import out, print_frame, print_launches, print_rows, print_summary
 from sweeps.errors import BadInputError
@@ -57,7 +56,7 @@ def launch(
         from sweeps.service.submission import check_client
 
         check_client(client_version)
-    service = None if on_cluster else connect_service(address, folder, insecure=insecure)
+    service = None if on_cluster else Location(folder, address=address, insecure=insecure).service()
     if service and (storage or tracking_uri):
         raise BadInputError("storage and tracking-uri of a cluster's sweeps are set on its head; leave them out")
     _import_from(working_dir)
@@ -65,7 +64,7 @@ def launch(
     if service:
         print_launches((service.launch(one, working_dir=working_dir) for one in specs), as_json)
     else:
-        _run(specs, resolve_store(folder, storage, tracking_uri), as_json, on_cluster)
+        _run(specs, Location(folder, storage, tracking_uri).store(), as_json, on_cluster)
 
 
 @launching.command()
@@ -80,13 +79,14 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Continue a sweep that was stopped or has failed."""
-    if service := connect_service(address, folder, storage, tracking_uri, insecure):
+    location = Location(folder, storage, tracking_uri, address, insecure)
+    if service := location.service():
         _import_from(working_dir)
         print_launches([service.resume(name, working_dir=working_dir)], as_json)
         return
     from sweeps.results.sweep import open_sweep
 
-    store = resolve_store(folder, storage, tracking_uri)
+    store = location.store()
     _run([open_sweep(name, store).spec], store, as_json)
 
 
@@ -100,12 +100,13 @@ def stop(
     as_json: Json = False,
 ) -> None:
     """Stop a sweep; launching or resuming it continues."""
-    if service := connect_service(address, folder, insecure=insecure):
+    location = Location(folder, address=address, insecure=insecure)
+    if service := location.service():
         print_rows([{"name": name, "state": service.stop(name, now)}], as_json)
         return
     from sweeps.study.ownership import find_driver
 
-    store = resolve_store(folder)
+    store = location.store()
     pid = find_driver(store, name)
     if pid is None:
         raise BadInputError(f"no driver of sweep {name!r} runs from {store.folder}")
@@ -122,12 +123,13 @@ def ls(
     as_json: Json = False,
 ) -> None:
     """List the sweeps of a store or of a cluster."""
-    if service := connect_service(address, folder, storage, None, insecure):
+    location = Location(folder, storage, address=address, insecure=insecure)
+    if service := location.service():
         print_frame(service.sweeps(), as_json)
         return
     from sweeps.results.sweep import list_sweeps
 
-    print_frame(list_sweeps(resolve_store(folder, storage)), as_json)
+    print_frame(list_sweeps(location.store()), as_json)
 
 
 @launching.command()
@@ -140,12 +142,13 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the state of a sweep."""
-    if service := connect_service(address, folder, storage, None, insecure):
+    location = Location(folder, storage, address=address, insecure=insecure)
+    if service := location.service():
         print_rows([service.status(name)], as_json)
         return
     from sweeps.results.sweep import open_sweep
 
-    sweep = open_sweep(name, resolve_store(folder, storage))
+    sweep = open_sweep(name, location.store())
     row = {"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()}
     print_rows([row | {"front": len(sweep.pareto())}], as_json)
 
@@ -158,7 +161,7 @@ def logs(
     insecure: Insecure = False,
 ) -> None:
     """Print the output of a sweep's drivers on a cluster."""
-    service = connect_service(address, None, insecure=insecure)
+    service = Location(address=address, insecure=insecure).service()
     if service is None:
         raise BadInputError("a sweep on this machine prints to its own terminal; for one on a cluster use --address")
     for text in service.follow(name) if follow else [service.logs(name)]:

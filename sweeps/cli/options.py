@@ -1,6 +1,7 @@
 """Options that several commands share, and the objects that they stand for."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,91 +50,72 @@ def load_specs(source: str, **changes: Any) -> "list[SweepSpec]":
     return read_specs(path if path.suffix in (".yaml", ".yml") or path.is_file() else preset_path(source), **changes)
 
 
-def resolve_store(folder: Path | None, storage: str | None = None, tracking_uri: str | None = None) -> "Store":
-    """Returns the store of the options, else of the environment.
+@dataclass(frozen=True)
+class Location:
+    """Location of a command's sweeps: a cluster, or a store of this machine.
 
     Args:
-        folder: --store.
+        folder: --store, which selects this machine even if the environment has an address.
         storage: --storage.
         tracking_uri: --tracking-uri.
-    """
-    from sweeps.store import Store
-
-    return Store.resolve(folder, storage=storage, tracking_uri=tracking_uri)
-
-
-def connect_service(
-    address: str | None,
-    folder: Path | None,
-    storage: str | None = None,
-    tracking_uri: str | None = None,
-    insecure: bool = False,
-) -> "SweepService | None":
-    """Returns the service of a cluster; None for this machine, which --store selects too.
-
-    Args:
         address: --address.
-        folder: --store.
-        storage: --storage.
-        tracking_uri: --tracking-uri.
         insecure: --insecure.
-
-    Raises:
-        BadInputError: If both a cluster and a folder are given.
     """
-    if address and folder:
-        raise BadInputError("give either --address, for a cluster, or --store, for a folder of this machine, not both")
-    if folder or not (address := address or os.environ.get("BIMT_ADDRESS")):
-        return None
-    from sweeps.service.service import SweepService
 
-    return SweepService(address, tracking_uri, storage, insecure=insecure)
+    folder: Path | None = None
+    storage: str | None = None
+    tracking_uri: str | None = None
+    address: str | None = None
+    insecure: bool = False
 
+    def store(self) -> "Store":
+        """Returns the store of the options, else of the environment."""
+        from sweeps.store import Store
 
-def resolve_results(
-    folder: Path | None, storage: str | None, tracking_uri: str | None, address: str | None, *, files: bool = False
-) -> "Store":
-    """Returns the store with the results of a cluster or of this machine.
+        return Store.resolve(self.folder, storage=self.storage, tracking_uri=self.tracking_uri)
 
-    Args:
-        folder: --store.
-        storage: --storage.
-        tracking_uri: --tracking-uri.
-        address: --address.
-        files: Whether weights or pictures are read too, which are in MLflow.
+    def service(self) -> "SweepService | None":
+        """Returns the service of the cluster; None for this machine.
 
-    Raises:
-        BadInputError: If a cluster's study storage or MLflow is not known.
-    """
-    service = connect_service(address, folder, storage, tracking_uri)
-    store = service.store if service else resolve_store(folder, storage, tracking_uri)
-    if service and files and not store.tracking_uri:
-        raise BadInputError(
-            "weights and pictures are in the cluster's MLflow: set MLFLOW_TRACKING_URI, such as http://127.0.0.1:5000"
-        )
-    return store
+        Raises:
+            BadInputError: If both a cluster and a folder are given.
+        """
+        if self.address and self.folder:
+            raise BadInputError(
+                "give either --address, for a cluster, or --store, for a folder of this machine, not both"
+            )
+        if self.folder or not (address := self.address or os.environ.get("BIMT_ADDRESS")):
+            return None
+        from sweeps.service.service import SweepService
 
+        return SweepService(address, self.tracking_uri, self.storage, insecure=self.insecure)
 
-def open_results(
-    name: str,
-    folder: Path | None,
-    storage: str | None,
-    tracking_uri: str | None,
-    address: str | None,
-    *,
-    files: bool = False,
-) -> "Sweep":
-    """Opens the results of a sweep; see `resolve_results`.
+    def results(self, *, files: bool = False) -> "Store":
+        """Returns the store with the results of the cluster or of this machine.
 
-    Args:
-        name: The sweep.
-        folder: --store.
-        storage: --storage.
-        tracking_uri: --tracking-uri.
-        address: --address.
-        files: Whether weights or pictures are read too.
-    """
-    store = resolve_results(folder, storage, tracking_uri, address, files=files)
-    from sweeps.results.sweep import open_sweep
+        Args:
+            files: Whether weights or pictures are read too, which are in MLflow.
 
-    return open_sweep(name, store)
+        Raises:
+            BadInputError: If a cluster's study storage or MLflow is not known.
+        """
+        service = self.service()
+        store = service.store if service else self.store()
+        if service and files and not store.tracking_uri:
+            raise BadInputError(
+                "weights and pictures are in the cluster's MLflow: set MLFLOW_TRACKING_URI, such as"
+                " http://127.0.0.1:5000"
+            )
+        return store
+
+    def open(self, name: str, *, files: bool = False) -> "Sweep":
+        """Opens the results of a sweep; see `results`.
+
+        Args:
+            name: The sweep.
+            files: Whether weights or pictures are read too.
+        """
+        store = self.results(files=files)
+        from sweeps.results.sweep import open_sweep
+
+        return open_sweep(name, store)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.options import Address, Folder, Json, Name, Storage, TrackingUri, open_results, resolve_results
+from sweeps.cli.options import Address, Folder, Json, Location, Name, Storage, TrackingUri
 from sweeps.cli.terminal import print_rows, print_trials
 from sweeps.errors import BadInputError
 
@@ -18,7 +18,7 @@ def trials(
     name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
     """List all trials of a sweep."""
-    sweep = open_results(name, folder, storage, None, address)
+    sweep = Location(folder, storage, address=address).open(name)
     print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
 
 
@@ -27,7 +27,7 @@ def pareto(
     name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
     """List the Pareto front of a sweep."""
-    sweep = open_results(name, folder, storage, None, address)
+    sweep = Location(folder, storage, address=address).open(name)
     print_trials(sweep.pareto(), sweep.spec, as_json)
 
 
@@ -43,7 +43,7 @@ def best(
     as_json: Json = False,
 ) -> None:
     """List the best trials of a sweep."""
-    sweep = open_results(name, folder, storage, None, address)
+    sweep = Location(folder, storage, address=address).open(name)
     print_trials(sweep.best(where, by, n), sweep.spec, as_json)
 
 
@@ -66,7 +66,7 @@ def compare(
     from sweeps.pages.comparison_page import render_comparison, write_comparison
     from sweeps.results.comparison import compare_sweeps
 
-    comparisons, store = [], resolve_results(folder, storage, tracking_uri, address, files=True)
+    comparisons, store = [], Location(folder, storage, tracking_uri, address).results(files=True)
     with ProcessPoolExecutor(count_cores(), get_context("spawn")) as pool:
         for comparison in compare_sweeps(name, store, pool):
             print(f"measured {comparison.sweep.spec.name}", file=sys.stderr, flush=True)
@@ -93,7 +93,7 @@ def report(
     from sweeps.pages.report import render_report
 
     path = output or Path(f"{name}-report.html")
-    page = render_report(open_results(name, folder, storage, tracking_uri, address, files=True))
+    page = render_report(Location(folder, storage, tracking_uri, address).open(name, files=True))
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -113,7 +113,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Copy a trial's configuration, weights, metrics and diagrams."""
-    sweep = open_results(name, folder, storage, tracking_uri, address, files=True)
+    sweep = Location(folder, storage, tracking_uri, address).open(name, files=True)
     _print_paths(sweep.export(trial, destination), as_json)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli.options import Folder, Json, Spec, Storage, TrackingUri, load_specs, resolve_store
+from sweeps.cli.options import Folder, Json, Location, Spec, Storage, TrackingUri, load_specs
 from sweeps.cli.terminal import print_plan, print_rows
 from sweeps.errors import BadInputError
 
@@ -69,7 +69,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate the time of a sweep on several numbers of workers."""
-    numbers, store = _parse_numbers(workers), resolve_store(folder, storage, tracking_uri)
+    numbers, store = _parse_numbers(workers), Location(folder, storage, tracking_uri).store()
     from dataclasses import asdict
 
     from sweeps.run.plan import make_plan

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.options import Folder, Storage, resolve_store
+from sweeps.cli.options import Folder, Location, Storage
 from sweeps.errors import BadInputError
 
 interface = typer.Typer()
@@ -21,7 +21,7 @@ def ui(
     from sweeps.study.storage import list_sweep_names
     from sweeps.tracking.reading import serve
 
-    store = resolve_store(folder, storage)
+    store = Location(folder, storage).store()
     if not store.folder.is_dir():
         raise BadInputError(f"no store in {store.folder}; launch a sweep first, or give its folder with --store")
     server = f"http://127.0.0.1:{port}"
