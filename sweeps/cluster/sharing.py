@@ -66,10 +66,7 @@ def divide_evenly(wanted: Sequence[float]) -> list[float]:
     """Divides one whole evenly into parts that are not larger than wanted; what some leave goes to the others.
 
     Args:
-        wanted: Wanted parts, from 0 to 1.
-
-    Returns:
-        Parts in the same order; their sum is at most 1.
+        wanted: Wanted parts, from 0 to 1, in the order of the result.
     """
     parts, left = [0.0] * len(wanted), 1.0
     for rank, i in enumerate(sorted(range(len(wanted)), key=lambda i: wanted[i])):

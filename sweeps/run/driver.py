@@ -44,9 +44,6 @@ def launch(
         watch: Shows progress while the context that it returns is open.
         trainable: Trainable of a cohort; tests and benchmarks of the driver replace it.
 
-    Returns:
-        How the launch ended.
-
     Raises:
         BadInputError: Before anything starts, if the spec asks for something impossible.
         ClusterError: If the cluster that RAY_ADDRESS names cannot be joined.
@@ -77,16 +74,7 @@ def launch(
 
 
 class _Launch:
-    """One launch of a sweep, while nothing else runs it.
-
-    Args:
-        store: Store of the sweep.
-        study: Study of the sweep.
-        tracker: Destination of MLflow records.
-        workers: Cohorts at the same time.
-        share: Returns how many of them the sweep may train now.
-        trainable: Trainable of a cohort.
-    """
+    """One launch of a sweep, while nothing else runs it; of its workers it may use as many as `share` returns."""
 
     def __init__(
         self,
@@ -175,18 +163,14 @@ class _Launch:
             drawn_s = draw_front(self._study, self._tracker, self._dispatcher.histories)
             self._dispatcher.clock.add([("drawing", self._workers * drawn_s)])  # all workers wait for it
 
-    def _close(self, before: int) -> None:
-        """Interrupts what still runs, marks the front, and records the state of the sweep.
-
-        Args:
-            before: Complete trials before this launch.
-        """
+    def _close(self, complete_before: int) -> None:
+        """Interrupts what still runs, marks the front, and records the state of the sweep."""
         interrupt_running(self._study, self._tracker, "the sweep was stopped")
         mark_front(self._study, self._tracker, self._dispatcher.marks)
         status = self._dispatcher.status()
         totals: dict[str, float] = {}
         if self._wall_s:
-            totals = {"trials": status.complete - before, "network_steps": status.network_steps}
+            totals = {"trials": status.complete - complete_before, "network_steps": status.network_steps}
             totals |= {"wall_s": self._wall_s, "workers": self._workers}
         worker_time = self._dispatcher.clock.shares(self._workers * self._wall_s)
         complete = status.complete >= self._spec.trials

@@ -32,7 +32,7 @@ def interrupt_running(study: SweepStudy, tracker: Tracker, reason: str) -> None:
 
 
 def draw_front(study: SweepStudy, tracker: Tracker, histories: Mapping[int, bytes]) -> float:
-    """Draws further pictures of trials on the front, and animates some of them, spread along the front.
+    """Draws further pictures of trials on the front, animates some spread along it, and returns the seconds taken.
 
     The driver does this because starting processes on the workers would take longer than drawing.
 
@@ -40,9 +40,6 @@ def draw_front(study: SweepStudy, tracker: Tracker, histories: Mapping[int, byte
         study: Study of the sweep.
         tracker: Destination of the pictures.
         histories: History of the best replicate of each trial to draw, by number.
-
-    Returns:
-        Seconds taken.
     """
     started, task, first = time.monotonic(), study.spec.load_task(), study.spec.objectives[0].metric
     records = SweepRecords(study.spec, study.sweep_id)
@@ -75,16 +72,13 @@ def mark_front(study: SweepStudy, tracker: Tracker, marks: Mapping[int, bool]) -
 def make_report(
     study: SweepStudy, store: Store, tracker: Tracker, sketches: Mapping[int, bytes]
 ) -> tuple[float, str | None]:
-    """Makes the report of the sweep and records it.
+    """Makes and records the report; returns its size in megabytes and None, or 0 and why it could not be made.
 
     Args:
         study: Study of the sweep.
         store: Store of the sweep.
         tracker: Destination of the report.
         sketches: Sketch of each trial that this launch completed, by number.
-
-    Returns:
-        Size in megabytes and None, or 0 and the reason why it could not be made.
     """
     try:
         complete = {trial.number for trial in study.trials() if trial.state == "COMPLETE"}
@@ -98,13 +92,10 @@ def make_report(
 
 
 def delete_checkpoints(folder: str) -> str | None:
-    """Deletes the checkpoints of a complete sweep.
+    """Deletes the checkpoints of a complete sweep; returns why that failed, if it did.
 
     Args:
         folder: Folder or address of the checkpoints.
-
-    Returns:
-        Why they could not be deleted, if so.
     """
     try:
         delete_folder(folder)

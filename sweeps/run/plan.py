@@ -26,11 +26,7 @@ from sweeps.tracking.records import TOTALS
 from sweeps.worker.cohort import run_cohort
 
 # CPU time of the driver, in seconds; waiting for a disk or a database comes on top
-SUGGESTING_S = {
-    "tpe": (10e-3, 15e-6),
-    "random": (0.0, 0.0),
-    "nsga2": (0.0, 0.0),
-}  # per trial; and per trial that exists
+SUGGESTING_S = {"tpe": (10e-3, 15e-6), "random": (0.0, 0.0), "nsga2": (0.0, 0.0)}  # per trial; per existing trial
 WRITING_S = {"journal": 2.4e-3, "sqlite": 13e-3, "postgresql": 16e-3}  # per trial; benchmarks/study.py
 PLACING_S = 0.013  # per cohort, in Ray Tune; benchmarks/driver.py
 EVALUATION_S = 0.0085  # per evaluation of a cohort, in Ray Tune and the spool; benchmarks/driver.py
@@ -51,7 +47,7 @@ class Speed:
         start_s: Seconds before its first cohort trains.
         artifact_bytes: Size of a trial's artifacts; None where it was not measured.
         uncertainty: Relative uncertainty.
-        source: Origin of the figures.
+        source: Origin of these values.
     """
 
     network_steps_per_s: float

@@ -23,7 +23,7 @@ from ray.tune.search import Searcher
 
 from bimt_core import Snapshot
 from sweeps.cluster.ray_private import NO_CHECKPOINT, forget_last_result, open_checkpoint
-from sweeps.spec.sweep import Cohort, SavedCheckpoint, SweepSpec
+from sweeps.spec.sweep import Cohort, SweepSpec
 from sweeps.store import join_path
 from sweeps.worker.checkpoint import delete_folder, read_checkpoint, write_checkpoint
 from sweeps.worker.cohort import Evaluation, run_cohort
@@ -165,11 +165,7 @@ class CohortSearcher(Searcher):
         """
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restores nothing; see `save`.
-
-        Args:
-            checkpoint_path: Ignored.
-        """
+        """See `save`."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Keeps the study out of the pickle of its searcher that Tune writes to the experiment's folder."""
@@ -206,8 +202,9 @@ class CohortTrainable(tune.Trainable):
         """Trains up to the next evaluation and returns it; see `evaluation_to_dict`."""
         try:
             if self._evaluations is None:
-                if self._snapshot is None and self._cohort.saved is not None:
-                    self._continue_from(self._cohort.saved)
+                if self._snapshot is None and (saved := self._cohort.saved) is not None:
+                    with tune.Checkpoint(saved.uri).as_directory() as folder:
+                        self._read(Path(folder), saved.members)
                 self._evaluations = run_cohort(self._cohort, self._snapshot, self._history)
             evaluation = next(self._evaluations)
         except Exception as error:  # noqa: BLE001 (the dispatcher decides what to do about any error)
@@ -267,10 +264,6 @@ class CohortTrainable(tune.Trainable):
         self._read(Path(checkpoint))
         self._evaluations = None
 
-    def _continue_from(self, saved: SavedCheckpoint) -> None:
-        with tune.Checkpoint(saved.uri).as_directory() as folder:
-            self._read(Path(folder), saved.members)
-
     def _read(self, folder: Path, members: tuple[int, ...] | None = None) -> None:
         network, device = self._cohort.recipes[0].network, self._cohort.spec.device
         self._snapshot, self._history = read_checkpoint(folder, network, device, members)
@@ -290,15 +283,7 @@ class KeepLatest(tune.Callback):
         self._latest: dict[str, str] = {}
 
     def on_checkpoint(self, iteration: int, trials: Any, trial: Any, checkpoint: tune.Checkpoint, **info: Any) -> None:
-        """Deletes the checkpoint before this one.
-
-        Args:
-            iteration: Ignored.
-            trials: Ignored.
-            trial: Ignored.
-            checkpoint: The new checkpoint.
-            info: Ignored.
-        """
+        """See `tune.Callback`: deletes the cohort's checkpoint before this one."""
         cohort, name = str(checkpoint.path).rsplit("/", 2)[-2:]
         before = self._latest.get(cohort)
         self._latest[cohort] = name

@@ -20,7 +20,7 @@ from sweeps.errors import BadInputError, ClusterError
 from sweeps.service.streams import iterate
 
 if TYPE_CHECKING:
-    from ray.job_submission import JobDetails, JobSubmissionClient
+    from ray.job_submission import JobDetails
 
 ANSWER_TIMEOUT_S = 5.0
 STATE_TIMEOUT_S = 60.0
@@ -88,8 +88,12 @@ class Jobs:
                 " it to ~/.ray/auth_token"
             )
         self._headers = {} if is_open else {"Authorization": f"Bearer {token}"}
+        for logger in CLIENT_LOGGERS:
+            logging.getLogger(logger).setLevel(logging.WARNING)
+        from ray.job_submission import JobSubmissionClient
+
         with self._translate_errors():
-            self._client = _create_client(self.address, self._headers)
+            self._client = JobSubmissionClient(self.address, headers=self._headers)
 
     def find(self, name: str) -> Job | None:
         """Returns the job of a name; None if there is none.
@@ -108,7 +112,7 @@ class Jobs:
     def submit(
         self, name: str, entrypoint: str, folder: Path, *, metadata: dict[str, str], env: dict[str, str], resource: str
     ) -> bool:
-        """Submits a job, unless its name exists already.
+        """Submits a job; returns False if its name exists already.
 
         Args:
             name: Submission id.
@@ -117,18 +121,14 @@ class Jobs:
             metadata: Metadata of the job.
             env: Environment variables of the job and its workers; visible to all users of the cluster.
             resource: A resource of which the job holds 1, if the cluster has it; jobs wait for it in order.
-
-        Returns:
-            Whether it was submitted; False if the name exists.
         """
-        environment = {"working_dir": str(folder), "env_vars": env, "excludes": NOT_UPLOADED}
         resources = {resource: 1.0} if self.count_resource(resource) else None
         with self._translate_errors():
             try:
                 self._client.submit_job(
                     entrypoint=entrypoint,
                     submission_id=name,
-                    runtime_env=environment,
+                    runtime_env={"working_dir": str(folder), "env_vars": env, "excludes": NOT_UPLOADED},
                     metadata=metadata,
                     entrypoint_resources=resources,
                 )
@@ -264,14 +264,6 @@ def _read_token() -> tuple[str, str]:
         return path.read_text().strip(), str(path)
     except OSError:
         return "", ""
-
-
-def _create_client(address: str, headers: dict[str, str]) -> "JobSubmissionClient":
-    from ray.job_submission import JobSubmissionClient
-
-    for logger in CLIENT_LOGGERS:
-        logging.getLogger(logger).setLevel(logging.WARNING)
-    return JobSubmissionClient(address, headers=headers)
 
 
 def _parse_job(details: "JobDetails") -> Job:

@@ -38,12 +38,9 @@ class SweepService:
         insecure: Whether to accept a cluster without token authentication.
 
     Examples:
-        >>> from sweeps import SweepService, read_spec
         >>> service = SweepService("http://127.0.0.1:8265")
         >>> service.launch(read_spec("moons.yaml"))  # doctest: +SKIP
         LaunchResult(name='moons', state='running', new=True, position=None)
-        >>> service.status("moons")["complete"]  # doctest: +SKIP
-        12
         >>> service.best("moons", by="modularity")  # doctest: +SKIP
     """
 

@@ -31,9 +31,8 @@ def read_spec(path: str | Path, **changes: Any) -> SweepSpec:
 def read_specs(path: str | Path, **changes: Any) -> list[SweepSpec]:
     """Reads and checks a file with one sweep or a suite.
 
-    A suite has a name, a list `sweeps`, and a mapping `each` of entries that its sweeps share unless they override
-    them.
-    Its sweeps are named "SUITE.NAME", or "SUITE.TASK" where they have no name of their own.
+    A suite has a name, a list `sweeps`, and a mapping `each` of entries that its sweeps may override. Its sweeps are
+    named "SUITE.NAME", or "SUITE.TASK" where they have no name of their own.
 
     Args:
         path: A YAML file.

@@ -10,14 +10,9 @@ PER_NETWORK = tuple(field.name for field in dataclasses.fields(PerNetworkHyperpa
 SHARED = tuple(field.name for field in dataclasses.fields(SharedHyperparameters))
 ARCHITECTURE = ("hidden_width", "hidden_layers")
 HYPERPARAMETERS: dict[str, Any] = {
-    name: hint
-    for names, hints in (
-        (PER_NETWORK, get_type_hints(PerNetworkHyperparameters)),
-        (SHARED, get_type_hints(SharedHyperparameters)),
-        (ARCHITECTURE, dict.fromkeys(ARCHITECTURE, int)),
-    )
-    for name, hint in hints.items()
-    if name in names
+    **get_type_hints(PerNetworkHyperparameters),
+    **get_type_hints(SharedHyperparameters),
+    **dict.fromkeys(ARCHITECTURE, int),
 }
 """Name of each hyperparameter to its type."""
 

@@ -73,11 +73,7 @@ class Choices(Part):
         return choices
 
     def samples(self, name: str) -> tuple[Any, ...]:
-        """Returns all choices.
-
-        Args:
-            name: Hyperparameter.
-        """
+        """See `Range.samples`: all choices."""
         return self.choices
 
 
@@ -91,11 +87,7 @@ class Fixed(Part):
     value: Setting
 
     def samples(self, name: str) -> tuple[Any, ...]:
-        """Returns the value.
-
-        Args:
-            name: Hyperparameter.
-        """
+        """See `Range.samples`: the value."""
         return (self.value,)
 
 

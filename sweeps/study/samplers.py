@@ -3,19 +3,15 @@
 import copy
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
 from sweeps.spec.search_space import Choices, Fixed, Parameter, Range, is_integer
 from sweeps.spec.sweep import SweepSpec
 
+SAMPLERS = {"tpe": TPESampler, "nsga2": NSGAIISampler, "random": RandomSampler}
 COPIED = frozenset({"attempt", "retry_of"})  # user attributes of a trial that its driver reads
 
 
@@ -41,7 +37,7 @@ def copy_to_memory(study: optuna.Study, spec: SweepSpec) -> optuna.Study:
         spec: Its sweep.
     """
     trials = study.get_trials(deepcopy=False)
-    sampler = _make_sampler(spec, seed=spec.seed + len(trials))
+    sampler = SAMPLERS[spec.sampler](seed=spec.seed + len(trials))
     copied = optuna.create_study(storage=InMemoryStorage(), directions=study.directions, sampler=sampler)
     copied.add_trials(map(_without_results, trials))
     return copied
@@ -53,20 +49,11 @@ def _without_results(trial: FrozenTrial) -> FrozenTrial:
     return light
 
 
-def _make_sampler(spec: SweepSpec, seed: int) -> BaseSampler:
-    if spec.sampler == "nsga2":
-        return NSGAIISampler(seed=seed)
-    if spec.sampler == "random":
-        return RandomSampler(seed=seed)
-    return TPESampler(seed=seed)
-
-
 def _make_distribution(name: str, parameter: Parameter) -> BaseDistribution:
     if isinstance(parameter, Choices):
         return CategoricalDistribution(parameter.choices)
     assert isinstance(parameter, Range)
     if is_integer(name):
-        return IntDistribution(
-            int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1)
-        )
+        low, high, step = int(parameter.low), int(parameter.high), int(parameter.step or 1)
+        return IntDistribution(low, high, log=parameter.log, step=step)
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)

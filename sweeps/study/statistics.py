@@ -8,13 +8,10 @@ from sweeps.study.trial import Values
 
 
 def summarize_replicates(values: Mapping[str, Sequence[float]]) -> tuple[Values, Values]:
-    """Computes the mean over the replicates and its standard error s / sqrt(n).
+    """Computes means over the replicates and their standard errors s / sqrt(n), which are NaN for a single replicate.
 
     Args:
         values: One value per replicate, by metric.
-
-    Returns:
-        Means and standard errors by metric; the errors are NaN for a single replicate.
 
     Examples:
         >>> summarize_replicates({"score": [0.9, 1.0]})

@@ -86,10 +86,7 @@ class SweepStudy:
         return SweepStudy(study, storage)
 
     def ask(self) -> Trial | None:
-        """Asks for the next trial: one that waits, else one that the sampler suggests.
-
-        Returns:
-            The trial, which now runs; None where all variants have been tried.
+        """Asks for the next trial to run: one that waits, else a suggested one; None if all variants have been tried.
 
         Raises:
             StoreError: If another process has asked for trials of this sweep in the meantime.
@@ -110,15 +107,12 @@ class SweepStudy:
         return self._trial(asked)
 
     def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> Trial:
-        """Completes a trial.
+        """Completes a trial and returns it.
 
         Args:
             number: The trial, which runs.
             mean: Mean of each metric over the replicates.
             stderr: Standard error of each mean.
-
-        Returns:
-            The completed trial.
 
         Raises:
             ValueError: If the trial does not run, or if an objective or constrained metric is not finite; nothing is

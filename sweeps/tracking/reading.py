@@ -20,7 +20,7 @@ from sweeps.tracking.records import KEY_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run, RunInfo
+    from mlflow.entities import RunInfo
 
 SQLITE = "sqlite:///"
 PAGE_SIZE = 1000  # runs per search request
@@ -53,9 +53,7 @@ def _configure_mlflow() -> None:
         os.environ.setdefault(name, value)
     from mlflow.store.db import utils
 
-    utils.MAX_RETRY_COUNT = (
-        3  # private; there is no setting, and 10 retries on a database that does not open take 100 s
-    )
+    utils.MAX_RETRY_COUNT = 3  # private, as there is no setting: 10 retries on a database that is down take 100 s
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -116,29 +114,22 @@ def create_database(uri: str) -> None:
 
 
 def list_run_ids(mlflow_client: "MlflowClient", experiment_id: str) -> dict[str, str]:
-    """Lists the ids of an experiment's runs that have a key.
+    """Lists the ids of an experiment's runs by their keys; runs without a key are left out.
 
     Args:
         mlflow_client: See `create_client`.
         experiment_id: Id of the experiment.
-
-    Returns:
-        Key to id.
     """
-    runs = _search_runs(mlflow_client, experiment_id, "")
-    return {run.data.tags[KEY_TAG]: str(run.info.run_id) for run in runs if KEY_TAG in run.data.tags}
+    return {key: str(run.run_id) for key, run in _search_runs(mlflow_client, experiment_id, "").items()}
 
 
 def serve(uri: str, artifacts: Path, port: int) -> int:
-    """Runs an MLflow server over an embedded store on 127.0.0.1 until it is ended.
+    """Runs an MLflow server over an embedded store on 127.0.0.1 until it is ended, and returns its exit code.
 
     Args:
         uri: Tracking URI of the store.
         artifacts: Folder of its artifacts.
         port: Port to listen at.
-
-    Returns:
-        The server's exit code.
     """
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.as_uri()]
@@ -150,7 +141,7 @@ def serve(uri: str, artifacts: Path, port: int) -> int:
 
 
 def download_artifact(uri: str, experiment: str, key: str, path: str, folder: Path | None = None) -> Path | None:
-    """Copies an artifact of a run.
+    """Copies an artifact of a run and returns the path of the copy; None if there is no such run.
 
     Args:
         uri: Tracking URI.
@@ -158,9 +149,6 @@ def download_artifact(uri: str, experiment: str, key: str, path: str, folder: Pa
         key: Key of the run.
         path: Path of the artifact, a file or a folder.
         folder: Destination; None for a temporary folder, or for no copy where the artifact is a local file.
-
-    Returns:
-        Path of the copy; None if there is no such run.
 
     Raises:
         StoreError: If MLflow or the artifact cannot be read.
@@ -171,15 +159,12 @@ def download_artifact(uri: str, experiment: str, key: str, path: str, folder: Pa
 
 
 def read_run_metrics(uri: str, experiment: str, key: str) -> dict[str, float]:
-    """Reads the last values of a run's metrics.
+    """Reads the last value of each metric of a run; empty if there is no such run.
 
     Args:
         uri: Tracking URI.
         experiment: Name of the experiment.
         key: Key of the run.
-
-    Returns:
-        Metric to value; empty if there is no such run.
 
     Raises:
         StoreError: If MLflow cannot be read.
@@ -190,16 +175,13 @@ def read_run_metrics(uri: str, experiment: str, key: str) -> dict[str, float]:
 
 
 def read_artifacts(uri: str, experiment: str, path: str, run_filter: str = "") -> dict[str, bytes]:
-    """Reads one artifact of every run that has it.
+    """Reads one artifact of every run that has it, by the key of the run.
 
     Args:
         uri: Tracking URI.
         experiment: Name of the experiment.
         path: Path of the artifact, a file.
         run_filter: MLflow search filter. A server whose artifacts are on S3 takes seconds to find that a run has none.
-
-    Returns:
-        Key of the run to the file's content.
 
     Raises:
         StoreError: If MLflow cannot be read.
@@ -208,11 +190,7 @@ def read_artifacts(uri: str, experiment: str, path: str, run_filter: str = "") -
         if (experiment_id := _find_experiment(uri, experiment)) is None:
             return {}
         mlflow_client = create_client(uri)
-        runs = {
-            run.data.tags[KEY_TAG]: run.info
-            for run in _search_runs(mlflow_client, experiment_id, run_filter)
-            if KEY_TAG in run.data.tags
-        }
+        runs = _search_runs(mlflow_client, experiment_id, run_filter)
     with ThreadPoolExecutor(READERS) as readers:
         contents = readers.map(lambda run: _read_artifact(mlflow_client, run, path), runs.values())
     return {key: content for key, content in zip(runs, contents, strict=True) if content is not None}
@@ -241,12 +219,15 @@ def _find_run(uri: str, experiment: str, key: str) -> str | None:
     return str(runs[0].info.run_id) if runs else None
 
 
-def _search_runs(mlflow_client: "MlflowClient", experiment_id: str, run_filter: str) -> "Iterator[Run]":
-    token, first = None, True
-    while first or token:
+def _search_runs(mlflow_client: "MlflowClient", experiment_id: str, run_filter: str) -> "dict[str, RunInfo]":
+    """Runs that have a key, by key."""
+    runs: dict[str, RunInfo] = {}
+    token = None
+    while True:
         page = mlflow_client.search_runs([experiment_id], run_filter, max_results=PAGE_SIZE, page_token=token)
-        token, first = page.token, False
-        yield from page
+        runs |= {run.data.tags[KEY_TAG]: run.info for run in page if KEY_TAG in run.data.tags}
+        if not (token := page.token):
+            return runs
 
 
 def _read_artifact(mlflow_client: "MlflowClient", run: "RunInfo", path: str) -> bytes | None:
@@ -266,7 +247,7 @@ def _read_artifact(mlflow_client: "MlflowClient", run: "RunInfo", path: str) -> 
 def make_runs_link(
     server: str, uri: str, experiment: str, *, run_filter: str, order_by: str, ascending: bool
 ) -> str | None:
-    """Returns the address at which an MLflow server shows some runs and their charts.
+    """Returns the address at which an MLflow server shows some runs and their charts; None without the experiment.
 
     Args:
         server: Address of the server.
@@ -275,9 +256,6 @@ def make_runs_link(
         run_filter: MLflow search filter.
         order_by: Metric to order by; MLflow then lists nested runs separately, not folded under their parent.
         ascending: Whether small values come first.
-
-    Returns:
-        The address; None if there is no such experiment.
     """
     entity = create_client(uri).get_experiment_by_name(experiment)
     if entity is None:

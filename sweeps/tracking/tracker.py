@@ -56,13 +56,12 @@ class Tracker:
         return len(self._spool.entries())
 
     def close(self, patience_s: float = 60.0) -> int:
-        """Has all records written and ends the process. Closing again does nothing.
+        """Has all records written, ends the process, and returns the number that stay for the next launch.
+
+        Closing again only counts them.
 
         Args:
             patience_s: Time to wait for an MLflow that does not answer.
-
-        Returns:
-            Number of records that stay in the spool for the next launch.
         """
         if not self._closed:
             self._closed = True

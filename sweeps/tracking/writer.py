@@ -53,11 +53,7 @@ class SpoolWriter:
         return self.failure or self._unreadable
 
     def write_round(self) -> float:
-        """Writes every record that waits; an error of MLflow becomes the `failure`.
-
-        Returns:
-            Seconds to pause before the next round.
-        """
+        """Writes every record that waits and returns the seconds to pause; MLflow's error becomes the `failure`."""
         began = time.monotonic()
         try:
             self._write_runs()
@@ -124,12 +120,11 @@ def write_until_closed(writer: SpoolWriter, closing: threading.Event) -> Iterato
 def drain(target: Target, spool: Path) -> str | None:
     """Writes all records of a spool in this process, without the seconds that the writer's process takes to start.
 
+    Returns why some records wait or were set aside; None if MLflow has all.
+
     Args:
         target: The experiment.
         spool: The spool's folder.
-
-    Returns:
-        Why some records wait or were set aside; None if MLflow has all.
     """
     writer = SpoolWriter(target, spool)
     writer.write_round()

@@ -44,7 +44,7 @@ def draw_trial(
     seeds: Sequence[int],
     history: Sequence[HistoryEntry],
 ) -> dict[str, bytes]:
-    """Draws a trial: its best replicate, at the end and during training, and all replicates.
+    """Draws a trial's best replicate, at the end and during training, and all replicates; content by artifact path.
 
     Args:
         networks: The replicates.
@@ -52,9 +52,6 @@ def draw_trial(
         metrics: One value per replicate, by metric.
         seeds: One per replicate.
         history: The replicates at several steps.
-
-    Returns:
-        Content by artifact path.
     """
 
     def caption(replicate: int) -> str:

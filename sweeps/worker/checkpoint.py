@@ -42,16 +42,13 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, history: Sequence[History
 def read_checkpoint(
     folder: Path, network: Network, device: str = "cpu", members: Sequence[int] | None = None
 ) -> tuple[Snapshot, tuple[HistoryEntry, ...]]:
-    """Reads a checkpoint that `write_checkpoint` wrote.
+    """Reads the snapshot and the history of some trials from a checkpoint that `write_checkpoint` wrote.
 
     Args:
         folder: Folder of the checkpoint.
         network: Architecture of the cohort.
         device: Device to train on.
-        members: Numbers of the trials to read, in this order; None for all of them.
-
-    Returns:
-        The snapshot and the history of these trials.
+        members: Numbers of the trials, in the order to return; None for all of them.
     """
     stored = json.loads((folder / MEMBERS).read_text())
     weights, first, second = (load_population(folder / f"{name}.safetensors", network) for name in STATES)

@@ -43,14 +43,11 @@ class Evaluation:
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:
-    """Spreads evaluations evenly over the training, the last at its end.
+    """Returns the numbers of finished steps at which to evaluate: evenly spread, the last at the end of training.
 
     Args:
         steps: Optimiser steps.
         evaluations: Number of evaluations.
-
-    Returns:
-        Numbers of finished steps.
 
     Examples:
         >>> evaluation_steps(100, 4)
@@ -94,8 +91,8 @@ def run_cohort(
         if now.step in recorded and all(entry.step != now.step for entry in history):
             history = (*history, HistoryEntry.of(now))
         metrics = _split_by_member(measure(now.population, task, **({} if last else WHILE_TRAINING)), spec.replicates)
-        found = {number: find_failure(m, last=last) for number, m in zip(cohort.members, metrics, strict=True)}
-        failures = {number: reason for number, reason in found.items() if reason is not None}
+        reasons = {number: find_failure(m, last=last) for number, m in zip(cohort.members, metrics, strict=True)}
+        failures = {number: reason for number, reason in reasons.items() if reason is not None}
         measured = time.perf_counter()
         files = _make_artifacts(cohort, recipes, task, now.population, history, metrics, failures) if last else {}
         drawn = time.perf_counter()
