@@ -18,26 +18,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-_HOME = {
-    "METRICS": "bimt_core",
-    "BadInputError": "sweeps.errors",
-    "ClusterError": "sweeps.errors",
-    "LaunchResult": "sweeps.service.submission",
-    "Store": "sweeps.store",
-    "StoreError": "sweeps.errors",
-    "Summary": "sweeps.run.state",
-    "Sweep": "sweeps.results.sweep",
-    "SweepError": "sweeps.errors",
-    "SweepService": "sweeps.service.service",
-    "SweepSpec": "sweeps.spec.sweep",
-    "TrainedNetwork": "sweeps.results.networks",
-    "launch": "sweeps.run.driver",
-    "list_sweeps": "sweeps.results.sweep",
-    "open_sweep": "sweeps.results.sweep",
-    "parse_spec": "sweeps.spec.sweep",
-    "read_spec": "sweeps.spec.files",
-    "read_specs": "sweeps.spec.files",
+_PUBLIC = {
+    "bimt_core": ["METRICS"],
+    "sweeps.errors": ["BadInputError", "ClusterError", "StoreError", "SweepError"],
+    "sweeps.results.networks": ["TrainedNetwork"],
+    "sweeps.results.sweep": ["Sweep", "list_sweeps", "open_sweep"],
+    "sweeps.run.driver": ["launch"],
+    "sweeps.run.state": ["Summary"],
+    "sweeps.service.service": ["SweepService"],
+    "sweeps.service.submission": ["LaunchResult"],
+    "sweeps.spec.files": ["read_spec", "read_specs"],
+    "sweeps.spec.sweep": ["SweepSpec", "parse_spec"],
+    "sweeps.store": ["Store"],
 }
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = [
     "METRICS",

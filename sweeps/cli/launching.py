@@ -84,10 +84,7 @@ def resume(
         _import_from(working_dir)
         print_launches([service.resume(name, working_dir=working_dir)], as_json)
         return
-    from sweeps.results.sweep import open_sweep
-
-    store = location.store()
-    _run([open_sweep(name, store).spec], store, as_json)
+    _run([location.open(name).spec], location.store(), as_json)
 
 
 @launching.command()
@@ -146,9 +143,7 @@ def status(
     if service := location.service():
         print_rows([service.status(name)], as_json)
         return
-    from sweeps.results.sweep import open_sweep
-
-    sweep = open_sweep(name, location.store())
+    sweep = location.open(name)
     row = {"name": name, "task": sweep.spec.task, "trials": sweep.spec.trials, **sweep.counts()}
     print_rows([row | {"front": len(sweep.pareto())}], as_json)
 

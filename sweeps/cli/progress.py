@@ -77,12 +77,14 @@ def format_status(status: Status) -> str:
     Args:
         status: The status.
     """
+    speed = status.network_steps / status.elapsed_s if status.elapsed_s else 0.0
+    left = format_duration(status.network_steps_left / speed) if speed else "?"
     parts = [
         f"{status.complete} of {status.wanted} trials complete",
         f"{status.failed} failed" if status.failed else "",
         f"{status.running} running",
-        f"{_speed(status):,.0f} network-steps/s",
-        f"{_time_left(status)} left",
+        f"{speed:,.0f} network-steps/s",
+        f"{left} left",
         f"{len(status.front)} on the front",
         f"MLflow cannot be written: {status.tracking_problem}" if status.tracking_problem else "",
     ]
@@ -115,15 +117,6 @@ def _print_lines(console: Console, status: Callable[[], Status], ended: threadin
     while not ended.wait(PLAIN_EVERY_S):
         now = status()
         console.print(f"{format_duration(now.elapsed_s)}  {format_status(now)}", highlight=False, soft_wrap=True)
-
-
-def _speed(status: Status) -> float:
-    return status.network_steps / status.elapsed_s if status.elapsed_s else 0.0
-
-
-def _time_left(status: Status) -> str:
-    speed = _speed(status)
-    return format_duration(status.network_steps_left / speed) if speed else "?"
 
 
 def _short(value: object) -> str:

@@ -148,13 +148,10 @@ def apply_model(spec: SweepSpec, storage: str | None, speed: Speed, workers: Seq
     for n in sorted(set(workers)):
         waves = -(-cohorts // min(n, limits[fewest]))
         training_s, telling_s = waves * size * trial_s, spec.trials / rates[slowest]
-        seconds = speed.start_s + max(training_s, telling_s)
+        hours, spread = (speed.start_s + max(training_s, telling_s)) / 3600, 1 + speed.uncertainty
         limit = "workers" if n < limits[fewest] else fewest
         bound = slowest if telling_s > training_s else limit
-        spread = speed.uncertainty
-        expected.append(
-            Expected(n, seconds / 3600, seconds / (1 + spread) / 3600, seconds * (1 + spread) / 3600, bound)
-        )
+        expected.append(Expected(n, hours, hours / spread, hours * spread, bound))
     return Plan(
         spec.name,
         spec.trials,

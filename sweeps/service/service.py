@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Generator
+from functools import cached_property
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,15 +56,12 @@ class SweepService:
         self._address = address or environ.get("BIMT_ADDRESS")
         self._insecure = insecure
         self._store = Store.resolve(storage=storage, tracking_uri=tracking_uri)
-        self._connection: Jobs | None = None
 
-    @property
+    @cached_property
     def _jobs(self) -> Jobs:
         if not self._address:
             raise BadInputError("address must be given, or BIMT_ADDRESS set, such as http://127.0.0.1:8265")
-        if self._connection is None:
-            self._connection = Jobs(self._address, insecure=self._insecure)
-        return self._connection
+        return Jobs(self._address, insecure=self._insecure)
 
     def launch(self, spec: "SweepSpec", *, working_dir: str | Path | None = None) -> LaunchResult:
         """Submits a sweep and waits until its driver has started, or until the sweep is known to wait in the queue.

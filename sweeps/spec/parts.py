@@ -4,7 +4,7 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bimt_core import METRICS
 
@@ -41,18 +41,19 @@ def _check_metric(name: str) -> str:
     return name
 
 
+MetricName = Annotated[str, AfterValidator(_check_metric)]
+
+
 class Objective(Part):
-    """Metric to optimise.
+    """MetricName to optimise.
 
     Args:
         metric: One of `bimt_core.METRICS`.
         direction: "minimize" or "maximize".
     """
 
-    metric: str
+    metric: MetricName
     direction: Literal["minimize", "maximize"]
-
-    _known = field_validator("metric")(_check_metric)
 
 
 class Constraint(Part):
@@ -64,11 +65,9 @@ class Constraint(Part):
         bound: Limit, itself included.
     """
 
-    metric: str
+    metric: MetricName
     relation: Literal["<=", ">="]
     bound: Number
-
-    _known = field_validator("metric")(_check_metric)
 
     def __str__(self) -> str:
         return f"{self.metric} {self.relation} {self.bound:g}"
