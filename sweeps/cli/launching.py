@@ -170,7 +170,7 @@ def _import_from(folder: Path | None) -> None:
 
 
 def _run(specs: "Iterable[SweepSpec]", store: "Store", as_json: bool, on_cluster: bool = False) -> None:
-    """Runs sweeps one after another; `on_cluster` says that a client waits for the line of a start."""
+    """Runs sweeps one after another; with `on_cluster`, a client waits for the line that announces the start."""
     from sweeps.run.driver import launch as run_sweep
 
     console = Console(stderr=True) if as_json else out

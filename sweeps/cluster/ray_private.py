@@ -1,4 +1,4 @@
-"""The only place that uses names of Ray without a promise of stability.
+"""The only module that uses names of Ray without a promise of stability.
 
 pyproject.toml bounds Ray to the versions that have them; tests check each with the version in constraints.txt.
 """

@@ -91,7 +91,7 @@ def read_resources(config: Path = BOOTSTRAP_CONFIG) -> ClusterResources:
 
 
 def has_several_machines(config: Path = BOOTSTRAP_CONFIG) -> bool:
-    """Tells if the connected cluster has more than one machine, or can start more.
+    """Returns whether the connected cluster has, or can start, more than one machine.
 
     Args:
         config: The cluster's configuration on the head.

@@ -1,4 +1,4 @@
-"""Trials to cohorts: which trials train together, and what becomes of a cohort that was lost."""
+"""Forming cohorts of trials that can train together, and splitting a cohort that was lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

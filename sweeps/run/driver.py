@@ -74,7 +74,7 @@ def launch(
 
 
 class _Launch:
-    """One launch of a sweep, while nothing else runs it; of its workers it may use as many as `share` returns."""
+    """One launch of a sweep; `share` returns how many of its `workers` cohorts may train now."""
 
     def __init__(
         self,

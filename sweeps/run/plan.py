@@ -186,7 +186,7 @@ def compute_driver_rates(spec: SweepSpec, storage: str | None, cohort_size: int)
 
 
 def read_logged_speed(spec: SweepSpec, store: Store) -> Speed | None:
-    """Reads the speed of workers in earlier sweeps of the same task; None if there are none.
+    """Reads the speed of workers in earlier sweeps of the same task; None without such sweeps.
 
     Args:
         spec: The sweep.

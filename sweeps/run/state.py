@@ -20,7 +20,7 @@ class Status:
         network_steps_left: Estimate of those that remain.
         elapsed_s: Seconds since the launch.
         front: The Pareto front so far.
-        tracking_problem: Why MLflow cannot be written at the moment.
+        tracking_problem: Why MLflow cannot be written now.
     """
 
     complete: int

@@ -21,7 +21,7 @@ def code_version() -> str:
 def hash_code(folders: Iterable[Path]) -> str:
     """Returns eight hexadecimal digits of the SHA-256 of all source files of packages.
 
-    Where the packages lie, line endings and compiled files do not matter.
+    The location of the packages, line endings and compiled files do not matter.
 
     Args:
         folders: Folder of each package.

@@ -60,7 +60,7 @@ def get_position(job: Job, jobs: list[Job]) -> int | None:
 
 
 def is_queued(job: Job, jobs: list[Job], drivers: int) -> bool:
-    """Tells if a sweep waits for others to end, not only for its own start.
+    """Returns whether a sweep waits for another one to end, and not only for its own start.
 
     Args:
         job: The sweep's job.

@@ -45,7 +45,7 @@ MetricName = Annotated[str, AfterValidator(_check_metric)]
 
 
 class Objective(Part):
-    """MetricName to optimise.
+    """Metric to optimise.
 
     Args:
         metric: One of `bimt_core.METRICS`.

@@ -1,4 +1,4 @@
-"""Problems of a sweep file as lines for its author: the place, the rule and the value."""
+"""Problems of a sweep file as lines for its author: the entry, the rule and the value."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -63,17 +63,17 @@ def _format_problem(problem: ErrorDetails, allowed_keys: AllowedKeys) -> str:
     if not problem["loc"]:
         return str(problem["ctx"]["error"])  # a rule about several entries, which names them itself
     path = [str(part) for part in problem["loc"]]
-    place, kind, value = ".".join(path), problem["type"], problem["input"]
+    entry, kind, value = ".".join(path), problem["type"], problem["input"]
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"unknown key {place!r}, allowed are {', '.join(allowed_keys(path[:-1]))}"
+        return f"unknown key {entry!r}, allowed are {', '.join(allowed_keys(path[:-1]))}"
     if kind == "missing":
-        return f"{place} is missing"
+        return f"{entry} is missing"
     if kind == "value_error":
-        return f"{place}: {str(problem['ctx']['error']).removeprefix(path[-1] + ' ')}"
+        return f"{entry}: {str(problem['ctx']['error']).removeprefix(path[-1] + ' ')}"
     if kind in ("model_type", "model_attributes_type"):
-        return f"{place}: must be a mapping with the keys {', '.join(allowed_keys(path))}, got {value!r}"
+        return f"{entry}: must be a mapping with the keys {', '.join(allowed_keys(path))}, got {value!r}"
     rule = RULES[kind].format(**problem.get("ctx", {})) if kind in RULES else problem["msg"]
-    return f"{place}: {rule}, got {value!r}"
+    return f"{entry}: {rule}, got {value!r}"
 
 
 def _is_consequence(problem: ErrorDetails) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from bimt_core import Task, load_task
 from sweeps.errors import BadInputError
@@ -14,6 +14,39 @@ from sweeps.spec.parts import Constraint, NumberOrNone, Objective, Part, Resourc
 from sweeps.spec.problems import format_problems, parse_entries
 from sweeps.spec.recipe import ARCHITECTURE, Params, Recipe, recipe
 from sweeps.spec.search_space import Fixed, Parameter, Setting, parameter_kind, parse_parameter, parse_setting
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+        raise ValueError(
+            f"must be 1 to 100 letters, digits, '-', '_' or '.', not starting with '.' or '-', got {name!r}"
+        )
+    return name
+
+
+def _check_task(name: str) -> str:
+    load_task(name)
+    return name
+
+
+def _parse_search(search: Any) -> Any:
+    return parse_entries(search, parse_parameter)
+
+
+def _parse_variants(variants: Any) -> Any:
+    def parse_settings(_: str, settings: Any) -> Any:
+        if not isinstance(settings, dict):
+            raise ValueError(f"must be a mapping of hyperparameters to values, got {settings!r}")
+        return parse_entries(settings, parse_setting)
+
+    return parse_entries(variants, parse_settings)
+
+
+def _check_objectives(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+    names = [objective.metric for objective in objectives]
+    if len(set(names)) < len(names):
+        raise ValueError(f"objectives must be different metrics, got {', '.join(names)}")
+    return objectives
 
 
 def _check_cohort_size(value: Any) -> Any:
@@ -52,14 +85,14 @@ class SweepSpec(Part):
         max_failed: Failed trials after which a launch gives up; None for as many as `trials`.
     """
 
-    name: str
+    name: Annotated[str, AfterValidator(_check_name)]
     description: str = ""
-    task: str
+    task: Annotated[str, AfterValidator(_check_task)]
     data_seed: Whole | None = Field(default=None, ge=0, lt=2**32)
-    search: dict[str, Parameter] = Field(default_factory=dict)
-    variants: dict[str, dict[str, Setting]] = Field(default_factory=dict)
+    search: Annotated[dict[str, Parameter], BeforeValidator(_parse_search)] = Field(default_factory=dict)
+    variants: Annotated[dict[str, dict[str, Setting]], BeforeValidator(_parse_variants)] = Field(default_factory=dict)
     reference: str | None = None
-    objectives: tuple[Objective, ...] = Field(min_length=1)
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1), AfterValidator(_check_objectives)]
     constraints: tuple[Annotated[Constraint, BeforeValidator(parse_constraint)], ...] = ()
     trials: Whole = Field(ge=1)
     replicates: Whole = Field(default=4, ge=1)
@@ -73,36 +106,6 @@ class SweepSpec(Part):
     time_budget_s: NumberOrNone = Field(default=None, gt=0)
     max_failed: Whole | None = Field(default=None, ge=1)
 
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
-            raise ValueError(
-                f"must be 1 to 100 letters, digits, '-', '_' or '.', not starting with '.' or '-', got {name!r}"
-            )
-        return name
-
-    @field_validator("task")
-    @classmethod
-    def _check_task(cls, name: str) -> str:
-        load_task(name)
-        return name
-
-    @field_validator("search", mode="before")
-    @classmethod
-    def _parse_search(cls, search: Any) -> Any:
-        return parse_entries(search, parse_parameter)
-
-    @field_validator("variants", mode="before")
-    @classmethod
-    def _parse_variants(cls, variants: Any) -> Any:
-        def parse_settings(_: str, settings: Any) -> Any:
-            if not isinstance(settings, dict):
-                raise ValueError(f"must be a mapping of hyperparameters to values, got {settings!r}")
-            return parse_entries(settings, parse_setting)
-
-        return parse_entries(variants, parse_settings)
-
     @model_validator(mode="before")
     @classmethod
     def _count_variants(cls, data: Any) -> Any:
@@ -110,14 +113,6 @@ class SweepSpec(Part):
         if isinstance(data, dict) and isinstance(data.get("variants"), dict) and data["variants"]:
             return {"trials": len(data["variants"])} | data
         return data
-
-    @field_validator("objectives")
-    @classmethod
-    def _check_different(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
-        names = [objective.metric for objective in objectives]
-        if len(set(names)) < len(names):
-            raise ValueError(f"objectives must be different metrics, got {', '.join(names)}")
-        return objectives
 
     @model_validator(mode="after")
     def _check_variants(self) -> "SweepSpec":

@@ -49,7 +49,7 @@ def compute_importances(study: optuna.Study, spec: SweepSpec) -> dict[str, dict[
 def compute_hypervolumes(study: optuna.Study, spec: SweepSpec) -> dict[int, float]:
     """Computes the hypervolume that the front dominates after each complete trial.
 
-    The reference point lies slightly beyond the worst value of each objective among all complete trials. Infeasible
+    The reference point is slightly beyond the worst value of each objective among all complete trials. Infeasible
     trials add nothing.
 
     Args:

@@ -55,14 +55,15 @@ class SweepStudy:
             BadInputError: If there is no such sweep.
             StoreError: If the storage cannot be read.
         """
-        place = store.folder if store.storage is None else "the storage"
         if store.storage is not None or store.study_file(name).exists():
             storage = open_storage(store, name)
             if name in optuna.get_all_study_names(storage):
                 study = optuna.load_study(study_name=name, storage=storage)
                 if is_sweep(study):
                     return SweepStudy(study, storage)
-        raise BadInputError(f"no sweep {name!r} in {place}; there are: {', '.join(list_sweep_names(store)) or 'none'}")
+        searched = store.folder if store.storage is None else "the storage"
+        names = ", ".join(list_sweep_names(store)) or "none"
+        raise BadInputError(f"no sweep {name!r} in {searched}; there are: {names}")
 
     @staticmethod
     def launch(store: Store, spec: SweepSpec) -> "SweepStudy":

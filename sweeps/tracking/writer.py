@@ -96,14 +96,13 @@ class SpoolWriter:
 
 
 def write_until_closed(writer: SpoolWriter, closing: threading.Event) -> Iterator[str | None]:
-    """Writes round by round until `closing` is set, and then until all records are written or refused.
+    """Writes round by round until `closing` is set and all records are written or refused.
+
+    Yields the writer's problem after each round.
 
     Args:
         writer: Writes one round.
         closing: Set when the spool gets no more records.
-
-    Yields:
-        The writer's problem after each round.
     """
     while True:
         closed = closing.is_set()  # then this round sees every record

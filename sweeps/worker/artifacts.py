@@ -77,16 +77,13 @@ def draw_trial(
 
 
 def draw_front_trial(task: Task, params: Params, history: bytes, *, animated: bool = True) -> dict[str, bytes]:
-    """Draws what only trials on the front have: the diagram for print, the task's figures and an animation.
+    """Draws what only trials on the front have: a diagram for print, figures and an animation, by artifact path.
 
     Args:
         task: The task, on the CPU.
         params: Hyperparameters of the trial.
         history: History of its best replicate; see `serialize_history`.
-        animated: Whether to make the animation, which is half of the work.
-
-    Returns:
-        Content by artifact path; without an animation where only the end of the training was recorded.
+        animated: Whether to make the animation, which is half of the work and needs more than one entry.
     """
     entries = deserialize_history(history, recipe(task, params).network)
     best = entries[-1].population

@@ -59,15 +59,12 @@ def evaluation_steps(steps: int, evaluations: int) -> list[int]:
 def run_cohort(
     cohort: Cohort, snapshot: Snapshot | None = None, history: tuple[HistoryEntry, ...] = ()
 ) -> Iterator[Evaluation]:
-    """Trains a cohort.
+    """Trains a cohort and yields an evaluation at each of the sweep's points.
 
     Args:
         cohort: The cohort.
         snapshot: State that an interrupted cohort continues from; None to start at step 0.
         history: History of the interrupted cohort.
-
-    Yields:
-        An evaluation at each of the sweep's points.
 
     Raises:
         ValueError: If hyperparameters break a rule of the method.
