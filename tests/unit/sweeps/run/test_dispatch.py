@@ -5,30 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tracker import MemoryTracker
 
 from bimt_core import METRICS
 from sweeps import Store, parse_spec
 from sweeps.run.dispatch import Dispatcher
 from sweeps.spec.sweep import Cohort, SavedCheckpoint
 from sweeps.study.study import SweepStudy
-from sweeps.tracking.records import Record
 
 SAVED = SavedCheckpoint("/checkpoints/1", 60, (2, 0, 1))
-
-
-class MemoryTracker:
-    """Keeps records in memory: the part of a tracker that the dispatcher uses."""
-
-    problem: str | None = None
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def record(self, record: Record) -> None:
-        self.records.append(record)
-
-    def statuses(self) -> dict[str, str]:
-        return {r.name: r.status for r in self.records if r.status is not None}
 
 
 class Bench:
