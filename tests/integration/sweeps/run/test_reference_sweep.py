@@ -83,4 +83,4 @@ def test_short_sweeps_train_the_recorded_weights(local_ray, tmp_path, new_store)
         assert found == recorded["trials"]
     assert found.keys() == recorded["trials"].keys()
     for name, row in recorded["trials"].items():
-        assert found[name]["test_loss"] == pytest.approx(row["test_loss"], rel=0.02), name
+        assert found[name]["test_loss"] == pytest.approx(row["test_loss"], rel=0.05), name
