@@ -1,8 +1,5 @@
-import subprocess
 import sys
-from pathlib import Path
 
-import pytest
 from support.command_line import list_files
 from typer.main import get_command
 
@@ -10,14 +7,6 @@ import sweeps
 from sweeps.cli.main import app
 
 COMMANDS = "tasks presets validate plan launch resume stop ls status logs trials pareto best compare report export ui"
-
-
-@pytest.mark.parametrize("program", [[Path(sys.executable).with_name("bimt")], [sys.executable, "-m", "sweeps.cli"]])
-def test_the_program_is_installed(program):
-    done = subprocess.run([*program, "validate", "none"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("bimt: 'none' is neither a file nor a preset; presets are ")
-    assert done.stderr.count("\n") == 1
 
 
 def test_the_version_is_printed(bimt):
