@@ -67,7 +67,7 @@ class SweepSpec(Part):
         data_seed: Seed of the task's data; None for the published seed.
         search: Entry per searched or fixed hyperparameter: {low, high, log, step}, {choices} or one value. Others keep
             the task's published value, except that relocation is by assignment with moments moved.
-        variants: Instead of a search, named settings to compare, each a trial: name to hyperparameters and values,
+        variants: Instead of a search, named settings to compare, one trial each: name to hyperparameters and values,
             which override the fixed ones of `search`.
         reference: Variant that the others are compared with; None for the last.
         objectives: At least one metric with its direction.
