@@ -3,7 +3,7 @@
 from bimt_core.cost import ConnectionCost, connection_cost
 from bimt_core.files import deserialize_population, load_population, save_population, serialize_population
 from bimt_core.hyperparameters import PerNetworkHyperparameters, SharedHyperparameters
-from bimt_core.metrics import METRICS, Metric, measure
+from bimt_core.metrics import METRICS, TEST_COUNTERPARTS, Metric, measure
 from bimt_core.modularity import (
     Communities,
     communities,
@@ -38,6 +38,7 @@ from bimt_core.pictures import (
 )
 from bimt_core.population import Population, concatenate, initialise
 from bimt_core.relocate import relocate
+from bimt_core.row_groups import measure_leaving_out
 from bimt_core.surgery import (
     Ablation,
     Change,
@@ -63,6 +64,7 @@ __all__ = [
     "MLP",
     "RNN",
     "TASKS",
+    "TEST_COUNTERPARTS",
     "Ablation",
     "Axis",
     "Change",
@@ -97,6 +99,7 @@ __all__ = [
     "load_task",
     "louvain",
     "measure",
+    "measure_leaving_out",
     "modularity_table",
     "normalised_cut",
     "null_modularity",

@@ -32,11 +32,13 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "train_loss": Metric(
-        "prediction loss on the training rows; of a task trained in batches, on the first, as many as test rows",
+        "prediction loss on the training rows; of a task trained in batches, on the first, as many as validation rows",
         "minimize",
     ),
+    "val_loss": Metric("prediction loss on the validation rows", "minimize"),
+    "val_score": Metric("accuracy (classes) or R^2 (values) on the validation rows", "maximize"),
     "test_loss": Metric("prediction loss on the test rows", "minimize"),
-    "score": Metric("accuracy (classes) or R^2 (values) on the test rows", "maximize"),
+    "test_score": Metric("accuracy (classes) or R^2 (values) on the test rows", "maximize"),
     "connection_cost": Metric("connection cost with the task's published weight factor and layer distance", "minimize"),
     "wiring_length": Metric("sum of |weight| x in-layer distance over all weights", "minimize"),
     "active_weights": Metric(f"number of weights above {ACTIVE:g} in size", "minimize"),
@@ -52,6 +54,8 @@ METRICS: dict[str, Metric] = {
         "maximize",
     ),
 }
+
+TEST_COUNTERPARTS = {"val_loss": "test_loss", "val_score": "test_score"}  # by the metric that chooses: one that judges
 
 MODULARITY: dict[Transform, tuple[str, str]] = {
     "layer_max": ("modularity", "communities"),
@@ -87,14 +91,17 @@ def measure(
         >>> measure(initialise(task.network, seeds=[0, 1]), task, thorough=False)["active_neurons"]
         tensor([44., 44.], dtype=torch.float64)
     """
-    n_train = len(task.test_inputs) if task.shared.batch_size else len(task.inputs)
+    n_train = len(task.validation_inputs) if task.shared.batch_size else len(task.inputs)
     inputs, targets = task.inputs[:n_train], task.targets[:n_train]
-    outputs, test_outputs = population.predict(inputs), population.predict(task.test_inputs)
+    outputs, validation_outputs = population.predict(inputs), population.predict(task.validation_inputs)
+    test_outputs = population.predict(task.test_inputs)
     finite = population.flat.isfinite().all(1)
     values: dict[str, Tensor] = {
         "train_loss": task.loss(outputs, targets),
+        "val_loss": task.loss(validation_outputs, task.validation_targets),
+        "val_score": task.score(validation_outputs, task.validation_targets),
         "test_loss": task.loss(test_outputs, task.test_targets),
-        "score": task.score(test_outputs, task.test_targets),
+        "test_score": task.score(test_outputs, task.test_targets),
         **_wiring_metrics(population, task),
         **_modularity_metrics(population, finite, louvain_seeds, transforms, thorough),
     }

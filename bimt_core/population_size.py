@@ -20,13 +20,15 @@ def network_bytes(task: Task, network: Network, shared: SharedHyperparameters) -
     """Estimates the bytes of one network in training: eight copies of its parameters, two of its activations.
 
     Args:
-        task: The task; without batches, predictions on all training and test rows count.
+        task: The task; without batches, predictions on all training rows count. Those that metrics are measured on are
+            predicted in parts, so that only their outputs count.
         network: The architecture.
         shared: The shared hyperparameters, of which the batch size matters.
     """
-    rows = shared.batch_size or len(task.inputs) + len(task.test_inputs)
-    values = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
-    return values * task.dtype.itemsize
+    rows, measured = shared.batch_size or len(task.inputs), len(task.validation_inputs) + len(task.test_inputs)
+    trained = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
+    outputs = 2 * measured * task.sequence_length * len(network.wiring.outputs)
+    return (trained + outputs) * task.dtype.itemsize
 
 
 def measure_throughput(task: Task, network: Network, shared: SharedHyperparameters, networks: int) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bimt_core.modularity import Communities, Node
 from bimt_core.population import Population
-from bimt_core.surgery.evaluation import finite_network, scores_without
+from bimt_core.surgery.evaluation import RowSet, finite_network, scores_without
 from bimt_core.tasks import Task
 from bimt_core.wiring import Wiring, parameter_mask
 
@@ -59,7 +59,7 @@ def ablate(population: Population, neurons: NeuronSelection) -> Population:
 
 
 def score_community_ablations(
-    population: Population, task: Task, network: int, communities: Communities
+    population: Population, task: Task, network: int, communities: Communities, rows: RowSet = "test"
 ) -> tuple[float, list[Ablation]]:
     """Scores one network with each community ablated in turn, as the paper does for modular addition and S4.
 
@@ -70,13 +70,14 @@ def score_community_ablations(
         task: The task, on the population's device.
         network: Index in the population.
         communities: Communities of that network; see `louvain`.
+        rows: "test" to report scores; "validation" to choose by them what to remove.
 
     Returns:
         The score (see `Task.score`) of the whole network, and one ablation per community, in their order.
 
     Raises:
-        ValueError: If there is no such network, its parameters are not finite, or a community has a neuron that the
-            network does not have.
+        ValueError: If there is no such network, its parameters are not finite, there are no such rows, or a
+            community has a neuron that the network does not have.
 
     Examples:
         >>> from bimt_core import initialise, load_task
@@ -85,21 +86,24 @@ def score_community_ablations(
     """
     one, members = finite_network(population, network), communities.members
     everyone = frozenset[Node]().union(*members)
-    score, *scores = _score_ablations(one, task, [frozenset(), *members, *(everyone - some for some in members)])
+    score, *scores = _score_ablations(one, task, [frozenset(), *members, *(everyone - some for some in members)], rows)
     without, alone = scores[: len(members)], scores[len(members) :]
     return score, [Ablation(*row) for row in zip(members, without, alone, strict=True)]
 
 
-def score_neuron_ablations(population: Population, task: Task, network: int) -> dict[Node, float]:
+def score_neuron_ablations(
+    population: Population, task: Task, network: int, rows: RowSet = "test"
+) -> dict[Node, float]:
     """Computes the score (see `Task.score`) of one network without each of its neurons in turn, except for the outputs.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
         network: Index in the population.
+        rows: "test" to report scores; "validation" to choose by them what to remove.
 
     Raises:
-        ValueError: If there is no such network, or its parameters are not finite.
+        ValueError: If there is no such network, its parameters are not finite, or there are no such rows.
 
     Examples:
         >>> from bimt_core import initialise, load_task
@@ -109,11 +113,16 @@ def score_neuron_ablations(population: Population, task: Task, network: int) -> 
     """
     one = finite_network(population, network)
     nodes = [(neurons.name, place) for neurons in one.network.wiring.neurons[:-1] for place in range(len(neurons))]
-    return dict(zip(nodes, _score_ablations(one, task, [[node] for node in nodes]), strict=True))
+    return dict(zip(nodes, _score_ablations(one, task, [[node] for node in nodes], rows), strict=True))
 
 
 def score_subset_ablations(
-    population: Population, task: Task, network: int, communities: Communities, max_communities: int = 6
+    population: Population,
+    task: Task,
+    network: int,
+    communities: Communities,
+    max_communities: int = 6,
+    rows: RowSet = "test",
 ) -> dict[tuple[bool, ...], float]:
     """Scores one network with every subset of its largest communities, as in the paper's table of modular addition.
 
@@ -126,14 +135,15 @@ def score_subset_ablations(
         communities: Communities of that network; see `louvain`.
         max_communities: Number of communities, largest first, that are kept or ablated, from 1 to 10. Each doubles the
             number of subsets.
+        rows: "test" to report scores; "validation" to choose by them what to remove.
 
     Returns:
         The score (see `Task.score`) of each subset. A subset is a tuple with True for each community that is kept,
         largest first: (True, True, ...) comes first, (False, False, ...) last.
 
     Raises:
-        ValueError: If `max_communities` is out of range, there is no such network, its parameters are not finite, or a
-            community has a neuron that the network does not have.
+        ValueError: If `max_communities` is out of range, there is no such network, its parameters are not finite, there
+            are no such rows, or a community has a neuron that the network does not have.
 
     Examples:
         >>> from bimt_core import initialise, load_task
@@ -149,12 +159,12 @@ def score_subset_ablations(
         frozenset[Node]().union(*(some for some, is_kept in zip(members, subset, strict=True) if not is_kept))
         for subset in subsets
     ]
-    return dict(zip(subsets, _score_ablations(one, task, ablated), strict=True))
+    return dict(zip(subsets, _score_ablations(one, task, ablated, rows), strict=True))
 
 
-def _score_ablations(one: Population, task: Task, groups: Sequence[Collection[Node]]) -> list[float]:
+def _score_ablations(one: Population, task: Task, groups: Sequence[Collection[Node]], rows: RowSet) -> list[float]:
     """Scores one network without each group of neurons."""
-    return scores_without(one, task, _silenced_parameters(one.network.wiring, groups))
+    return scores_without(one, task, _silenced_parameters(one.network.wiring, groups), rows)
 
 
 def _silenced_parameters(wiring: Wiring, groups: Sequence[NeuronSelection]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from bimt_core.population import Population
 from bimt_core.tasks import Task
 
+RowSet = Literal["validation", "test"]  # to choose by, and to report
 VALUES_AT_ONCE = 2**21  # 16 MiB of values; for modular addition twice as fast as 2**24 or more
 
 
@@ -44,30 +46,41 @@ def variants_without(one: Population, task: Task, silenced: Tensor) -> Iterator[
 
 
 def variants_at_once(one: Population, task: Task) -> int:
-    """Computes how many variants are evaluated on the task's test rows together, at least 1.
+    """Computes how many variants are evaluated on the task's rows together, at least 1.
 
     Args:
         one: The network, a population of one.
         task: The task.
     """
-    points, wiring = len(task.test_inputs) * task.sequence_length, one.network.wiring
+    rows, wiring = max(len(task.validation_inputs), len(task.test_inputs)), one.network.wiring
+    points = rows * task.sequence_length
     ends = points * (3 * len(wiring.outputs) + len(wiring.inputs))
     return max(1, VALUES_AT_ONCE // (3 * wiring.n_parameters + one.network.activation_values(points) + ends))
 
 
-def loss_and_score(variants: Population, task: Task) -> tuple[Tensor, Tensor]:
-    """Computes loss and score on the test rows (see `Task`), both of shape (networks,).
+def loss_and_score(variants: Population, task: Task, rows: RowSet) -> tuple[Tensor, Tensor]:
+    """Computes loss and score (see `Task`), both of shape (networks,).
 
     Args:
         variants: Networks of the task's architecture.
         task: The task, on their device.
+        rows: "validation" or "test".
+
+    Raises:
+        ValueError: If there are no such rows.
     """
-    outputs = variants.predict(task.test_inputs)
-    return task.loss(outputs, task.test_targets), task.score(outputs, task.test_targets)
+    if rows not in get_args(RowSet):
+        raise ValueError(f"rows must be one of {', '.join(get_args(RowSet))}, got {rows!r}")
+    is_test = rows == "test"
+    inputs, targets = (
+        (task.test_inputs, task.test_targets) if is_test else (task.validation_inputs, task.validation_targets)
+    )
+    outputs = variants.predict(inputs)
+    return task.loss(outputs, targets), task.score(outputs, targets)
 
 
-def scores_without(one: Population, task: Task, silenced: Tensor) -> list[float]:
+def scores_without(one: Population, task: Task, silenced: Tensor, rows: RowSet) -> list[float]:
     """See `variants_without`; computes the score of each variant."""
-    parts = [loss_and_score(variants, task)[1] for variants in variants_without(one, task, silenced)]
+    parts = [loss_and_score(variants, task, rows)[1] for variants in variants_without(one, task, silenced)]
     scores: list[float] = torch.cat(parts).tolist()
     return scores

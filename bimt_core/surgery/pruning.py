@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from bimt_core.population import Population
 from bimt_core.surgery.evaluation import (
+    RowSet,
     finite_network,
     loss_and_score,
     scores_without,
@@ -33,16 +35,20 @@ class PruningResult:
         threshold: Parameters of at most this size are 0.
         parameters: Number of parameters that are not 0.
         active_weights: Number of active weights; see `METRICS`.
-        test_loss: Prediction loss on the test rows.
-        score: See `Task.score`.
+        val_loss: Prediction loss on the validation rows, to choose a threshold by.
+        val_score: Score on the validation rows; see `Task.score`.
+        test_loss: Prediction loss on the test rows, to report for the chosen threshold.
+        test_score: Score on the test rows.
     """
 
     network: int
     threshold: float
     parameters: int
     active_weights: int
+    val_loss: float
+    val_score: float
     test_loss: float
-    score: float
+    test_score: float
 
 
 def prune(population: Population, threshold: float) -> Population:
@@ -105,18 +111,19 @@ def default_thresholds(flat: Tensor) -> list[float]:
 
 
 def smallest_network(population: Population, task: Task, network: int, keep: float = 0.99) -> Population:
-    """Finds the pruned network with the fewest parameters that keeps the score, a population of one.
+    """Finds the pruned network with the fewest parameters that keeps the validation score, a population of one.
 
     Pruning has as many outcomes as a network has parameters of different sizes. They are tried from the smallest
     network upwards until the score suffices. So the result has the fewest parameters of all of them, even if the score
-    falls and rises again in between. It is chosen by its score on the test rows, so testing it needs other rows.
+    falls and rises again in between. It is chosen by its score on the validation rows, and so tested by that on the
+    test rows, which `prune_curve` gives.
 
     Args:
         population: Networks trained on the task.
         task: The task, on the population's device.
         network: Index in the population.
-        keep: Share of the whole network's score that must be kept, above 0 and at most 1. The score s may fall by
-            (1 - keep) |s|, so that a negative R^2 is allowed.
+        keep: Share of the whole network's validation score that must be kept, above 0 and at most 1. The score s may
+            fall by (1 - keep) |s|, so that a negative R^2 is allowed.
 
     Raises:
         ValueError: If `keep` is out of range, there is no such network, or its parameters or its score are not finite.
@@ -130,12 +137,12 @@ def smallest_network(population: Population, task: Task, network: int, keep: flo
     if not 0 < keep <= 1:
         raise ValueError(f"keep must be above 0 and at most 1, got {keep}")
     one = finite_network(population, network)
-    (whole,) = scores_without(one, task, torch.zeros_like(one.flat, dtype=torch.bool))
+    (whole,) = scores_without(one, task, torch.zeros_like(one.flat, dtype=torch.bool), "validation")
     if not math.isfinite(whole):
         raise ValueError(f"network {network} has a score that is not finite: {whole}")
     enough, sizes = whole - (1 - keep) * abs(whole), one.flat.abs()
     for thresholds in sizes.unique().flip(0).split(min(CANDIDATES_AT_ONCE, variants_at_once(one, task))):
-        scores = scores_without(one, task, sizes <= thresholds.unsqueeze(1))
+        scores = scores_without(one, task, sizes <= thresholds.unsqueeze(1), "validation")
         for threshold, score in zip(thresholds.tolist(), scores, strict=True):
             if score >= enough:
                 return prune(one, threshold)
@@ -158,6 +165,8 @@ def _curve(one: Population, task: Task, network: int, thresholds: Sequence[float
     for variants in variants_without(one, task, silenced):
         tensors = variants.tensors
         weights = torch.cat([tensors[wire.tensor].flatten(1) for wire in one.network.wiring.weights], dim=1)
-        counts = (variants.flat != 0).sum(1), is_active(weights).sum(1)
-        values += list(zip(*(t.tolist() for t in (*counts, *loss_and_score(variants, task))), strict=True))
+        columns = [(variants.flat != 0).sum(1), is_active(weights).sum(1)]
+        for rows in get_args(RowSet):
+            columns += loss_and_score(variants, task, rows)
+        values += list(zip(*(column.tolist() for column in columns), strict=True))
     return [PruningResult(network, float(at), *row) for at, row in zip(thresholds, values, strict=True)]

@@ -30,31 +30,36 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-def load_task(name: str, data_seed: int | None = None) -> Task:
+def load_task(name: str, data_seed: int | None = None, published: bool = False) -> Task:
     """Loads a task.
 
     Args:
         name: One of `TASKS`, or "module:function". The module is imported, so it must be trusted, and importable
             wherever networks are trained. The function takes `data_seed` (no argument if None) and returns a `Task`.
         data_seed: Seed of the data; None for the published one.
+        published: If True, test rows are those of the paper, or of earlier versions of this package; only for `TASKS`.
+            Where they are all that was held out of training, the same rows are the validation rows.
 
     Raises:
-        ValueError: If there is no such task, or the module or function fails to provide one.
+        ValueError: If there is no such task, the module or function fails to provide one, or it has no published rows.
 
     Examples:
         >>> task = load_task("two_moons")
         >>> task.network.shape, tuple(task.inputs.shape)
         ((2, 20, 20, 2), (200, 2))
     """
-    return _load_task(name, data_seed)
+    return _load_task(name, data_seed, published)
 
 
 @cache
-def _load_task(name: str, data_seed: int | None) -> Task:
+def _load_task(name: str, data_seed: int | None, published: bool) -> Task:
+    if published and ":" in name:
+        raise ValueError(f"published is for the tasks {', '.join(sorted(TASKS))} only, got task {name!r}")
     factory = _import_factory(name) if ":" in name else TASKS.get(name)
     if factory is None:
         raise ValueError(f"task must be one of {', '.join(sorted(TASKS))} or module:function, got {name!r}")
-    task = factory() if data_seed is None else factory(data_seed)
+    seed, flag = () if data_seed is None else (data_seed,), {"published": True} if published else {}
+    task = factory(*seed, **flag)
     if not isinstance(task, Task):
         raise ValueError(f"task {name!r} must return a Task, got {type(task).__name__}")
     return task

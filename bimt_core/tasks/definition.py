@@ -47,7 +47,9 @@ class Task:
         description: One line.
         inputs: Training inputs, shape (rows, [sequence_length,] inputs), or tokens, int64, shape (rows, folds).
         targets: Training targets, shape (rows, [sequence_length,] outputs), or class numbers, int64, shape (rows,).
-        test_inputs: Test inputs.
+        validation_inputs: Validation inputs: hyperparameters, thresholds and networks are chosen by them.
+        validation_targets: Validation targets.
+        test_inputs: Test inputs: what has been chosen is judged by them.
         test_targets: Test targets.
         network: The published architecture.
         per_network: The published hyperparameters. The reported connection cost always has their weight factor and
@@ -69,6 +71,8 @@ class Task:
     description: str
     inputs: Tensor
     targets: Tensor
+    validation_inputs: Tensor
+    validation_targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
     network: Network
@@ -83,7 +87,11 @@ class Task:
 
     def __post_init__(self) -> None:
         wiring, task = self.network.wiring, f"task {self.name!r}"
-        for x, y, rows in ((self.inputs, self.targets, "training"), (self.test_inputs, self.test_targets, "test")):
+        for x, y, rows in (
+            (self.inputs, self.targets, "training"),
+            (self.validation_inputs, self.validation_targets, "validation"),
+            (self.test_inputs, self.test_targets, "test"),
+        ):
             if len(x) != len(y) or not len(x):
                 raise ValueError(f"{task} has {len(x)} {rows} inputs and {len(y)} {rows} targets")
             if not self.network.takes_tokens and x.shape[-1] != len(wiring.inputs):
@@ -146,7 +154,8 @@ class Task:
 
     @property
     def _data(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("inputs", "targets", "test_inputs", "test_targets")}
+        names = (f"{rows}{end}" for rows in ("", "validation_", "test_") for end in ("inputs", "targets"))
+        return {name: getattr(self, name) for name in names}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Computes the prediction loss of each network; see `prediction_loss`.

@@ -18,6 +18,7 @@ from torch.nn.functional import one_hot
 from bimt_core.hyperparameters import PerNetworkHyperparameters
 from bimt_core.networks import MLP
 from bimt_core.tasks.definition import GREEDY, Task
+from bimt_core.tasks.held_out import split_held_out
 
 FOLDER = "BIMT_MNIST"  # the environment variable that names the folder of the files
 DIMENSIONS = {0x00000803: 3, 0x00000801: 1}  # magic number of a file of unsigned bytes (images, labels) to dimensions
@@ -111,55 +112,76 @@ def _parse_idx(data: bytes, path: Path) -> Tensor:
     return torch.from_numpy(np.frombuffer(data, np.uint8)[header:].reshape(shape).copy())
 
 
-def mnist(data_seed: int = 0) -> Task:
-    """Builds the task of MNIST, handwritten digits: 60,000 images of 28 x 28 pixels for training, 10,000 for testing.
+def mnist(data_seed: int = 0, *, published: bool = False) -> Task:
+    """Builds the task of MNIST, handwritten digits of 28 x 28 pixels: 60,000 images for training, 10,000 held out.
 
     The four files (LeCun, Cortes, Burges) are read from the folder that the environment variable BIMT_MNIST names, by
     default data/mnist; nothing is downloaded. As published, pixels are in [0, 1] and never move, the loss is the mean
     squared error to one-hot targets, outputs are on a ring, and distance does not count in the last layer. The score is
     the accuracy of the largest output. The published model seed is unknown.
 
+    The 10,000 published test images are split by digit: 5,000 for validation and 5,000 for testing, with equal numbers
+    of each digit or one more for validation or testing.
+
     Args:
-        data_seed: Unused: no data are drawn.
+        data_seed: Seed of the split of the published test images.
+        published: If True, all 10,000 are for testing, as in the paper, and the same images are the validation rows.
 
     Raises:
         ValueError: If a file is missing or is not the published one.
     """
     data = load_images(Path(os.environ.get(FOLDER, "data/mnist")), MNIST)
-    return _image_task("mnist", "handwritten digits of 28 x 28 pixels", data, 255, (10, 10), 40_000)
+    held_out = data_seed, published
+    return _image_task("mnist", "handwritten digits of 28 x 28 pixels", data, 255, (10, 10), 40_000, held_out)
 
 
-def digits(data_seed: int = 0) -> Task:
+def digits(data_seed: int = 0, *, published: bool = False) -> Task:
     """Builds the task of scikit-learn's handwritten digits: 1797 images of 8 x 8 pixels, of which 1437 for training.
 
     A small MNIST without a download. The set-up is that of MNIST, with pixels divided by 16, their largest value,
-    hidden layers of 6 x 6 instead of 10 x 10, and an eighth of the steps.
+    hidden layers of 6 x 6 instead of 10 x 10, and an eighth of the steps. The other 360 images are split by digit: 180
+    for validation and 180 for testing, with equal numbers of each digit or one more for validation or testing.
 
     Args:
-        data_seed: Seed of the split into training and test rows.
+        data_seed: Seed of the split.
+        published: If True, the 360 images that are not for training are all for testing, and the same images are the
+            validation rows.
     """
     from sklearn.datasets import load_digits
 
-    published = load_digits()
-    images, labels = (torch.from_numpy(array.astype(np.uint8)) for array in (published.images, published.target))
+    data = load_digits()
+    images, labels = (torch.from_numpy(array.astype(np.uint8)) for array in (data.images, data.target))
     order = torch.from_numpy(np.random.RandomState(data_seed).permutation(len(images)))
     train, test = order.tensor_split([int(0.8 * len(images))])
-    data = Images(images[train], labels[train], images[test], labels[test])
-    return _image_task("digits", "handwritten digits of 8 x 8 pixels", data, 16, (6, 6), 5_000)
+    split = Images(images[train], labels[train], images[test], labels[test])
+    held_out = data_seed, published
+    return _image_task("digits", "handwritten digits of 8 x 8 pixels", split, 16, (6, 6), 5_000, held_out)
 
 
-def _image_task(name: str, description: str, data: Images, brightest: int, hidden: tuple[int, int], steps: int) -> Task:
-    """Classification task with pixels divided by `brightest`, and two hidden layers of `hidden` neurons on a grid."""
+def _image_task(
+    name: str,
+    description: str,
+    data: Images,
+    brightest: int,
+    hidden: tuple[int, int],
+    steps: int,
+    held_out: tuple[int, bool],
+) -> Task:
+    """Classification task with pixels divided by `brightest`, and two hidden layers of `hidden` neurons on a grid.
+
+    `held_out` is the seed of the split of the test images, and whether they stay as published; see `split_held_out`.
+    """
     height, width = data.images.shape[1:]
     inputs, test_inputs = (images.flatten(1).float() / brightest for images in (data.images, data.test_images))
     targets, test_targets = (one_hot(labels.long(), CLASSES).float() for labels in (data.labels, data.test_labels))
+    validation, test = split_held_out((test_inputs, test_targets), data.test_labels.long(), *held_out)
     return Task(
         name,
         description,
         inputs,
         targets,
-        test_inputs,
-        test_targets,
+        *validation,
+        *test,
         MLP(((height, width), hidden, hidden, CLASSES), reduction="mean", ring_outputs=True, fixed_inputs=True),
         PerNetworkHyperparameters(cost_weight=0.01, weight_factor=2.0, layer_distance=0.5, learning_rate=1e-3),
         replace(

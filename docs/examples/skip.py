@@ -50,15 +50,17 @@ def network() -> ModuleNetwork:
 
 def product(data_seed: int = 0) -> Task:
     """Product of two numbers between -1 and 1."""
-    x = 2 * torch.rand(400, 2, generator=torch.Generator().manual_seed(data_seed)) - 1
+    x = 2 * torch.rand(4200, 2, generator=torch.Generator().manual_seed(data_seed)) - 1
     y = x.prod(1, keepdim=True)
     return Task(
         name="product",
         description="the product of two numbers",
         inputs=x[:200],
         targets=y[:200],
-        test_inputs=x[200:],
-        test_targets=y[200:],
+        validation_inputs=x[200:2200],
+        validation_targets=y[200:2200],
+        test_inputs=x[2200:],
+        test_targets=y[2200:],
         network=network(),
         per_network=PerNetworkHyperparameters(cost_weight=1e-4),
         shared=SharedHyperparameters(steps=4000, cost_phases=((0.0, 1.0), (0.5, 10.0))),

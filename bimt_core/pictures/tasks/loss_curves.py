@@ -10,18 +10,18 @@ from bimt_core.pictures.chart import LEFT, TEXT, create_chart, set_titles
 from bimt_core.pictures.palette import COMMUNITY, MUTED, NEGATIVE, POSITIVE
 
 PANELS: dict[str, dict[str, str]] = {
-    "prediction loss": {"train_loss": POSITIVE, "test_loss": NEGATIVE},
+    "prediction loss": {"train_loss": POSITIVE, "val_loss": NEGATIVE},
     "connection cost": {"connection_cost": COMMUNITY[0]},
 }
 
 
 def plot_loss_curves(rows: Sequence[tuple[int, Mapping[str, float]]], *, title: str = "Training") -> Figure:
-    """Plots prediction loss (train and test) and connection cost against the step.
+    """Plots prediction loss (on training and validation rows) and connection cost against the step.
 
     Axes are logarithmic if all values are above 0. Values that are not finite leave a gap.
 
     Args:
-        rows: Step and metrics by name, as in `measure`. Only train_loss, test_loss and connection_cost are shown, each
+        rows: Step and metrics by name, as in `measure`. Only train_loss, val_loss and connection_cost are shown, each
             of them at the rows that have it.
         title: Title above the panels.
 
