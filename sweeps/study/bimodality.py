@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from sweeps.study.aggregates import Floats
 
-WIDE = 10.0  # positive values that span a larger factor are looked at as logarithms
+SMALLEST_SAMPLE = 4  # networks
+WIDE = 10.0  # positive values that span a larger factor are looked at as logarithms only
 FALSE_ALARMS = 0.01  # share of normal samples that count as two groups
 SMALLEST_GAP = 0.1  # difference between groups, relative to the larger one
 N_SAMPLES = 20_000
@@ -16,9 +17,13 @@ N_SAMPLES = 20_000
 def is_bimodal(values: npt.ArrayLike) -> bool:
     """Tells whether values of a trial's networks fall into two groups.
 
-    They do if the best split in two groups explains more of the variance (Otsu, 1979) than it does for 99 % of normal
-    samples of the same size, and the groups' means differ by more than a tenth of the larger one. Networks without a
-    finite value are a group of their own. Up to three networks are too few to tell.
+    They do if the best split in two explains more of the variance (Otsu, 1979) than it does for 99 % of normal samples
+    of the same size, and the groups' means differ by more than a tenth of the larger one. Positive values must do so
+    as logarithms; unless they span more than a factor of 10, also as they are. Networks without a finite value are a
+    group of their own. Up to three networks are too few to tell.
+
+    Of samples without groups, up to 1.3 % (normal, log-normal) and 3 % (long tails of bad values) count as two. Of
+    four networks, one must be about twenty times as far from the others as these are apart.
 
     Args:
         values: One per network.
@@ -31,18 +36,14 @@ def is_bimodal(values: npt.ArrayLike) -> bool:
     """
     networks = np.asarray(values, float)
     finite = np.sort(networks[np.isfinite(networks)])
+    if len(networks) < SMALLEST_SAMPLE:
+        return False
     if len(finite) < len(networks):
         return len(finite) > 0
-    if len(networks) < 4 or finite[0] == finite[-1]:
-        return False
-    scaled = np.log(finite) if finite[0] > 0 and finite[-1] > WIDE * finite[0] else finite
-    shares = _explained_shares(scaled)
-    split = int(shares.argmax()) + 1
-    low, high = finite[:split].mean(), finite[split:].mean()
-    return bool(
-        shares.max() > explained_share_of_normal_samples(len(finite))
-        and high - low > SMALLEST_GAP * max(abs(low), abs(high))
-    )
+    scales = [np.log(finite)] if finite[0] > 0 else [finite]
+    if finite[-1] <= WIDE * finite[0]:
+        scales.append(finite)
+    return all(_has_two_groups(values) for values in scales) and _has_gap(finite)
 
 
 @cache
@@ -54,6 +55,21 @@ def explained_share_of_normal_samples(n: int) -> float:
     """
     samples = np.sort(np.random.default_rng(0).normal(size=(N_SAMPLES, n)), axis=-1)
     return float(np.quantile(_explained_shares(samples).max(axis=-1), 1 - FALSE_ALARMS))
+
+
+def _has_two_groups(ordered: Floats) -> bool:
+    """Says whether the best split explains more than that of normal samples."""
+    with np.errstate(invalid="ignore"):  # equal values
+        share = _explained_shares(ordered).max()
+    return bool(share > explained_share_of_normal_samples(len(ordered)))
+
+
+def _has_gap(ordered: Floats) -> bool:
+    """Says whether the means of the groups of the best split differ much."""
+    with np.errstate(invalid="ignore"):
+        split = int(_explained_shares(ordered).argmax()) + 1
+    low, high = ordered[:split].mean(), ordered[split:].mean()
+    return bool(high - low > SMALLEST_GAP * max(abs(low), abs(high)))
 
 
 def _explained_shares(ordered: Floats) -> Floats:
