@@ -17,18 +17,18 @@ NEARLY_BEST = 0.9  # the smallest population with this fraction of the best spee
 
 
 def network_bytes(task: Task, network: Network, shared: SharedHyperparameters) -> int:
-    """Estimates the bytes of one network in training: eight copies of its parameters, two of its activations.
+    """Estimates the bytes of one network in training: eight copies of its parameters, two of its values.
 
     Args:
-        task: The task; without batches, predictions on all training rows count. Those that metrics are measured on are
-            predicted in parts, so that only their outputs count.
+        task: The task; without batches, predictions on all training rows count. If there are more outputs
+            of validation and test rows, which are predicted in parts, these count.
         network: The architecture.
         shared: The shared hyperparameters, of which the batch size matters.
     """
     rows, measured = shared.batch_size or len(task.inputs), len(task.validation_inputs) + len(task.test_inputs)
-    trained = 8 * network.wiring.n_parameters + 2 * network.activation_values(rows * task.sequence_length)
-    outputs = 2 * measured * task.sequence_length * len(network.wiring.outputs)
-    return (trained + outputs) * task.dtype.itemsize
+    training = network.activation_values(rows * task.sequence_length)
+    measuring = measured * task.sequence_length * len(network.wiring.outputs)
+    return (8 * network.wiring.n_parameters + 2 * max(training, measuring)) * task.dtype.itemsize
 
 
 def measure_throughput(task: Task, network: Network, shared: SharedHyperparameters, networks: int) -> float:

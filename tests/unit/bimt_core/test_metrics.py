@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bimt_core.metrics import METRICS, measure
+from bimt_core.metrics import METRICS, TEST_COUNTERPARTS, measure
 from bimt_core.modularity import communities, louvain, null_modularity, weight_graph
 from bimt_core.networks import MLP
 from bimt_core.population import initialise
@@ -11,6 +11,7 @@ from bimt_core.relocate import relocate
 from bimt_core.tasks import TASKS, load_task
 
 AVAILABLE = [name for name in TASKS if name != "mnist"]  # needs the user's files
+LOSSES_AND_SCORES = {"train_loss", "val_loss", "val_score", "test_loss", "test_score"}
 FAST = {"louvain_seeds": 1, "transforms": (), "thorough": False}
 
 
@@ -65,13 +66,16 @@ def test_metrics_equal_those_of_single_networks(name):
     population = sparse(t)
     metrics = measure(population, t, louvain_seeds=2)
     for network in range(3):
-        outputs, test_outputs = (population.select([network]).predict(x) for x in (t.inputs, t.test_inputs))
+        one = population.select([network])
+        outputs, val_outputs, test_outputs = map(one.predict, (t.inputs, t.validation_inputs, t.test_inputs))
         tensors = {key: tensor[network] for key, tensor in population.tensors.items()}
         scaled, raw = (louvain(weight_graph(t.network.wiring, tensors, how), seeds=2) for how in ("layer_max", "raw"))
         expected = {
             "train_loss": t.loss(outputs, t.targets).item(),
+            "val_loss": t.loss(val_outputs, t.validation_targets).item(),
+            "val_score": t.score(val_outputs, t.validation_targets).item(),
             "test_loss": t.loss(test_outputs, t.test_targets).item(),
-            "score": t.score(test_outputs, t.test_targets).item(),
+            "test_score": t.score(test_outputs, t.test_targets).item(),
             "modularity": scaled.modularity,
             "communities": len(scaled),
             "modularity_raw": raw.modularity,
@@ -109,7 +113,7 @@ def test_metrics_of_a_network_of_zeros():
     population = sparse(t)
     population.flat.zero_()
     metrics = measure(population, t, louvain_seeds=1)
-    for key in METRICS.keys() - {"train_loss", "test_loss", "score"}:
+    for key in METRICS.keys() - LOSSES_AND_SCORES:
         assert metrics[key].tolist() == [0.0] * 3, key
     assert metrics["test_loss"].isfinite().all()
 
@@ -120,7 +124,7 @@ def test_metrics_of_a_network_with_one_weight_are_finite():
     population.flat.zero_()
     population.tensors["weight1"][:, 3, 4] = 1.0
     metrics = measure(population, t)
-    assert all(metrics[key].isfinite().all() for key in METRICS.keys() - {"score"})
+    assert all(metrics[key].isfinite().all() for key in METRICS.keys() - {"val_score", "test_score"})
     assert metrics["modularity_z"].tolist() == [0.0] * 3  # Q is 0 wherever the weight is
 
 
@@ -130,7 +134,7 @@ def test_relocation_changes_only_what_depends_on_places(method):
     population = initialise(t.network, range(3))
     moved = population.rearrange(relocate(t.network.wiring, population.flat, method))
     before, after = (measure(p, t, **FAST) for p in (population, moved))
-    for key in ("train_loss", "test_loss", "score"):
+    for key in LOSSES_AND_SCORES:
         torch.testing.assert_close(after[key], before[key], rtol=1e-4, atol=1e-6)
     for key in ("active_weights", "active_neurons"):
         assert torch.equal(after[key], before[key])
@@ -159,18 +163,40 @@ def test_thorough_metrics_are_optional():
 def test_losses_and_score_are_those_of_the_right_rows(name):
     t = load_task(name)
     t = replace(t, inputs=t.inputs[:100], targets=t.targets[:100])
-    t = replace(t, test_inputs=t.test_inputs[:50], test_targets=t.test_targets[:50])
+    t = replace(t, validation_inputs=t.validation_inputs[:50], validation_targets=t.validation_targets[:50])
+    t = replace(t, test_inputs=t.test_inputs[:40], test_targets=t.test_targets[:40])
     population = initialise(t.network, range(2), dtype=t.dtype)
     metrics = measure(population, t, **FAST)
-    train, test = population.predict(t.inputs), population.predict(t.test_inputs)
-    rows = 50 if t.shared.batch_size else len(t.inputs)  # trained in batches: as many training rows as test rows
+    train, val, test = map(population.predict, (t.inputs, t.validation_inputs, t.test_inputs))
+    n = 50 if t.shared.batch_size else len(t.inputs)  # trained in batches: as many training rows as validation rows
     counts = torch.ones_like(t.targets[0], dtype=torch.bool) if t.scored is None else t.scored
     for network in range(2):
-        error = ((train[network] - t.targets) ** 2)[:rows, counts]
+        error = ((train[network] - t.targets) ** 2)[:n, counts]
         assert metrics["train_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
-        error = ((test[network] - t.test_targets) ** 2)[:, counts]
-        assert metrics["test_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
-        assert metrics["score"][network].item() == pytest.approx(t.score(test, t.test_targets)[network].item())
+        for rows, outputs, targets in (("val", val, t.validation_targets), ("test", test, t.test_targets)):
+            error = ((outputs[network] - targets) ** 2)[:, counts]
+            assert metrics[f"{rows}_loss"][network].item() == pytest.approx(error.mean().item(), rel=1e-5)
+            score = t.score(outputs, targets)[network].item()
+            assert metrics[f"{rows}_score"][network].item() == pytest.approx(score)
+    assert not torch.equal(metrics["val_loss"], metrics["test_loss"])
+
+
+def test_metrics_that_choose_have_a_metric_that_judges():
+    t = load_task("two_moons")
+    swapped = replace(
+        t,
+        validation_inputs=t.test_inputs,
+        validation_targets=t.test_targets,
+        test_inputs=t.validation_inputs,
+        test_targets=t.validation_targets,
+    )
+    population = sparse(t)
+    one, other = measure(population, t, **FAST), measure(population, swapped, **FAST)
+    assert METRICS.keys() >= {*TEST_COUNTERPARTS, *TEST_COUNTERPARTS.values()}
+    for chooses, judges in TEST_COUNTERPARTS.items():
+        assert torch.equal(one[chooses], other[judges])
+        assert torch.equal(one[judges], other[chooses])
+        assert METRICS[chooses].direction == METRICS[judges].direction
 
 
 def test_the_largest_published_network_is_measured():
@@ -179,10 +205,8 @@ def test_the_largest_published_network_is_measured():
     t = replace(
         t,
         network=network,
-        inputs=rows,
-        targets=t.targets[:100],
-        test_inputs=rows,
-        test_targets=t.targets[:100],
+        **dict.fromkeys(("inputs", "validation_inputs", "test_inputs"), rows),
+        **dict.fromkeys(("targets", "validation_targets", "test_targets"), t.targets[:100]),
         input_names=tuple(map(str, range(784))),
     )
     metrics = measure(initialise(network, [0]), t, **FAST)

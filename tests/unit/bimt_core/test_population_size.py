@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bimt_core import load_task, population_size
@@ -49,6 +51,17 @@ def test_throughput_is_plausible():
 
 def test_memory_depends_on_rows_per_step_and_width():
     moons = load_task("two_moons")
+    few = {"validation_inputs": moons.inputs[:1], "validation_targets": moons.targets[:1]}
+    moons = replace(moons, **few, test_inputs=moons.inputs[:1], test_targets=moons.targets[:1])
     whole, batch = (network_bytes(moons, moons.network, SharedHyperparameters(batch_size=size)) for size in (0, 20))
     assert whole > 10 * batch / 2
     assert network_bytes(moons, moons.network.resize(40, None), SharedHyperparameters()) > whole
+
+
+def test_memory_holds_the_outputs_that_are_measured():
+    moons, shared = load_task("two_moons"), SharedHyperparameters(batch_size=20)
+    inputs, targets = moons.test_inputs.repeat(10, 1), moons.test_targets.repeat(10)
+    less = network_bytes(moons, moons.network, shared)
+    for rows in ("validation", "test"):
+        longer = replace(moons, **{f"{rows}_inputs": inputs, f"{rows}_targets": targets})
+        assert network_bytes(longer, moons.network, shared) - less >= 18_000 * 2 * 4  # rows, outputs, bytes

@@ -146,6 +146,8 @@ def task_of(network):
         description="Noise.",
         inputs=inputs,
         targets=targets,
+        validation_inputs=inputs,
+        validation_targets=targets,
         test_inputs=inputs,
         test_targets=targets,
         network=network,

@@ -18,7 +18,7 @@ def task_of(network: MLP, inputs: tuple[str, ...] = (), outputs: tuple[str, ...]
     n_in, n_out = network.widths[0], network.widths[-1]
     x, y, base = torch.randn(9, n_in, dtype=torch.float64), torch.zeros(9, n_out).double(), load_task("independence")
     names = inputs or tuple(f"x{i + 1}" for i in range(n_in)), outputs or tuple(f"y{i + 1}" for i in range(n_out))
-    return Task("some", "Some.", x, y, x, y, network, base.per_network, base.shared, 0, *names)
+    return Task("some", "Some.", *(x, y) * 3, network, base.per_network, base.shared, 0, *names)
 
 
 def sparse_population(network: MLP, seed: int, kept: float) -> Population:

@@ -28,7 +28,7 @@ def sparse_population(of: Task, kept: float = 0.2, networks: int = 3) -> Populat
 
 
 def score(population: Population, of: Task) -> float:
-    return of.score(population.predict(of.test_inputs), of.test_targets).item()
+    return of.score(population.predict(of.validation_inputs), of.validation_targets).item()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -88,9 +88,9 @@ def test_curve_matches_measuring_pruned_networks(name: str, values: int, monkeyp
         metrics = {key: value.item() for key, value in measure(one, of, transforms=()).items()}
         assert row.active_weights == metrics["active_weights"]
         assert row.parameters == np.count_nonzero(one.flat.numpy())
-        found = (row.test_loss, row.score)
-        assert found == pytest.approx((metrics["test_loss"], metrics["score"]), rel=1e-5, abs=1e-6)
-    assert {"test_loss", "score", "active_weights"} <= METRICS.keys()
+        for metric in ("val_loss", "val_score", "test_loss", "test_score"):
+            assert getattr(row, metric) == pytest.approx(metrics[metric], rel=1e-5, abs=1e-6)
+    assert {"val_loss", "val_score", "test_loss", "test_score", "active_weights"} <= METRICS.keys()
 
 
 def test_default_thresholds_go_from_0_to_the_largest_parameter() -> None:
@@ -153,7 +153,7 @@ def slope_task(weights: list[float], bias: float = 0.0, target_bias: float = 0.0
     base = load_task("independence")
     network = MLP((len(weights), 1))
     names = tuple(f"x{i}" for i in range(len(weights)))
-    of = Task("slope", "a line", x, y, x, y, network, base.per_network, base.shared, 0, names, ("y",))
+    of = Task("slope", "a line", *(x, y) * 3, network, base.per_network, base.shared, 0, names, ("y",))
     return Population(network, torch.tensor([[*weights, bias]], dtype=torch.float64), *labels(network)), of
 
 
@@ -165,7 +165,7 @@ def test_score_that_falls_and_rises_again() -> None:
     population, of = slope_task([3.0, 2.0, -2.0])  # the last two cancel
     assert smallest_network(population, of, 0, 1.0).flat.tolist() == [[3.0, 0.0, 0.0, 0.0]]
     population, of = slope_task([3.0, 2.0, -1.9, -0.1])  # without a part of the last three it is worse
-    scores = [row.score for row in prune_curve(population, of, [0.0, 0.1, 1.9, 2.0])]
+    scores = [row.val_score for row in prune_curve(population, of, [0.0, 0.1, 1.9, 2.0])]
     assert scores[0] == scores[3] == 1 and max(scores[1:3]) < 0.999
     assert smallest_network(population, of, 0, 1.0).flat.tolist() == [[3.0, 0.0, 0.0, 0.0, 0.0]]
 
@@ -179,6 +179,22 @@ def test_negative_score_may_fall_by_a_share_of_its_size() -> None:
     population, of = slope_task([-1.0, 0.01])
     assert score(population, of) < 0
     assert not smallest_network(population, of, 0, 1.0).flat.any()  # the empty network scores 0
+
+
+def test_the_threshold_depends_on_validation_rows_alone() -> None:
+    population, of = slope_task([3.0, 0.5])
+    first_alone = of.validation_inputs * torch.tensor([1.0, 0.0])  # without the second input its weight is not needed
+    of = replace(of, validation_inputs=first_alone, test_targets=of.test_targets + of.test_inputs[:, 1:] / 2)
+    found = smallest_network(population, of, 0, 1.0)
+    assert found.flat.tolist() == [[3.0, 0.0, 0.0]]
+    (whole,), (small,) = (prune_curve(one, of, [0.0]) for one in (population, found))
+    assert small.val_score == whole.val_score == 1
+    assert small.test_score < whole.test_score == pytest.approx(1)
+    for rows in (-of.test_targets, torch.zeros_like(of.test_targets)):  # the score of the latter is not finite
+        other = replace(of, test_targets=rows)
+        assert torch.equal(smallest_network(population, other, 0, 1.0).flat, found.flat)
+    swapped = replace(of, validation_inputs=of.test_inputs, validation_targets=of.test_targets)
+    assert torch.equal(smallest_network(population, swapped, 0, 0.999).flat, population.flat)
 
 
 def test_network_that_needs_every_parameter_is_not_pruned() -> None:
@@ -210,6 +226,6 @@ def test_networks_without_a_finite_score_raise() -> None:
             evaluate()
     smallest_network(population, of, 1)
     population, of = slope_task([2.0])
-    constant = replace(of, test_targets=torch.zeros_like(of.test_targets))
+    constant = replace(of, validation_targets=torch.zeros_like(of.validation_targets))
     with pytest.raises(ValueError, match="network 0 has a score that is not finite: -inf"):
         smallest_network(population, constant, 0)

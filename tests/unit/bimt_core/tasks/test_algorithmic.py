@@ -11,19 +11,26 @@ NAMES = ("modular_addition", "permutation_s4")
 @pytest.mark.parametrize("name", NAMES)
 def test_pairs_and_their_split_equal_the_published_ones(name, reference):
     _, arrays = reference("training")
-    t = load_task(name)
+    t = load_task(name, published=True)
     pairs, labels = arrays[f"{name}.pairs"], arrays[f"{name}.labels"]
     train, test = arrays[f"{name}.train_id"], np.sort(arrays[f"{name}.test_id"])  # the published test rows are a set
-    for rows, inputs, targets in ((train, t.inputs, t.targets), (test, t.test_inputs, t.test_targets)):
+    for rows, inputs, targets in (
+        (train, t.inputs, t.targets),
+        (test, t.validation_inputs, t.validation_targets),
+        (test, t.test_inputs, t.test_targets),
+    ):
         np.testing.assert_array_equal(inputs.numpy(), pairs[rows], strict=True)
         np.testing.assert_array_equal(targets.numpy(), labels[rows], strict=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_pair_is_once_for_training_or_for_testing(name):
+def test_every_pair_is_once_for_training_validation_or_testing(name):
     t = load_task(name, 11)
-    pairs = [tuple(pair) for pair in [*t.inputs.tolist(), *t.test_inputs.tolist()]]
+    pairs = [tuple(pair) for rows in (t.inputs, t.validation_inputs, t.test_inputs) for pair in rows.tolist()]
     n = t.network.vocabulary
+    counts = [rows.bincount(minlength=n) for rows in (t.validation_targets, t.test_targets)]
+    assert (counts[0] - counts[1]).abs().max() <= 1
+    assert len(t.validation_inputs) - len(t.test_inputs) in (0, 1)
     assert sorted(pairs) == [(a, b) for a in range(n) for b in range(n)]
     assert len(t.inputs) == int(0.8 * n * n)
 

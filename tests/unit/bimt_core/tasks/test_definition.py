@@ -77,15 +77,18 @@ def test_targets_may_differ_between_networks():
 
 def test_all_data_go_to_a_device():
     moved = load_task("two_moons").to("meta")
-    data = (moved.inputs, moved.targets, moved.test_inputs, moved.test_targets)
+    data = [value for name, value in vars(moved).items() if name.endswith(("inputs", "targets"))]
+    assert len(data) == 6
     assert {d.device.type for d in data} == {"meta"}
     assert moved.per_network == load_task("two_moons").per_network
 
 
 def test_cast_converts_values_and_parameters_but_not_tokens_and_classes():
     moons, addition = (load_task(name).cast(torch.float64) for name in ("two_moons", "modular_addition"))
-    assert moons.dtype == moons.inputs.dtype == moons.test_inputs.dtype == torch.float64
-    assert moons.targets.dtype == addition.inputs.dtype == torch.int64
+    assert (
+        moons.dtype == moons.inputs.dtype == moons.validation_inputs.dtype == moons.test_inputs.dtype == torch.float64
+    )
+    assert moons.targets.dtype == moons.validation_targets.dtype == addition.inputs.dtype == torch.int64
     assert load_task("modular_addition").dtype == torch.float64
     assert load_task("modular_addition").cast(torch.float32).dtype == torch.float32
 
@@ -95,7 +98,13 @@ def test_inconsistent_tasks_are_refused():
     formula = load_task("independence")
     for task, changes, message in (
         (moons, {"inputs": moons.inputs[1:]}, "has 199 training inputs and 200 training targets"),
-        (moons, {"test_targets": moons.targets[:0]}, "has 200 test inputs and 0 test targets"),
+        (moons, {"test_targets": moons.targets[:0]}, "has 2000 test inputs and 0 test targets"),
+        (
+            moons,
+            {"validation_inputs": moons.inputs},
+            "has 200 validation inputs and 2000 validation targets",
+        ),
+        (moons, {"validation_inputs": moons.inputs[:0], "validation_targets": moons.targets[:0]}, "has 0 validation"),
         (moons, {"inputs": moons.inputs.repeat(1, 2)}, "has 4 inputs, its network has 2"),
         (formula, {"targets": formula.targets[:, :1]}, "has 1 outputs, its network has 2"),
         (moons, {"input_names": ("x",)}, "has 1 input names, its network has 2 inputs"),

@@ -182,9 +182,10 @@ def test_mnist_has_the_values_of_the_files(folder, monkeypatch):
     path, (pixels, labels, test_pixels, test_labels) = folder
     monkeypatch.setenv("BIMT_MNIST", str(path))
     monkeypatch.setattr(images, "MNIST", checksums_of(path))
-    t = mnist()
+    t = mnist(published=True)
     for x, y, arrays, classes in (
         (t.inputs, t.targets, pixels, labels),
+        (t.validation_inputs, t.validation_targets, test_pixels, test_labels),
         (t.test_inputs, t.test_targets, test_pixels, test_labels),
     ):
         assert x.dtype == y.dtype == torch.float32
@@ -193,6 +194,17 @@ def test_mnist_has_the_values_of_the_files(folder, monkeypatch):
             assert y[row].tolist() == [1.0 if digit == k else 0.0 for k in range(10)]
     assert (t.inputs.min(), t.inputs.max()) == (0, 1)
     assert t.input_names[28 * 3 + 5] == "pixel 3,5"
+
+
+def test_images_that_mnist_holds_out_are_for_validation_or_testing(folder, monkeypatch):
+    path, (*_, test_pixels, test_labels) = folder
+    monkeypatch.setenv("BIMT_MNIST", str(path))
+    monkeypatch.setattr(images, "MNIST", checksums_of(path))
+    t = mnist(4)
+    assert (len(t.inputs), len(t.validation_inputs), len(t.test_inputs)) == (7, 2, 1)
+    rows = torch.cat([t.validation_inputs, t.test_inputs]).mul(255).round().int().tolist()
+    found = zip(rows, torch.cat([t.validation_targets, t.test_targets]).argmax(1).tolist(), strict=True)
+    assert sorted(found) == sorted(zip(test_pixels.reshape(3, 784).tolist(), test_labels.tolist(), strict=True))
 
 
 def test_mnist_has_the_published_set_up(folder, monkeypatch):
@@ -239,9 +251,10 @@ def test_mnist_refuses_other_files(folder, monkeypatch):
 
 def test_digits_are_all_images_of_scikit_learn():
     t, published = digits(), load_digits()
-    assert (len(t.inputs), len(t.test_inputs)) == (1437, 360)
-    rows = torch.cat([t.inputs, t.test_inputs]).mul(16).tolist()
-    classes = torch.cat([t.targets, t.test_targets])
+    assert (len(t.inputs), len(t.validation_inputs), len(t.test_inputs)) == (1437, 180, 180)
+    rows = torch.cat([t.inputs, t.validation_inputs, t.test_inputs]).mul(16).tolist()
+    classes = torch.cat([t.targets, t.validation_targets, t.test_targets])
+    assert (t.validation_targets.sum(0) - t.test_targets.sum(0)).abs().max() <= 1
     assert ((classes == 0) | (classes == 1)).all()
     assert (classes.sum(1) == 1).all()
     actual = sorted((tuple(row), one.tolist().index(1)) for row, one in zip(rows, classes, strict=True))
@@ -272,5 +285,5 @@ def test_the_measured_score_of_a_relocated_network_is_its_accuracy():
     assert torch.equal(population.input_labels[0], torch.arange(64))
     predicted = population.predict(t.test_inputs)[0].argmax(1)
     expected = accuracy_score(t.test_targets.argmax(1), predicted)
-    assert measure(population, t)["score"].item() == pytest.approx(expected)
+    assert measure(population, t)["test_score"].item() == pytest.approx(expected)
     assert expected > 0.5

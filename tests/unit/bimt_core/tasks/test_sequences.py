@@ -13,6 +13,10 @@ from bimt_core.tasks.sequences import delayed_response, in_context
 TASKS = (in_context, delayed_response)
 
 
+def rows_of(t):
+    return (t.inputs, t.targets), (t.validation_inputs, t.validation_targets), (t.test_inputs, t.test_targets)
+
+
 @pytest.mark.parametrize("factory", TASKS)
 def test_a_data_seed_draws_other_sequences_of_the_same_kind(factory):
     first, again, other = factory(3), factory(3), factory(4)
@@ -42,8 +46,8 @@ def test_unscored_outputs_change_neither_loss_nor_score(factory):
 
 def test_sequences_are_linear_regressions():
     t = in_context()
-    for sequences, targets in ((t.inputs, t.targets), (t.test_inputs, t.test_targets)):
-        assert sequences.shape == targets.shape == (10_000, 3, 2)
+    for rows, (sequences, targets) in zip((10_000, 2_000, 2_000), rows_of(t), strict=True):
+        assert sequences.shape == targets.shape == (rows, 3, 2)
         for sequence, target in zip(sequences[:500].tolist(), targets[:500].tolist(), strict=True):
             (nothing, x1), (y1, none), (no, x2) = sequence
             assert (nothing, none, no) == (0, 0, 0)
@@ -109,20 +113,20 @@ def angle_between(a, b):
 
 def test_targets_are_bumps_in_all_directions():
     t = delayed_response()
-    for targets in (t.targets, t.test_targets):
-        assert targets.shape == (500, 9, 8)
+    for rows, (_, targets) in zip((500, 2_000, 2_000), rows_of(t), strict=True):
+        assert targets.shape == (rows, 9, 8)
         direction = decode(targets[:, 0])
         for index in range(9):
             for row, angle in list(enumerate(direction.tolist()))[::20]:
                 expected = [math.exp(2 * (math.cos(math.pi * (2 * j + 1) / 8 - angle) - 1)) for j in range(8)]
                 np.testing.assert_allclose(targets[row, index], expected, atol=2e-3)
         turns = (direction / (2 * math.pi) % 1).sort().values
-        np.testing.assert_allclose(turns, (torch.arange(500) + 0.5) / 500, atol=0.07)
+        np.testing.assert_allclose(turns, (torch.arange(rows) + 0.5) / rows, atol=0.07)
 
 
 def test_inputs_are_noisy_bumps_and_then_zeros():
     t = delayed_response()
-    for inputs, targets in ((t.inputs, t.targets), (t.test_inputs, t.test_targets)):
+    for inputs, targets in rows_of(t):
         assert inputs.shape == targets.shape
         assert (inputs[:, 3:] == 0).all()
         noise = inputs[:, :3] - targets[:, :3]

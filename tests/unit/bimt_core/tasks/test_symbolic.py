@@ -9,7 +9,7 @@ from bimt_core.tasks.symbolic import compositionality, feature_sharing, independ
 @pytest.mark.parametrize("name", ["independence", "feature_sharing", "compositionality", "two_moons"])
 def test_data_equal_the_published_ones(name, reference):
     _, arrays = reference("training")
-    t = load_task(name)
+    t = load_task(name, published=True)
     for key, data in (("x", t.inputs), ("y", t.targets), ("xt", t.test_inputs), ("yt", t.test_targets)):
         np.testing.assert_array_equal(data.numpy(), arrays[f"{name}.{key}"], strict=True)
 
@@ -21,8 +21,12 @@ def test_targets_equal_the_formulas():
         (compositionality, lambda x1, x2, x3, x4: [np.hypot(x1 - x2, x3 - x4)]),
     ):
         t = factory(11)
-        for inputs, targets in ((t.inputs, t.targets), (t.test_inputs, t.test_targets)):
-            assert inputs.shape[0] == 100
+        for rows, inputs, targets in (
+            (100, t.inputs, t.targets),
+            (2000, t.validation_inputs, t.validation_targets),
+            (2000, t.test_inputs, t.test_targets),
+        ):
+            assert inputs.shape[0] == rows
             assert inputs.abs().max() <= 1
             np.testing.assert_allclose(targets.T, formula(*inputs.numpy().T), rtol=1e-4, atol=1e-5)
 
@@ -30,8 +34,13 @@ def test_targets_equal_the_formulas():
 def test_two_moons_are_half_circles():
     t = two_moons(5)
     assert (t.inputs.shape, t.targets.dtype) == ((200, 2), torch.int64)
-    for centre, sign, number in (((0.0, 0.0), 1, 0), ((1.0, 0.5), -1, 1)):
-        offsets = t.inputs[t.targets == number] - torch.tensor(centre)
-        assert len(offsets) == 100
-        assert offsets.norm(dim=1).mean().item() == pytest.approx(1, abs=0.05)
-        assert (sign * offsets[:, 1] > -0.4).all()
+    for inputs, targets in (
+        (t.inputs, t.targets),
+        (t.validation_inputs, t.validation_targets),
+        (t.test_inputs, t.test_targets),
+    ):
+        for centre, sign, number in (((0.0, 0.0), 1, 0), ((1.0, 0.5), -1, 1)):
+            offsets = inputs[targets == number] - torch.tensor(centre)
+            assert len(offsets) == len(inputs) / 2
+            assert offsets.norm(dim=1).mean().item() == pytest.approx(1, abs=0.05)
+            assert (sign * offsets[:, 1] > -0.4).all()

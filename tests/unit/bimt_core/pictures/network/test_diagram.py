@@ -81,10 +81,8 @@ def task_of(network: Network) -> Task:
     return replace(
         task,
         network=network,
-        inputs=torch.zeros(1, n),
-        test_inputs=torch.zeros(1, n),
-        targets=torch.zeros(1, m),
-        test_targets=torch.zeros(1, m),
+        **{f"{rows}inputs": torch.zeros(1, n) for rows in ("", "validation_", "test_")},
+        **{f"{rows}targets": torch.zeros(1, m) for rows in ("", "validation_", "test_")},
         input_names=tuple(f"x{i + 1}" for i in range(n)),
         output_names=tuple(f"y{i + 1}" for i in range(m)),
     )
@@ -471,7 +469,8 @@ def test_neurons_have_the_colour_of_their_community() -> None:
 
 def test_more_communities_than_colours_share_the_last() -> None:
     n = len(COMMUNITY) + 2
-    rows = dict.fromkeys(("inputs", "targets", "test_inputs", "test_targets"), torch.zeros(1, n))
+    ends = [f"{rows}{end}" for rows in ("", "validation_", "test_") for end in ("inputs", "targets")]
+    rows = dict.fromkeys(ends, torch.zeros(1, n))
     names = {"input_names": ("x",) * n, "output_names": ("y",) * n}
     task = replace(load_task("two_moons"), network=MLP((n, n)), **rows, **names)
     population = by_hand((n, n), {("weight0", i, i): 1.0 for i in range(n)})

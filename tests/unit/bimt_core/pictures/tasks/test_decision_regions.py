@@ -80,8 +80,9 @@ def test_the_diagram_is_above(sparse, read_texts):
 
 def test_one_hot_classes_have_the_colour_of_the_largest():
     task, population = by_sign(load_task("two_moons"))
-    values = torch.nn.functional.one_hot(task.targets, 2).float()
-    task = replace(task, targets=values, test_targets=values, one_hot=True)
+    names = ("targets", "validation_targets", "test_targets")
+    values = {name: torch.nn.functional.one_hot(getattr(task, name), 2).float() for name in names}
+    task = replace(task, **values, one_hot=True)
     _, image, _ = image_of(plot_decision_regions(population, task))
     assert len(np.unique(image.reshape(-1, 3), axis=0)) == 2
 

@@ -25,8 +25,8 @@ def test_each_output_has_its_panel_also_after_relocation(sparse):
     assert len(figure.axes) == 2
     for i, axes in enumerate(figure.axes):
         (dots,) = axes.collections
-        np.testing.assert_allclose(dots.get_offsets()[:, 0], task.test_targets[:, i], rtol=1e-6)
-        np.testing.assert_allclose(dots.get_offsets()[:, 1], predicted[:, i], rtol=1e-6)
+        np.testing.assert_allclose(dots.get_offsets()[:, 0], task.test_targets[:1000, i], rtol=1e-6)
+        np.testing.assert_allclose(dots.get_offsets()[:, 1], predicted[:1000, i], rtol=1e-6)
         fit = r2_score(task.test_targets[:, i], predicted[:, i])
         assert axes.get_title(loc="left").endswith(f"R² = {fit:.4f}")
     assert figure.axes[0].get_title(loc="left").startswith("(x₁ + x₃)³")

@@ -68,7 +68,7 @@ def test_metrics_are_under_each_network(networks, read_texts):
     for name in NAMES:
         for population in networks[name].values():
             metrics = {k: v.item() for k, v in measure(population, TASKS[name], transforms=("layer_max",)).items()}
-            assert f"{TASKS[name].score_name.replace('^2', '²')} {metrics['score']:.3f}" in texts
+            assert f"{TASKS[name].score_name.replace('^2', '²')} {metrics['test_score']:.3f}" in texts
             assert f"cost {metrics['connection_cost']:.3g}   Q {metrics['modularity']:.2f}" in texts
 
 
