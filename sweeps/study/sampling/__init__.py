@@ -1,0 +1,1 @@
+"""Methods that suggest hyperparameters from the results so far."""
