@@ -11,7 +11,7 @@ from sweeps.study.aggregates import Aggregate, Direction, Floats, aggregate
 Verdict = Literal["yes", "no", "unsure"]
 Bools = npt.NDArray[np.bool_]
 
-SURE = 0.9  # a verdict needs this probability
+LIKELY, UNLIKELY = 0.9, 0.1  # probabilities from which a verdict is sure
 
 
 def find_front(values: npt.ArrayLike, directions: Sequence[Direction]) -> Bools:
@@ -34,7 +34,7 @@ def touches_front(
     """Finds the trials that could be on the front: so many standard errors better, they are not dominated.
 
     The front is that of the values themselves. A trial without a standard error (NaN) could be anywhere, so it touches
-    the front; a trial with a value of NaN never does.
+    the front; a trial with a value that is not finite never does.
 
     Args:
         values: Aggregates, shape (trials, objectives).
@@ -46,7 +46,7 @@ def touches_front(
     distance = errors * np.asarray(stderr, float)
     with np.errstate(invalid="ignore"):
         best = costs - np.where(np.isnan(distance), np.inf, distance)
-    return ~_is_dominated(best, costs) & ~np.isnan(costs).any(axis=-1)
+    return ~_is_dominated(best, costs) & np.isfinite(costs).all(axis=-1)
 
 
 def front_probabilities(
@@ -92,9 +92,9 @@ def judge(probability: float) -> Verdict:
         >>> judge(0.95), judge(0.5), judge(0.02)
         ('yes', 'unsure', 'no')
     """
-    if probability >= SURE:
+    if probability >= LIKELY:
         return "yes"
-    return "no" if probability <= 1 - SURE else "unsure"
+    return "no" if probability <= UNLIKELY else "unsure"
 
 
 def _resample(

@@ -140,6 +140,6 @@ def _best_quarter_distances(values: Floats, direction: Direction, level: float) 
     k = math.ceil(n / 4)
     best_first = np.sort(sign * values)
     with np.errstate(invalid="ignore"):
-        error = float(np.minimum(best_first, best_first[k]).std(ddof=1) * n**0.5 / k)
+        error = float(np.fmin(best_first, best_first[k]).std(ddof=1) * n**0.5 / k)
     distance = float(stats.t.ppf((1 + level) / 2, max(n / 2, 1))) * error
     return distance, distance
