@@ -152,6 +152,40 @@ class Task:
         scored = None if self.scored is None else self.scored.to(device)
         return replace(self, **{name: value.to(device) for name, value in self._data.items()}, scored=scored)
 
+    def choose_by_rows(self, n: int) -> "Task":
+        """Returns the task with another number of validation rows; the other held-out rows are test rows.
+
+        Both are spread over the classes as evenly as their numbers allow; where targets are values without repetition,
+        rows keep their order.
+
+        Args:
+            n: Number of validation rows.
+
+        Raises:
+            ValueError: If that leaves no test rows.
+        """
+        pairs = (("validation_inputs", "test_inputs"), ("validation_targets", "test_targets"))
+        inputs, targets = (torch.cat([getattr(self, name) for name in names]) for names in pairs)
+        if not 0 < n < len(inputs):
+            raise ValueError(
+                f"validation_rows must be below the {len(inputs)} rows that {self.name} holds out, got {n}"
+            )
+        labels = (
+            targets.argmax(1)
+            if self.one_hot
+            else targets.flatten(min(1, targets.ndim - 1)).unique(dim=0, return_inverse=True)[1]
+        )
+        by_class = labels.argsort(stable=True)
+        is_validation = torch.zeros(len(inputs), dtype=torch.bool)
+        is_validation[by_class[torch.arange(n) * len(inputs) // n]] = True
+        return replace(
+            self,
+            validation_inputs=inputs[is_validation],
+            validation_targets=targets[is_validation],
+            test_inputs=inputs[~is_validation],
+            test_targets=targets[~is_validation],
+        )
+
     @property
     def _data(self) -> dict[str, Any]:
         names = (f"{rows}{end}" for rows in ("", "validation_", "test_") for end in ("inputs", "targets"))

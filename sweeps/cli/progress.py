@@ -64,9 +64,9 @@ def render_front(front: Sequence[Trial], spec: SweepSpec, title: str) -> Table:
     )
     for name in ("trial", *metrics, *spec.searched):
         table.add_column(name.replace("_", " "), justify="right", style="dim" if name in spec.searched else "")
-    ordered = sorted(front, key=lambda trial: trial.mean[first.metric], reverse=first.direction == "maximize")
+    ordered = sorted(front, key=lambda trial: trial.values[first.metric], reverse=first.direction == "maximize")
     for trial in ordered:
-        values = [format_mean(trial.mean[m], trial.stderr[m]) for m in metrics]
+        values = [format_mean(trial.values[m], trial.stderr[m]) for m in metrics]
         table.add_row(str(trial.number), *values, *(_short(trial.params[name]) for name in spec.searched))
     return table
 

@@ -12,7 +12,7 @@ from sweeps.results.statistics import SIGNIFICANCE, format_mean
 from sweeps.tracking import markdown
 
 _SHARED = ("connection_cost", "wiring_length", "active_weights", "modularity")
-IN_MEANS = ("test_loss", "score", *_SHARED, "communities", "z", "z_used")
+IN_MEANS = ("test_loss", "test_score", *_SHARED, "communities", "z", "z_used")
 IN_DIFFERENCES = ("test_loss", *_SHARED, "modularity_raw")
 
 

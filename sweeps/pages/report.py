@@ -17,10 +17,10 @@ from sweeps.results.sweep import Sweep
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.trial import Trial
 
-ON_EVERY_CARD = ("score", "connection_cost", "modularity", "communities", "active_weights")
+ON_EVERY_CARD = ("val_score", "connection_cost", "modularity", "communities", "active_weights")
 MAX_DIAGRAMS = 3_500_000  # characters of all diagrams together
 MAX_FAILURES = 12
-LAMBDA, AGAINST_LAMBDA = "cost_weight", ("score", "modularity")
+LAMBDA, AGAINST_LAMBDA = "cost_weight", ("val_score", "modularity")
 
 Diagrams = Mapping[int, str]
 
@@ -81,7 +81,7 @@ def _card(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
     names = dict.fromkeys([*(o.metric for o in spec.objectives), *ON_EVERY_CARD])
     params = [(name, trial.params[name]) for name in spec.searched if name in trial.params]
     return {
-        "metrics": [[name, format_mean(trial.mean[name], trial.stderr[name])] for name in names],
+        "metrics": [[name, format_mean(trial.values[name], trial.stderr[name])] for name in names],
         "params": [[name, f"{v:.4g}" if isinstance(v, float) else str(v)] for name, v in params],
         "feasible": trial.feasible,
         "yaml": format_sweep_file(trial, spec),

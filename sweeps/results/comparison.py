@@ -1,6 +1,6 @@
 """Comparison of variants: means with intervals, and tests that pair the networks of equal seeds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -212,7 +212,7 @@ def measure_networks(sweep: Sweep, pool: Executor) -> list[Future[pd.DataFrame]]
     return jobs
 
 
-def _measure_part(population: Population, task: Task, variant: str, seeds: list[int]) -> pd.DataFrame:
+def _measure_part(population: Population, task: Task, variant: str, seeds: Sequence[int]) -> pd.DataFrame:
     torch.set_num_threads(1)  # every core has its own job
     metrics = pd.DataFrame({name: values.numpy() for name, values in measure(population, task).items()})
     table = pd.DataFrame(modularity_table(population, null=NULL_NETWORKS))
@@ -221,7 +221,7 @@ def _measure_part(population: Population, task: Task, variant: str, seeds: list[
     null = table.dropna(subset="z").set_index("network")[["z", "z_used"]]
     frame = pd.concat([metrics, by_definition[table["definition"].unique()], null], axis=1)
     frame.insert(0, "variant", variant)
-    frame.insert(1, "seed", seeds)
+    frame.insert(1, "seed", list(seeds))
     return frame
 
 

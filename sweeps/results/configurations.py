@@ -20,7 +20,7 @@ def format_sweep_file(trial: Trial, spec: SweepSpec) -> str:
         spec: Its sweep.
     """
     objectives = ", ".join(
-        f"{o.metric} {format_mean(trial.mean[o.metric], trial.stderr[o.metric])}" for o in spec.objectives
+        f"{o.metric} {format_mean(trial.values[o.metric], trial.stderr[o.metric])}" for o in spec.objectives
     )
     data = {
         "name": f"{spec.name[:MAX_NAME]}-trial-{trial.number}",

@@ -29,7 +29,7 @@ def make_frame(trials: Iterable[Trial], spec: SweepSpec) -> pd.DataFrame:
     columns = ["state", "attempt", "retry_of", *names, *metrics, "feasible", "reason", "started", "ended"]
 
     def _make_row(t: Trial) -> list[Any]:
-        values = [value for name in METRICS for value in (t.mean.get(name, math.nan), t.stderr.get(name, math.nan))]
+        values = [value for name in METRICS for value in (t.values.get(name, math.nan), t.stderr.get(name, math.nan))]
         params = [t.params.get(name) for name in names]
         return [t.number, t.state, t.attempt, t.retry_of, *params, *values, t.feasible, t.reason, t.started, t.ended]
 

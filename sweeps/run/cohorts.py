@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweeps.spec.sweep import Cohort, SavedCheckpoint, SweepSpec
+from sweeps.spec.cohort import Cohort, Member, SavedCheckpoint
+from sweeps.spec.sweep import SweepSpec
 from sweeps.study.trial import Trial
 
 
@@ -16,7 +17,7 @@ def form_cohorts(
     checkpoints: Mapping[int, SavedCheckpoint],
     retry_of: Mapping[int, int | None],
 ) -> list[Cohort]:
-    """Groups trials whose networks can train as one population and that continue from the same checkpoint.
+    """Groups trials whose networks can train as one population, on the same data and from the same checkpoint.
 
     Args:
         spec: The sweep.
@@ -28,13 +29,14 @@ def form_cohorts(
     groups: dict[Any, list[tuple[Trial, int | None]]] = {}
     for trial in trials:
         source = _find_checkpointed(trial, checkpoints, retry_of)
-        key = spec.recipe(trial.params).shape, None if source is None else checkpoints[source].uri
+        key = spec.recipe(trial.params).shape, trial.data_seed, None if source is None else checkpoints[source].uri
         groups.setdefault(key, []).append((trial, source))
     cohorts = []
     for group in groups.values():
         sources = tuple(source for _, source in group if source is not None)
         saved = replace(checkpoints[sources[0]], members=sources) if sources else None
-        cohorts.append(spec.cohort({t.number: t.params for t, _ in group}, compiled=compiled, saved=saved))
+        members = {trial.number: Member(trial.params, trial.seeds) for trial, _ in group}
+        cohorts.append(Cohort(spec, members, group[0][0].data_seed, compiled, saved))
     return cohorts
 
 
@@ -48,7 +50,7 @@ def split_cohort(cohort: Cohort) -> list[Cohort]:
     """
     if len(cohort.members) == 1 and cohort.saved is None:
         return []
-    return [replace(cohort, members={number: params}, saved=None) for number, params in cohort.members.items()]
+    return [replace(cohort, members={number: member}, saved=None) for number, member in cohort.members.items()]
 
 
 def _find_checkpointed(

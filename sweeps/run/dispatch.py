@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from bimt_core.train import COMPILE_ABOVE, estimate_work
+from sweeps.run.agenda import Agenda, ConfirmRequest
 from sweeps.run.cohorts import form_cohorts, split_cohort
 from sweeps.run.state import Status, WorkerClock
-from sweeps.spec.sweep import Cohort, SavedCheckpoint
-from sweeps.study.statistics import summarize_replicates
+from sweeps.run.suggestions import READY_AT, Suggester
+from sweeps.spec.cohort import Cohort, SavedCheckpoint
 from sweeps.study.study import SweepStudy
 from sweeps.study.trial import Trial
 from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.tracker import Tracker
 from sweeps.worker.artifacts import HISTORY, SKETCH
+
+ROUNDS = 8  # of a search at least, in which it learns from results; benchmarks/search.py
 
 
 @dataclass
@@ -39,10 +43,12 @@ class Dispatcher:
         share: Returns the number of cohorts that the sweep may train at the same time.
         compiled: Whether cohorts compile their training.
         checkpoints: Checkpoints of earlier launches, from which their trials continue.
+        request: Confirmation to do instead of the search; None for the whole sweep.
 
     Attributes:
         share: See above.
         clock: Time of the workers.
+        suggester: Source of the search's trials.
         sketches: Sketch (SVG) of each trial that this launch completed, by number.
         histories: History of the best replicate of those that are on the front; see `sweeps.worker.history`.
         marks: Whether each trial that this launch completed was last recorded as on the front.
@@ -58,22 +64,24 @@ class Dispatcher:
         share: Callable[[], int],
         compiled: bool = False,
         checkpoints: Sequence[SavedCheckpoint] = (),
+        request: ConfirmRequest | None = None,
     ) -> None:
         self._study, self._tracker, self._spec = study, tracker, study.spec
         self._records = SweepRecords(study.spec, study.sweep_id)
         self._cohort_size, self.share, self._compiled = cohort_size, share, compiled
         self._checkpoints = {number: checkpoint for checkpoint in checkpoints for number in checkpoint.members}
-        self._retry_of = {trial.number: trial.retry_of for trial in study.trials()} if checkpoints else {}
-        self.clock = WorkerClock()
+        self._retry_of = {trial.number: trial.retry_of for trial in study.known_entries()} if checkpoints else {}
+        self.clock, self.suggester = WorkerClock(), Suggester(study.spec)
+        self.agenda = Agenda(study, self.suggester, request)
         self.sketches: dict[int, bytes] = {}
         self.histories: dict[int, bytes] = {}
         self.marks: dict[int, bool] = {}
         self.checkpoint_problem: str | None = None
         self._ready: list[Cohort] = []
         self._training: dict[str, _Training] = {}
-        self._complete, self._failed, self._network_steps = study.count("COMPLETE"), 0, 0
+        self._failed, self._network_steps = 0, 0
         self._front = study.known_front()
-        self._default_steps = self._spec.load_task().shared.steps
+        self._steps = study.spec.recipe(study.spec.largest_params).shared.steps
         self._started = time.monotonic()
 
     def start(self, cohort_id: str) -> Cohort | None:
@@ -99,8 +107,12 @@ class Dispatcher:
         """
         training = self._training[cohort_id]
         if self._advance(training, result):
-            for number, metrics in zip(training.cohort.members, result["metrics"], strict=True):
+            numbered = dict(zip(training.cohort.members, result["metrics"], strict=True))
+            for number, metrics in numbered.items():
                 self._tracker.record(self._records.describe_evaluation(number, metrics, result["step"]))
+            if result["step"] >= READY_AT * training.steps:
+                n = min(-(-self._most_networks // self._spec.replicates), self.agenda.missing_search)
+                self.suggester.prepare(self._study.known_trials(), n, numbered, self._trial_s)
 
     def tell_end(self, cohort_id: str, result: dict[str, Any]) -> None:
         """Completes or fails the trials of a cohort that was trained to its end.
@@ -114,18 +126,18 @@ class Dispatcher:
         failures, files = dict(result["failures"]), dict(result["files"])
         completed: list[Trial] = []
         before = self._front
-        for number, metrics in zip(training.cohort.members, result["metrics"], strict=True):
-            mean, stderr = summarize_replicates(metrics)
-            reason = failures.get(number)
-            if reason is None and (name := self._study.find_unusable(mean)) is not None:  # a sum of finite values
-                reason = f"the mean of its {name} is {mean[name]}"
+        measured = zip(training.cohort.members, result["metrics"], result["row_stderr"], strict=True)
+        for number, networks, row_stderr in measured:
+            reason = failures.get(number) or self._study.find_unusable(networks)  # a sum of finite values may overflow
             if reason is not None:
                 self._fail(number, reason, files[number])
                 continue
-            self._tracker.record(self._records.describe_trial_end(number, metrics, result, files[number]))
-            completed.append(self._study.complete(number, mean, stderr))
-            self._complete += 1
-            if SKETCH in files[number]:
+            trial = self._study.complete(number, networks, row_stderr)
+            self._tracker.record(self._records.describe_trial_end(self._entry(number), result, files[number]))
+            if trial.number != number:
+                self._tracker.record(self._records.describe_added_networks(trial))
+            completed.append(trial)
+            if SKETCH in files[number] and trial.number == number:
                 self.sketches[number], self.histories[number] = files[number][SKETCH], files[number][HISTORY]
         for kept in ("files", "metrics"):
             result[kept].clear()
@@ -133,8 +145,9 @@ class Dispatcher:
         on_front = {trial.number for trial in self._front}
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
         for trial in (*completed, *(trial for trial in before if trial.number not in on_front)):
-            self.marks[trial.number] = trial.number in on_front
-            self._tracker.record(self._records.describe_front_mark(trial, on_front=trial.number in on_front))
+            if trial.role == "search":
+                self.marks[trial.number] = trial.number in on_front
+                self._tracker.record(self._records.describe_front_mark(trial, on_front=trial.number in on_front))
 
     def tell_loss(self, cohort_id: str, reason: str, traceback: str = "") -> None:
         """Tries the members of a cohort separately after it raised or lost its worker; a member alone has failed.
@@ -162,20 +175,31 @@ class Dispatcher:
     def status(self) -> Status:
         """Returns the status of the sweep; safe to call from another thread."""
         training = list(self._training.values())
-        steps = max((t.steps for t in training), default=self._default_steps)
-        left = max(self._spec.trials - self._complete, 0) * self._spec.replicates * steps
-        done = sum(t.step * t.cohort.n_networks for t in training)
+        trials = self._study.known_trials()
+        confirmed, unconfirmed = self._count_confirmations(trials)
+        left = (self.agenda.missing_search * self._spec.replicates + unconfirmed) * self._steps
+        left += sum((t.steps - t.step) * len(t.cohort.seeds) for t in training)
         return Status(
-            complete=self._complete,
+            complete=self._study.count("COMPLETE"),
             wanted=self._spec.trials,
             failed=self._failed,
             running=sum(len(t.cohort.members) for t in training),
+            confirmed=confirmed,
             network_steps=self._network_steps,
-            network_steps_left=max(left - done, 0),
+            network_steps_left=max(left, 0),
             elapsed_s=time.monotonic() - self._started,
             front=self._front,
             tracking_problem=self._tracker.problem,
         )
+
+    def _count_confirmations(self, trials: Sequence[Trial]) -> tuple[int, int]:
+        """Confirmed trials, and the networks to confirm with that are not trained yet, as far as the front is known."""
+        confirm = self._spec.confirm
+        if confirm is None or self._spec.variants:
+            return 0, 0
+        confirmed = sum(trial.confirmed is not None for trial in trials)
+        expected = 1 + len(self._front)  # with the baseline
+        return confirmed, max(expected - confirmed, 0) * confirm.replicates
 
     @property
     def n_training(self) -> int:
@@ -188,20 +212,39 @@ class Dispatcher:
         return self._failed >= (self._spec.max_failed or self._spec.trials)
 
     def _ask(self) -> None:
-        """Asks for as many trials as a cohort has, or as are missing, and forms cohorts of them."""
-        running = sum(len(training.cohort.members) for training in self._training.values())
-        missing = self._spec.trials - self._complete - running
-        if missing <= 0 or self.gave_up:
+        """Starts as many trials as a cohort has, and forms cohorts of them."""
+        if self.gave_up:
             return
-        trials: list[Trial] = []
-        for _ in range(min(self._cohort_size(), missing)):
-            if (trial := self._study.ask()) is None:
-                break
+        trials = self.agenda.start_trials(self._most_networks, self._trial_s)
+        for trial in trials:
             self._tracker.record(self._records.describe_trial_start(trial))
-            trials.append(trial)
-        self._ready += form_cohorts(
+        cohorts = form_cohorts(
             self._spec, trials, compiled=self._compiled, checkpoints=self._checkpoints, retry_of=self._retry_of
         )
+        self._ready += map(self._compile_if_worth, cohorts)
+
+    @property
+    def _most_networks(self) -> int:
+        """Networks of a cohort, fewer than its size allows if the search had too few rounds otherwise."""
+        most_trials = self._spec.trials if self._spec.variants else -(-self._spec.trials // ROUNDS)
+        return max(1, min(self._cohort_size(), most_trials)) * self._spec.replicates
+
+    @property
+    def _trial_s(self) -> float | None:
+        """Seconds that one trial takes one worker, as far as measured."""
+        trained = self._network_steps / (self._steps * self._spec.replicates)
+        return sum(self.clock.seconds.values()) / trained if trained else None
+
+    def _compile_if_worth(self, cohort: Cohort) -> Cohort:
+        """A small cohort, which has a size of its own, is compiled only if that pays for itself."""
+        if not cohort.compiled or 2 * len(cohort.seeds) >= self._most_networks:
+            return cohort
+        first = cohort.recipes[0]
+        work = estimate_work(first.network, cohort.load_task(), first.shared, len(cohort.seeds))
+        return replace(cohort, compiled=work > COMPILE_ABOVE)
+
+    def _entry(self, number: int) -> Trial:
+        return next(trial for trial in self._study.known_entries() if trial.number == number)
 
     def _advance(self, training: _Training, result: Mapping[str, Any]) -> bool:
         """Counts the steps since the last evaluation; returns whether there are any."""
@@ -209,7 +252,7 @@ class Dispatcher:
         self.checkpoint_problem = result.get("checkpoint_problem") or self.checkpoint_problem
         if result["step"] <= training.step:
             return False
-        self._network_steps += (result["step"] - training.step) * training.cohort.n_networks
+        self._network_steps += (result["step"] - training.step) * len(training.cohort.seeds)
         training.step = result["step"]
         return True
 

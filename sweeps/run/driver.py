@@ -12,12 +12,16 @@ from sweeps.cluster.connection import connect_cluster, connect_ray
 from sweeps.cluster.resources import ClusterResources, has_several_machines
 from sweeps.cluster.sharing import claim_share
 from sweeps.errors import BadInputError
+from sweeps.run.agenda import ConfirmRequest
 from sweeps.run.dispatch import Dispatcher
-from sweeps.run.finish import delete_checkpoints, draw_front, interrupt_running, make_report, mark_front
+from sweeps.run.finish import delete_checkpoints, draw_front, interrupt_running, make_report, mark_confirmed, mark_front
 from sweeps.run.state import Summary, Watcher
+from sweeps.run.suggestions import check_sampler_of
 from sweeps.run.tune import CohortTrainable, run_tune
 from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
+from sweeps.study.confirmation import judge_confirmed
+from sweeps.study.known_starts import find_known_starts
 from sweeps.study.ownership import hold_driver_lock
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.records import SweepRecords, describe_sweep
@@ -33,14 +37,16 @@ def launch(
     spec: SweepSpec,
     store: Store | None = None,
     *,
+    confirm: ConfirmRequest | None = None,
     watch: Watcher = lambda _: nullcontext(),
     trainable: type[CohortTrainable] = CohortTrainable,
 ) -> Summary:
-    """Runs a sweep until its number of trials is complete; a sweep that was launched before continues.
+    """Runs a sweep until its number of trials is complete and its front is confirmed; one launched before continues.
 
     Args:
-        spec: The sweep. Under the same name only `trials` may change, and only rise.
+        spec: The sweep. Under the same name only `trials` and `confirm` may change, and `trials` only rise.
         store: Store of the sweep; None for `Store.resolve()`.
+        confirm: Only confirms the front as it is, with so many networks; None runs the whole sweep.
         watch: Shows progress while the context that it returns is open.
         trainable: Trainable of a cohort; tests and benchmarks of the driver replace it.
 
@@ -54,6 +60,8 @@ def launch(
         >>> summary.complete, summary.front  # doctest: +SKIP
     """
     store = store or Store.resolve()
+    check_sampler_of(spec)
+    starts = find_known_starts(spec, store)
     with connect_cluster() as resources:
         slots = count_slots(spec, resources)
         workers = min(slots, spec.concurrent_cohorts or slots)
@@ -62,13 +70,13 @@ def launch(
         _check_checkpoints(store, resources)
         store.prepare(spec.name)
         with hold_driver_lock(store, spec.name):
-            study = SweepStudy.launch(store, spec)
+            study = SweepStudy.launch(store, spec, starts)
             claim = nullcontext(lambda: workers) if resources is None else claim_share(spec.name, slots, workers)
             with _open_tracker(store, spec) as tracker, _frozen_garbage():
                 tracker.record(SweepRecords(spec, study.sweep_id).describe_sweep_start())
                 interrupt_running(study, tracker, "its driver died")
                 with claim as share:
-                    run = _Launch(store, study, tracker, workers, share, trainable)
+                    run = _Launch(store, study, tracker, workers, share, trainable, confirm)
                     run.train_missing(watch)
                 return run.finish()
 
@@ -84,6 +92,7 @@ class _Launch:
         workers: int,
         share: Callable[[], int],
         trainable: type[CohortTrainable],
+        request: ConfirmRequest | None,
     ) -> None:
         self._store, self._study, self._tracker, self._spec = store, study, tracker, study.spec
         self._workers, self._trainable = workers, trainable
@@ -95,14 +104,16 @@ class _Launch:
             share=share,
             compiled=should_compile(study.spec, workers),
             checkpoints=find_checkpoints(self._checkpoints),
+            request=request,
         )
+        self._data_seed = None if request is None else request.data_seed
         self._wall_s, self._stopped = 0.0, False
 
     def train_missing(self, watch: Watcher) -> None:
-        """Trains until enough trials are complete, draws the front, and closes what still runs, also after an error."""
+        """Trains until nothing is left to do, draws the front, and closes what still runs, also after an error."""
         before = self._study.count("COMPLETE")
         try:
-            if before < self._spec.trials:
+            if not self._dispatcher.agenda.is_done():
                 started = time.monotonic()
                 with watch(self._dispatcher.status), connect_ray():
                     try:
@@ -115,7 +126,7 @@ class _Launch:
     def finish(self) -> Summary:
         """Makes the report, deletes checkpoints that nobody needs, and waits for MLflow."""
         dispatcher, status = self._dispatcher, self._dispatcher.status()
-        complete = status.complete >= self._spec.trials
+        complete = dispatcher.agenda.is_done()
         problem = dispatcher.checkpoint_problem
         checkpoints_problem = f"some could not be kept: {problem}" if problem else None
         if complete:
@@ -133,6 +144,8 @@ class _Launch:
             workers=self._workers,
             worker_time=dispatcher.clock.shares(self._workers * self._wall_s),
             front=status.front,
+            confirmed=judge_confirmed(self._study.known_trials(), self._spec, self._data_seed),
+            finished=complete,
             report_s=report_s,
             report_mb=report_mb,
             report_problem=report_problem,
@@ -165,15 +178,18 @@ class _Launch:
 
     def _close(self, complete_before: int) -> None:
         """Interrupts what still runs, marks the front, and records the state of the sweep."""
+        self._dispatcher.suggester.close()
+        self._dispatcher.clock.add([("suggesting", self._dispatcher.suggester.waited_s)])
         interrupt_running(self._study, self._tracker, "the sweep was stopped")
         mark_front(self._study, self._tracker, self._dispatcher.marks)
+        mark_confirmed(self._study, self._tracker)
         status = self._dispatcher.status()
         totals: dict[str, float] = {}
         if self._wall_s:
             totals = {"trials": status.complete - complete_before, "network_steps": status.network_steps}
             totals |= {"wall_s": self._wall_s, "workers": self._workers}
         worker_time = self._dispatcher.clock.shares(self._workers * self._wall_s)
-        complete = status.complete >= self._spec.trials
+        complete = self._dispatcher.agenda.is_done()
         records = SweepRecords(self._spec, self._study.sweep_id)
         self._tracker.record(records.describe_sweep_end(status.front, worker_time, totals, complete=complete))
 

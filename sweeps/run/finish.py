@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sweeps.pages.report import render_report
 from sweeps.results.sweep import Sweep
 from sweeps.store import Store
+from sweeps.study.confirmation import judge_confirmed
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.tracker import Tracker
@@ -25,7 +26,7 @@ def interrupt_running(study: SweepStudy, tracker: Tracker, reason: str) -> None:
         reason: Why they ended.
     """
     records = SweepRecords(study.spec, study.sweep_id)
-    for trial in study.trials():
+    for trial in study.known_entries():
         if trial.state == "RUNNING":
             tracker.record(records.describe_interruption(trial.number, reason))
             study.interrupt(trial.number, reason)
@@ -44,7 +45,7 @@ def draw_front(study: SweepStudy, tracker: Tracker, histories: Mapping[int, byte
     started, task, first = time.monotonic(), study.spec.load_task(), study.spec.objectives[0].metric
     records = SweepRecords(study.spec, study.sweep_id)
     trials = {trial.number: trial for trial in study.trials()}
-    numbers = sorted(histories, key=lambda number: trials[number].mean[first])
+    numbers = sorted(histories, key=lambda number: trials[number].values[first])
     animated = spread_evenly(numbers, MAX_ANIMATED)
     for number in numbers:
         try:
@@ -65,8 +66,20 @@ def mark_front(study: SweepStudy, tracker: Tracker, marks: Mapping[int, bool]) -
     """
     records, front = SweepRecords(study.spec, study.sweep_id), {trial.number for trial in study.front()}
     for trial in study.trials():
-        if trial.state == "COMPLETE" and marks.get(trial.number) != (trial.number in front):
+        if trial.state == "COMPLETE" and trial.role == "search" and marks.get(trial.number) != (trial.number in front):
             tracker.record(records.describe_front_mark(trial, on_front=trial.number in front))
+
+
+def mark_confirmed(study: SweepStudy, tracker: Tracker) -> None:
+    """Records the confirmed figures of the front and the baseline, and whether trials still are on the front.
+
+    Args:
+        study: Study of the sweep.
+        tracker: Destination of MLflow records.
+    """
+    records = SweepRecords(study.spec, study.sweep_id)
+    for confirmed in judge_confirmed(study.known_trials(), study.spec):
+        tracker.record(records.describe_verdict(confirmed))
 
 
 def make_report(

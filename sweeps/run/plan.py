@@ -17,7 +17,8 @@ from sqlalchemy import make_url
 from bimt_core import METRICS
 from sweeps.cluster.capacity import should_compile
 from sweeps.errors import BadInputError, StoreError
-from sweeps.spec.sweep import Cohort, SweepSpec
+from sweeps.spec.cohort import Cohort, Member
+from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
 from sweeps.study.storage import list_sweep_names
 from sweeps.study.study import SweepStudy
@@ -277,7 +278,8 @@ def _torch_threads(n: int) -> Iterator[None]:
 
 def _make_short_cohort(spec: SweepSpec, size: int, steps: int, compiled: bool) -> Cohort:
     short = spec.model_copy(update={"evaluations": 3})
-    return short.cohort(dict.fromkeys(range(size), spec.largest_params | {"steps": steps}), compiled=compiled)
+    member = Member(spec.largest_params | {"steps": steps}, spec.seeds)
+    return Cohort(short, dict.fromkeys(range(size), member), compiled=compiled)
 
 
 def _guess_cohort_size(spec: SweepSpec) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from sweeps.study.confirmation import ConfirmedTrial
 from sweeps.study.trial import Trial
 
 
@@ -16,6 +17,7 @@ class Status:
         wanted: Complete trials to reach.
         failed: Failed trials of this launch.
         running: Trials in cohorts that train now.
+        confirmed: Trials that have been confirmed, the baseline included.
         network_steps: Optimiser steps x networks of this launch.
         network_steps_left: Estimate of those that remain.
         elapsed_s: Seconds since the launch.
@@ -27,12 +29,15 @@ class Status:
     wanted: int
     failed: int
     running: int
+    confirmed: int
     network_steps: int
     network_steps_left: int
     elapsed_s: float
     front: Sequence[Trial]
     tracking_problem: str | None
 
+
+ACTIVITIES = ("training", "measuring", "drawing", "suggesting")
 
 Watcher = Callable[[Callable[[], Status]], AbstractContextManager[None]]
 """Shows progress, by calling for the status, while the context that it returns is open."""
@@ -43,10 +48,10 @@ class WorkerClock:
     """Time of the workers by activity, in seconds.
 
     Args:
-        seconds: Seconds by "training", "measuring" and "drawing".
+        seconds: Seconds by activity, one of `ACTIVITIES`.
     """
 
-    seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "measuring": 0.0, "drawing": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ACTIVITIES, 0.0))
 
     def add(self, spent: Sequence[tuple[str, float]]) -> None:
         """Adds time.
@@ -67,7 +72,7 @@ class WorkerClock:
             >>> clock = WorkerClock()
             >>> clock.add([("training", 4.0), ("drawing", 2.0)])
             >>> clock.shares(8.0)
-            {'training': 0.5, 'measuring': 0.0, 'drawing': 0.25, 'starting and waiting': 0.25}
+            {'training': 0.5, 'measuring': 0.0, 'drawing': 0.25, 'suggesting': 0.0, 'starting and waiting': 0.25}
         """
         if not total_s:
             return {}
@@ -87,9 +92,11 @@ class Summary:
         network_steps: Optimiser steps x networks of this launch.
         wall_s: Seconds from the start of Ray to the end of the front's pictures; 0 if nothing was left to train.
         workers: Cohorts at the same time.
-        worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing" and the rest, "starting and
-            waiting"; empty if nothing was left to train.
+        worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing", on waiting for suggestions
+            ("suggesting"), and the rest, "starting and waiting"; empty if nothing was left to train.
         front: The Pareto front.
+        confirmed: The front's and the baseline's figures on fresh seeds and test rows; see `judge_confirmed`.
+        finished: Whether nothing is left to do.
         report_s: Seconds to make the report, which MLflow has as `report.html`.
         report_mb: Size of the report in megabytes; 0 if it could not be made.
         report_problem: Why the report could not be made.
@@ -109,6 +116,8 @@ class Summary:
     workers: int
     worker_time: dict[str, float]
     front: Sequence[Trial]
+    confirmed: Sequence[ConfirmedTrial]
+    finished: bool
     report_s: float
     report_mb: float
     report_problem: str | None

@@ -23,7 +23,8 @@ from ray.tune.search import Searcher
 
 from bimt_core import Snapshot
 from sweeps.cluster.ray_private import NO_CHECKPOINT, forget_last_result, open_checkpoint
-from sweeps.spec.sweep import Cohort, SweepSpec
+from sweeps.spec.cohort import Cohort
+from sweeps.spec.sweep import SweepSpec
 from sweeps.store import join_path
 from sweeps.worker.checkpoint import delete_folder, read_checkpoint, write_checkpoint
 from sweeps.worker.cohort import Evaluation, run_cohort
@@ -220,7 +221,8 @@ class CohortTrainable(tune.Trainable):
             checkpoint_dir: Destination.
         """
         if self._snapshot is not None:
-            write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, list(self._cohort.members))
+            members = {number: len(member.seeds) for number, member in self._cohort.members.items()}
+            write_checkpoint(Path(checkpoint_dir), self._snapshot, self._history, members)
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Saves a checkpoint without the last result, which Ray would send again and keep.
@@ -304,6 +306,7 @@ def evaluation_to_dict(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "step": evaluation.snapshot.step,
         "metrics": list(evaluation.metrics),
+        "row_stderr": list(evaluation.row_stderr),
         "failures": list(evaluation.failures.items()),
         "files": list(evaluation.files.items()),
         "seconds": list(evaluation.seconds.items()),

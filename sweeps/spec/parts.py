@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bimt_core import METRICS
 
+Aggregate = Literal["mean", "median", "best_quarter"]
+Direction = Literal["minimize", "maximize"]
+
 
 def _parse_number(value: Any) -> Any:
     """Accepts finite numbers, also as text: to YAML, 1e-4 without a decimal point is text."""
@@ -36,6 +39,8 @@ class Part(BaseModel):
 
 
 def _check_metric(name: str) -> str:
+    if name == "score":
+        raise ValueError("metric must be val_score (on the validation rows, to choose by) or test_score, got 'score'")
     if name not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {name!r}")
     return name
@@ -50,14 +55,19 @@ class Objective(Part):
     Args:
         metric: One of `bimt_core.METRICS`.
         direction: "minimize" or "maximize".
+        aggregate: Value of a trial from those of its networks: "mean", "median", or "best_quarter", the mean of the
+            best quarter of the networks, rounded up, for those who train several and keep the best.
     """
 
     metric: MetricName
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
+    aggregate: Aggregate = "mean"
 
 
 class Constraint(Part):
-    """Bound on a metric's mean over the replicates, written "score >= 0.9".
+    """Bound on a metric of a trial, written "val_score >= 0.9".
+
+    The mean over the networks keeps it or breaks it, or the objective's aggregate where the metric is an objective.
 
     Args:
         metric: One of `bimt_core.METRICS`.
@@ -76,7 +86,7 @@ class Constraint(Part):
         """Distance of a value beyond the bound; at most 0 where the constraint holds.
 
         Args:
-            value: Mean of the metric.
+            value: Value of the metric.
         """
         return value - self.bound if self.relation == "<=" else self.bound - value
 
@@ -94,7 +104,7 @@ def parse_constraint(text: Any) -> Any:
         return text
     match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([-+.\deE]+)\s*", text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"must read like 'score >= 0.9', got {text!r}")
+        raise ValueError(f"must read like 'val_score >= 0.9', got {text!r}")
     metric, relation, bound = match.groups()
     return {"metric": metric, "relation": relation, "bound": bound}
 
@@ -112,3 +122,25 @@ class Resources(Part):
     cpus: Whole = Field(default=1, ge=1)
     gpus: Number = Field(default=0.0, ge=0)
     compile: Literal["auto", "always", "never"] = "auto"
+
+
+class Confirm(Part):
+    """Confirmation of a sweep's front: networks trained on seeds that the search has not used.
+
+    Args:
+        replicates: Networks per configuration; at least 2, because a confirmed figure has an interval.
+    """
+
+    replicates: Whole = Field(default=16, ge=2)
+
+
+class StopWhen(Part):
+    """End of a search whose confirmed front has stopped growing.
+
+    Args:
+        trials: Complete trials from one check to the next. At each check the front is confirmed.
+        gain: Relative growth of the confirmed hypervolume since the last check below which the search ends.
+    """
+
+    trials: Whole = Field(ge=2)
+    gain: Float = Field(default=0.01, gt=0)

@@ -1,7 +1,7 @@
 """Recipes: a task's published set-up with the hyperparameters of a trial filled in."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
 from bimt_core import Network, PerNetworkHyperparameters, SharedHyperparameters, Task
@@ -62,3 +62,14 @@ def recipe(task: Task, params: Params) -> Recipe:
         )
     network = task.network.resize(params.get("hidden_width"), params.get("hidden_layers"))
     return Recipe(network, per_network, shared)
+
+
+def published_params(task: Task, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the published values of some hyperparameters, without those of the architecture, which has no one number.
+
+    Args:
+        task: Task.
+        names: Hyperparameters.
+    """
+    published = {**vars(task.per_network), **vars(task.shared)}
+    return {name: published[name] for name in names if name not in ARCHITECTURE}

@@ -55,6 +55,21 @@ class Range(Part):
         ends = parse_value(name, self.low), parse_value(name, self.high)
         return (*ends, self.low + parse_value(name, self.step or 1)) if is_integer(name) else ends
 
+    def contains(self, value: Any) -> bool:
+        """Returns whether a value can be suggested.
+
+        Args:
+            value: Value of the hyperparameter's type.
+        """
+        if self.step is None:
+            return bool(self.low <= value <= self.high)
+        return bool(self.low <= value <= self.high) and not (
+            (Decimal(str(value)) - Decimal(str(self.low))) % Decimal(str(self.step))
+        )
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (f" in steps of {self.step:g}" if self.step is not None else "")
+
 
 class Choices(Part):
     """Several values to choose from.
@@ -76,6 +91,13 @@ class Choices(Part):
         """See `Range.samples`: all choices."""
         return self.choices
 
+    def contains(self, value: Any) -> bool:
+        """See `Range.contains`: whether it is a choice."""
+        return value in self.choices
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.choices))
+
 
 class Fixed(Part):
     """One value, which is not searched.
@@ -89,6 +111,13 @@ class Fixed(Part):
     def samples(self, name: str) -> tuple[Any, ...]:
         """See `Range.samples`: the value."""
         return (self.value,)
+
+    def contains(self, value: Any) -> bool:
+        """See `Range.contains`: whether it is the value."""
+        return bool(value == self.value)
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 Parameter = Range | Choices | Fixed

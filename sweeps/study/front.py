@@ -9,19 +9,19 @@ Costs = tuple[float, ...]  # one per objective, smaller is better
 
 
 def select_front(trials: Iterable[Trial], objectives: Sequence[Objective]) -> list[Trial]:
-    """Selects the feasible trials that no other trial dominates, in the order of their numbers.
+    """Selects the feasible trials of the search that no other dominates, in the order of their numbers.
 
     A trial dominates another if it is at least as good in every objective and better in one; equal trials both stay.
 
     Args:
-        trials: Trials in any state; only feasible ones, which are complete, count.
+        trials: Trials in any state; only feasible ones of the search, which are complete, count.
         objectives: The sweep's objectives.
     """
     front: list[tuple[Costs, Trial]] = []
     for trial in trials:
-        if trial.feasible:
+        if trial.feasible and trial.role == "search":
             costs = tuple(
-                trial.mean[o.metric] if o.direction == "minimize" else -trial.mean[o.metric] for o in objectives
+                trial.values[o.metric] if o.direction == "minimize" else -trial.values[o.metric] for o in objectives
             )
             if not any(_dominates(other, costs) for other, _ in front):
                 front = [(other, t) for other, t in front if not _dominates(costs, other)] + [(costs, trial)]

@@ -1,28 +1,32 @@
 """SweepStudy: the Optuna study that holds a sweep's trials, what was asked for and how it ended."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.errors import BadInputError, StoreError
 from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
 from sweeps.study.analysis import compute_hypervolumes, compute_importances
-from sweeps.study.creation import check_same_sweep, load_or_create_study
+from sweeps.study.creation import check_is_current, check_same_sweep, load_or_create_study
 from sweeps.study.front import select_front
-from sweeps.study.samplers import copy_to_memory, make_distributions
+from sweeps.study.pooling import pool_trial, pool_trials, summarize_networks, summarize_trial
+from sweeps.study.samplers import make_distributions
 from sweeps.study.storage import drop_torn_line, is_sweep, list_sweep_names, open_storage
-from sweeps.study.trial import Trial
+from sweeps.study.trial import Networks, Role, Trial, Values
 
-METRICS = "metrics"  # user attribute of a complete trial: means and standard errors
 MAX_ATTEMPTS = 3  # of one trial, when drivers or workers die
+NETWORKS = "networks"  # user attribute of a complete trial: one value per network, by metric
+ROW_STDERR = "row_stderr"  # user attribute of a complete trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -30,7 +34,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class SweepStudy:
     """The study of one sweep, to which only the sweep's driver writes.
 
-    The driver samples from a copy in memory (see `sweeps.study.samplers`) and writes every event to the storage.
+    The driver keeps all trials in memory and writes every event to the storage.
 
     Args:
         study: Optuna study in the storage.
@@ -41,7 +45,6 @@ class SweepStudy:
         self._study, self._storage = study, storage
         self.spec = SweepSpec.model_validate(study.user_attrs["spec"])
         self.sweep_id: str = study.user_attrs["sweep_id"]
-        self._running: dict[int, optuna.Trial] = {}
 
     @staticmethod
     def open(store: Store, name: str) -> "SweepStudy":
@@ -52,13 +55,14 @@ class SweepStudy:
             name: The sweep.
 
         Raises:
-            BadInputError: If there is no such sweep.
+            BadInputError: If there is no such sweep, or an older version of this package made it.
             StoreError: If the storage cannot be read.
         """
         if store.storage is not None or store.study_file(name).exists():
             storage = open_storage(store, name)
             if name in optuna.get_all_study_names(storage):
-                study = optuna.load_study(study_name=name, storage=storage)
+                study = optuna.load_study(study_name=name, storage=storage, sampler=RandomSampler())
+                check_is_current(study)
                 if is_sweep(study):
                     return SweepStudy(study, storage)
         searched = store.folder if store.storage is None else "the storage"
@@ -66,85 +70,112 @@ class SweepStudy:
         raise BadInputError(f"no sweep {name!r} in {searched}; there are: {names}")
 
     @staticmethod
-    def launch(store: Store, spec: SweepSpec) -> "SweepStudy":
+    def launch(store: Store, spec: SweepSpec, known_starts: Sequence[Mapping[str, Any]] = ()) -> "SweepStudy":
         """Opens the study of a sweep to run it: a new study, or that of an earlier launch.
 
         Args:
             store: Store of the sweep.
             spec: The sweep.
+            known_starts: Searched hyperparameters of the configurations that a new study tries first.
 
         Raises:
-            BadInputError: If the sweep was launched with another spec; only `trials` can be raised.
+            BadInputError: If the sweep was launched with another spec; only `trials` and `confirm` can change.
             StoreError: If the storage cannot be written.
         """
         if store.storage is None:
             drop_torn_line(store.study_file(spec.name))
         storage = open_storage(store, spec.name)
-        study = load_or_create_study(storage, spec)
+        study = load_or_create_study(storage, spec, known_starts)
         check_same_sweep(study, spec)
-        if study.user_attrs["spec"]["trials"] != spec.trials:
-            study.set_user_attr("spec", spec.model_dump(mode="json"))
+        dumped = spec.model_dump(mode="json")
+        if study.user_attrs["spec"] != dumped:
+            study.set_user_attr("spec", dumped)
         return SweepStudy(study, storage)
 
-    def ask(self) -> Trial | None:
-        """Asks for the next trial to run: one that waits, else a suggested one; None if all variants have been tried.
+    def start_waiting(self, most_networks: float = math.inf, roles: Sequence[Role] | None = None) -> list[Trial]:
+        """Starts trials that wait: retries, variants and known starts, in order of number.
+
+        Args:
+            most_networks: Number of networks after which no more trials are started.
+            roles: Roles to start; None for all.
+        """
+        started: list[Trial] = []
+        for trial in list(self._known.values()):
+            if sum(len(t.seeds) for t in started) >= most_networks:
+                break
+            if trial.state == "WAITING" and (roles is None or trial.role in roles):
+                self._storage.set_trial_state_values(self._id(trial.number), TrialState.RUNNING)
+                started.append(self._remember(replace(trial, state="RUNNING", started=datetime.now())))
+        return started
+
+    def start_search(self, params: Mapping[str, Any], sampler: str) -> Trial:
+        """Starts a trial of the search.
+
+        Args:
+            params: Its searched hyperparameters.
+            sampler: Name of the sampler that suggested them.
 
         Raises:
-            StoreError: If another process has asked for trials of this sweep in the meantime.
+            StoreError: If another process has started trials of this sweep in the meantime.
         """
-        if self.spec.variants and not self._copy.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            return None
-        known = len(self._copy.get_trials(deepcopy=False))
-        trial = self._copy.ask(self._distributions)
-        asked = self._frozen(trial.number)
-        if trial.number < known:
-            self._storage.set_trial_state_values(self._id(trial.number), TrialState.RUNNING)
-            for name, distribution in asked.distributions.items():
-                value = distribution.to_internal_repr(asked.params[name])
-                self._storage.set_trial_param(self._id(trial.number), name, value, distribution)
-        elif self._storage.create_new_trial(self._study_id, asked) != self._id(trial.number):
-            raise StoreError(f"another driver runs sweep {self.spec.name!r} from the same study storage")
-        self._running[trial.number] = trial
-        return self._trial(asked)
+        attrs = {"role": "search", "seeds": list(self.spec.seeds), "sampler": sampler}
+        return self._create(TrialState.RUNNING, dict(params), attrs)
 
-    def complete(self, number: int, mean: Mapping[str, float], stderr: Mapping[str, float]) -> Trial:
-        """Completes a trial and returns it.
+    def start_networks(
+        self, role: Role, seeds: Sequence[int], of: int | None = None, data_seed: int | None = None
+    ) -> Trial:
+        """Starts a trial that is not suggested: the baseline, or further networks of a trial.
+
+        Args:
+            role: "baseline", "replicates" or "confirmation".
+            seeds: Seed of each network.
+            of: The trial that gets the networks; None for the baseline.
+            data_seed: Seed of other data for a confirmation; None for the sweep's own.
+
+        Raises:
+            StoreError: If another process has started trials of this sweep in the meantime.
+        """
+        return self._create(
+            TrialState.RUNNING, {}, {"role": role, "seeds": list(seeds), "of": of, "data_seed": data_seed}
+        )
+
+    def complete(self, number: int, networks: Networks, row_stderr: Values) -> Trial:
+        """Completes a trial; returns it, or the trial that it adds networks to, with all of its networks.
 
         Args:
             number: The trial, which runs.
-            mean: Mean of each metric over the replicates.
-            stderr: Standard error of each mean.
+            networks: One value per network, by metric.
+            row_stderr: Standard error of values on rows that the finite number of rows causes.
 
         Raises:
-            ValueError: If the trial does not run, or if an objective or constrained metric is not finite; nothing is
-                written then.
+            ValueError: If the trial does not run, or if the value of an objective or constraint is not finite; nothing
+                is written then.
         """
-        if (name := self.find_unusable(mean)) is not None:
-            raise ValueError(f"{name} of a complete trial must be finite, got {mean[name]}")
+        if (problem := self.find_unusable(networks)) is not None:
+            raise ValueError(f"a complete trial must be finite: {problem}")
         running, trial_id = self._get_running(number), self._id(number)
-        values = [mean[objective.metric] for objective in self.spec.objectives]
-        self._storage.set_trial_user_attr(trial_id, METRICS, {"mean": dict(mean), "stderr": dict(stderr)})
-        before = set(self._frozen(number).system_attrs)
-        for constraint in self.spec.constraints:
-            running.set_constraint(str(constraint), constraint.violation(mean[constraint.metric]))
-        for key, value in self._frozen(number).system_attrs.items():
-            if key not in before:
-                self._storage.set_trial_system_attr(trial_id, key, value)
-        front = self._front  # before the storage knows the trial, in case this reads the front for the first time
+        ended = replace(running, state="COMPLETE", ended=datetime.now())
+        trial = summarize_trial(ended, networks, row_stderr, self.spec)
+        self._storage.set_trial_user_attr(trial_id, NETWORKS, {k: list(v) for k, v in networks.items()})
+        self._storage.set_trial_user_attr(trial_id, ROW_STDERR, dict(row_stderr))
+        if self.spec.constraints:
+            optuna_trial = optuna.Trial(self._study, trial_id)
+            for constraint in self.spec.constraints:
+                optuna_trial.set_constraint(str(constraint), constraint.violation(trial.values[constraint.metric]))
+        values = [trial.values[objective.metric] for objective in self.spec.objectives]
         self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, values)
-        trial = replace(self._trial(self._copy.tell(running, values)), mean=dict(mean), stderr=dict(stderr))
-        del self._running[number]
-        self._front = select_front([*front, trial], self.spec.objectives)
-        return trial
+        return self._remember(trial)
 
-    def find_unusable(self, mean: Mapping[str, float]) -> str | None:
-        """Returns an objective or constrained metric whose mean is not finite, which no complete trial may have.
+    def find_unusable(self, networks: Networks) -> str | None:
+        """Returns why networks cannot complete a trial: the value of an objective or a constraint is not finite.
 
         Args:
-            mean: Mean of each metric.
+            networks: One value per network, by metric.
         """
+        values, _ = summarize_networks(networks, self.spec)
         needed = [o.metric for o in self.spec.objectives] + [c.metric for c in self.spec.constraints]
-        return next((name for name in needed if not math.isfinite(mean[name])), None)
+        bad = next((name for name in needed if not math.isfinite(values[name])), None)
+        return None if bad is None else f"the {self.spec.aggregate_of(bad)[0]} of its {bad} is {values[bad]}"
 
     def fail(self, number: int, reason: str) -> None:
         """Ends a trial that has no results.
@@ -159,11 +190,10 @@ class SweepStudy:
         running, trial_id = self._get_running(number), self._id(number)
         self._storage.set_trial_user_attr(trial_id, "reason", reason)
         self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        self._copy.tell(running, state=TrialState.FAIL)
-        del self._running[number]
+        self._remember(replace(running, state="FAIL", reason=reason, ended=datetime.now()))
 
     def interrupt(self, number: int, reason: str) -> None:
-        """Ends a trial that was cut off, and enqueues another attempt unless it had its last.
+        """Ends a trial that was cut off, and lets another attempt wait unless it had its last.
 
         Args:
             number: The trial, which runs.
@@ -173,49 +203,80 @@ class SweepStudy:
             ValueError: If the trial does not run.
         """
         running = self._get_running(number)
-        attempt = running.user_attrs.get("attempt", 1)
-        has_retry = any(t.user_attrs.get("retry_of") == number for t in self._copy.get_trials(deepcopy=False))
-        if attempt < MAX_ATTEMPTS and not has_retry:
-            for study in (self._study, self._copy):
-                study.enqueue_trial(running.params, user_attrs={"attempt": attempt + 1, "retry_of": number})
+        has_retry = any(trial.retry_of == number for trial in self._known.values())
+        if running.attempt < MAX_ATTEMPTS and not has_retry:
+            frozen = self._storage.get_trial(self._id(number))
+            attrs = frozen.user_attrs | {"attempt": running.attempt + 1, "retry_of": number}
+            self._create(TrialState.WAITING, frozen.params, attrs)
         self.fail(number, reason)
 
-    def count(self, state: str) -> int:
-        """Counts the trials in a state.
+    @property
+    def checks(self) -> list[list[int]]:
+        """Numbers of the confirmed trials at each check of `stop_when`."""
+        checks: list[list[int]] = self._study.user_attrs.get("checks", [])
+        return checks
+
+    def record_check(self, confirmed: Sequence[int]) -> None:
+        """Records a check of `stop_when`.
+
+        Args:
+            confirmed: Numbers of the trials of the search that are confirmed.
+        """
+        self._study.set_user_attr("checks", [*self.checks, list(confirmed)])
+
+    def count(self, state: str, role: Role = "search") -> int:
+        """Counts the trials in a state, as this process knows them.
 
         Args:
             state: "COMPLETE", "FAIL", "RUNNING" or "WAITING".
+            role: Purpose of their networks.
         """
-        return len(self._study.get_trials(deepcopy=False, states=(TrialState[state],)))
+        return sum(trial.state == state and trial.role == role for trial in self.known_entries())
+
+    def entries(self) -> list[Trial]:
+        """Reads everything that the study holds, in order of number: also trials that add networks to others."""
+        entries: dict[int, Trial] = {}
+        for frozen in self._study.get_trials(deepcopy=False):
+            entries[frozen.number] = self._trial(frozen, entries)
+        return list(entries.values())
 
     def trials(self) -> list[Trial]:
-        """Reads all trials, in order of number."""
-        return [self._trial(trial) for trial in self._study.get_trials(deepcopy=False)]
+        """Reads the trials of the search and the baseline, with all their networks, in order of number."""
+        return pool_trials(self.entries(), self.spec)
 
     def front(self) -> list[Trial]:
-        """Reads the Pareto front, in order of number."""
+        """Reads the Pareto front of the search, in order of number."""
         return select_front(self.trials(), self.spec.objectives)
+
+    def known_entries(self) -> list[Trial]:
+        """Returns what this process knows that the study holds, without reading the storage again; see `entries`."""
+        return list(self._known.values())
+
+    def known_trials(self) -> list[Trial]:
+        """Returns the trials as this process knows them, without reading the storage again; see `trials`."""
+        return [self._pooled[number] for number in sorted(self._pooled)]
 
     def known_front(self) -> list[Trial]:
         """Returns the front as this process knows it, without reading the storage again."""
-        return self._front
+        return select_front(self.known_trials(), self.spec.objectives)
 
     def importances(self) -> dict[str, dict[str, float]]:
         """Computes the importance of each hyperparameter; see `compute_importances`."""
-        return compute_importances(self._study, self.spec)
+        return compute_importances(self.trials(), self.spec)
 
     def hypervolumes(self) -> dict[int, float]:
         """Computes the growth of the front; see `compute_hypervolumes`."""
-        return compute_hypervolumes(self._study, self.spec)
+        return compute_hypervolumes(self.trials(), self.spec)
 
     @cached_property
-    def _front(self) -> list[Trial]:
-        """The front, which `complete` keeps up to date."""
-        return self.front()
+    def _known(self) -> dict[int, Trial]:
+        """All trials by number, which every event keeps up to date."""
+        return {trial.number: trial for trial in self.entries()}
 
     @cached_property
-    def _copy(self) -> optuna.Study:
-        return copy_to_memory(self._study, self.spec)
+    def _pooled(self) -> dict[int, Trial]:
+        """Trials of the search and the baseline with all their networks, which every event keeps up to date."""
+        return {trial.number: trial for trial in pool_trials(self._known.values(), self.spec)}
 
     @cached_property
     def _study_id(self) -> int:
@@ -225,38 +286,64 @@ class SweepStudy:
     def _distributions(self) -> dict[str, BaseDistribution]:
         return make_distributions(self.spec)
 
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self._copy.get_trials(deepcopy=False)[number]
-
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
-    def _get_running(self, number: int) -> optuna.Trial:
-        state = self._frozen(number).state
-        if state != TrialState.RUNNING:
-            raise ValueError(f"trial {number} must be running to be ended, it is {state.name}")
-        if number not in self._running:  # an earlier launch asked for it
-            self._running[number] = optuna.Trial(self._copy, self._frozen(number)._trial_id)
-        return self._running[number]
+    def _get_running(self, number: int) -> Trial:
+        trial = self._known[number]
+        if trial.state != "RUNNING":
+            raise ValueError(f"trial {number} must be running to be ended, it is {trial.state}")
+        return trial
 
-    def _trial(self, frozen: FrozenTrial) -> Trial:
-        attrs, complete = frozen.user_attrs, frozen.state == TrialState.COMPLETE
-        metrics = attrs.get(METRICS, {}) if complete else {}
-        return Trial(
+    def _create(self, state: TrialState, params: dict[str, Any], attrs: dict[str, Any]) -> Trial:
+        """Creates a trial in the storage, whose numbers must go on from those known here."""
+        expected = len(self._known)
+        template = create_trial(
+            state=state,
+            params=params,
+            distributions={name: self._distributions[name] for name in params},
+            user_attrs={key: value for key, value in attrs.items() if value is not None},
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template)
+        template.number = self._storage.get_trial_number_from_id(trial_id)
+        if template.number != expected:
+            raise StoreError(f"another driver runs sweep {self.spec.name!r} from the same study storage")
+        return self._remember(self._trial(template, self._known))
+
+    def _remember(self, trial: Trial) -> Trial:
+        """Keeps up to date what is known; returns the trial that has the networks, with all of them."""
+        self._known[trial.number] = trial
+        own = trial if trial.of is None else self._known[trial.of]
+        added = [other for other in self._known.values() if other.of == own.number]
+        self._pooled[own.number] = pool_trial(own, added, self.spec)
+        return trial if trial.state == "RUNNING" else self._pooled[own.number]
+
+    def _trial(self, frozen: FrozenTrial, earlier: Mapping[int, Trial]) -> Trial:
+        attrs, of = frozen.user_attrs, frozen.user_attrs.get("of")
+        role: Role = attrs["role"]
+        if of is not None:
+            params = earlier[of].params
+        else:
+            params = self.spec.baseline_params if role == "baseline" else self._order_params(frozen.params)
+        trial = Trial(
             frozen.number,
             frozen.state.name,
-            self._params(frozen.params or frozen.system_attrs.get("fixed_params", {})),
+            params,
+            role,
+            of,
+            tuple(attrs["seeds"]),
+            attrs.get("data_seed"),
             attrs.get("attempt", 1),
             attrs.get("retry_of"),
-            metrics.get("mean", {}),
-            metrics.get("stderr", {}),
-            all(violation <= 0 for violation in frozen.constraints.values()) if complete else None,
-            attrs.get("reason"),
-            frozen.datetime_start,
-            frozen.datetime_complete,
+            reason=attrs.get("reason"),
+            started=frozen.datetime_start,
+            ended=frozen.datetime_complete,
         )
+        if frozen.state != TrialState.COMPLETE:
+            return trial
+        return summarize_trial(trial, attrs[NETWORKS], attrs[ROW_STDERR], self.spec)
 
-    def _params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
+    def _order_params(self, searched: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters in the order of the spec: searched, fixed, and the settings of a variant."""
         settings = self.spec.variants.get(searched.get("variant", ""), {})
         known = {**self.spec.fixed, **searched, **settings}

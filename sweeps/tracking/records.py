@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bimt_core import METRICS
-from sweeps.study.statistics import summarize_replicates
+from sweeps.study.aggregates import aggregate, aggregate_stderr
 from sweeps.tracking import markdown
 
 if TYPE_CHECKING:  # the writer's process needs neither pydantic nor optuna
     from sweeps.spec.sweep import SweepSpec
+    from sweeps.study.confirmation import ConfirmedTrial, Figure
     from sweeps.study.trial import Trial
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
@@ -29,8 +30,15 @@ REPORT = "report.html"
 TOTALS = "launch/"  # prefix of the metrics of a sweep's run that sum up its last launch
 MEAN, STDERR = "mean/", "stderr/"  # MLflow groups charts by what precedes the slash
 KEY_TAG, PARENT_TAG, NOTE_TAG = "bimt.key", "mlflow.parentRunId", "mlflow.note.content"
-COMPLETED = "tags.`bimt.role` = 'trial' and attributes.status = 'FINISHED'"  # MLflow search filter of complete trials
+COMPLETED = "tags.`bimt.of` = 'itself' and attributes.status = 'FINISHED'"  # MLflow search filter of complete trials
+CONFIRMED = "confirmed/"  # prefix of metrics on fresh seeds and test rows
 MAX_REASON = 500  # characters of a tag
+PURPOSES = {  # beginning of the note on a complete trial, by its role
+    "search": "",
+    "baseline": "**The published setting**, to see what the sweep gains. ",
+    "replicates": "Further networks of a trial near the front. ",
+    "confirmation": "Networks on seeds that the search has not used, to confirm a trial. ",
+}
 
 Point = tuple[str, float, int, int]  # metric, value, step, milliseconds since 1970
 
@@ -82,9 +90,10 @@ def make_points(
         at_ms: Time, in milliseconds since 1970.
         last: Whether training has ended.
     """
-    means, errors = summarize_replicates(values)
-    named = {MEAN + name: mean for name, mean in means.items()}
-    named |= {STDERR + name: error for name, error in errors.items() if last}
+    named = {MEAN + name: float(aggregate(column, "mean", "minimize")) for name, column in values.items()}
+    if last:
+        errors = {name: float(aggregate_stderr(column, "mean", "minimize")) for name, column in values.items()}
+        named |= {STDERR + name: error for name, error in errors.items()}
     return _select_finite(named, step, at_ms)
 
 
@@ -137,6 +146,8 @@ class SweepRecords:
             "objectives": ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives),
             "constraints": ", ".join(map(str, spec.constraints)) or "none",
             "replicates": spec.replicates,
+            "confirm": "none" if spec.confirm is None else spec.confirm.replicates,
+            "published": spec.published,
             "cohort_size": spec.cohort_size,
             "sampler": spec.sampler,
             "seed": spec.seed,
@@ -151,15 +162,19 @@ class SweepRecords:
             trial: The trial.
         """
         tags = {
-            "bimt.role": "trial",
+            "bimt.role": trial.role,
             "bimt.sweep": self._spec.name,
             "bimt.task": self._spec.task,
+            "bimt.rows": "published" if self._spec.published else "validation and test rows",
             "bimt.trial": str(trial.number),
+            "bimt.of": "itself" if trial.of is None else str(trial.of),
             "bimt.attempt": str(trial.attempt),
-            "bimt.seeds": ", ".join(map(str, self._spec.seeds)),
+            "bimt.seeds": ", ".join(map(str, trial.seeds)),
             **collect_provenance(),
         }
-        return self._of_trial(trial.number, start_ms=_now_ms(), params=dict(trial.params), tags=tags)
+        if trial.data_seed is not None:
+            tags["bimt.data_seed"] = str(trial.data_seed)
+        return self._of_trial(trial.number, name_run(trial), start_ms=_now_ms(), params=dict(trial.params), tags=tags)
 
     def describe_evaluation(self, number: int, values: Mapping[str, list[float]], step: int) -> Record:
         """Describes an evaluation during training.
@@ -171,34 +186,32 @@ class SweepRecords:
         """
         return self._of_trial(number, points=make_points(values, step, _now_ms(), last=False))
 
-    def describe_trial_end(
-        self,
-        number: int,
-        values: Mapping[str, list[float]],
-        result: Mapping[str, Any],
-        files: Mapping[str, bytes],
-    ) -> Record:
-        """Describes a completed trial: its last evaluation, all replicates as a table, weights and pictures.
+    def describe_trial_end(self, trial: "Trial", result: Mapping[str, Any], files: Mapping[str, bytes]) -> Record:
+        """Describes a completed trial: its last evaluation, all networks as a table, weights and pictures.
 
         Args:
-            number: Number of the trial.
-            values: Metric to one value per replicate, at the end of training.
+            trial: The trial, with its own networks only.
             result: Result of its cohort, with "step", "host" and "device".
             files: Artifact path to content.
         """
-        means, _ = summarize_replicates(values)
-        rows = [[seed, *(values[name][r] for name in METRICS)] for r, seed in enumerate(self._spec.seeds)]
-        summary = "; ".join(f"{o.metric} {means[o.metric]:.4g}" for o in self._spec.objectives)
+        networks, values = trial.networks, trial.values
+        rows = [[seed, *(networks[name][i] for name in METRICS)] for i, seed in enumerate(trial.seeds)]
+        summary = "; ".join(f"{o.metric} {values[o.metric]:.4g}" for o in self._spec.objectives)
+        points = make_points(networks, result["step"], at_ms := _now_ms())
+        for objective in self._spec.objectives:
+            if objective.aggregate != "mean":
+                name = f"{objective.aggregate}/{objective.metric}"
+                points += ((name, values[objective.metric], result["step"], at_ms),)
         note = (
-            f"{summary}; modularity {means['modularity']:.3f} in {means['communities']:.1f} communities.\n\n"
+            f"{PURPOSES[trial.role]}{summary}; modularity {values['modularity']:.3f} in"
+            f" {values['communities']:.1f} communities.\n\n"
             "*Artifacts*: `diagrams/interactive.html` (the best replicate, to explore along its training), `diagrams/`"
             " (best and all replicates), `replicates.json` (metrics of each), `weights.safetensors`,"
             " `history.safetensors`, `config.yaml`."
         )
-        at_ms = _now_ms()
         return self._of_trial(
-            number,
-            points=make_points(values, result["step"], at_ms),
+            trial.number,
+            points=points,
             tags={"bimt.host": result["host"], "bimt.device": result["device"], NOTE_TAG: note},
             table={"replicates.json": {"columns": ["seed", *METRICS], "data": rows}},
             status="FINISHED",
@@ -206,6 +219,40 @@ class SweepRecords:
             image="diagrams/best.png" if "diagrams/best.png" in files else None,
             files=files,
         )
+
+    def describe_added_networks(self, trial: "Trial") -> Record:
+        """Describes a trial to which networks have been added: its values over all of them, or as confirmed.
+
+        Args:
+            trial: The trial, with all its networks.
+        """
+        at_ms, step = _now_ms(), self._spec.recipe(trial.params).shared.steps
+        points = make_points(trial.networks, step, at_ms)
+        tags = {"bimt.networks": str(len(trial.seeds))}
+        if (confirmed := trial.confirmed) is not None:
+            named = {CONFIRMED + name: value for name, value in confirmed.values.items()}
+            points += _select_finite(named | {CONFIRMED + "networks": float(len(confirmed.seeds))}, step, at_ms)
+            tags["bimt.confirmed"] = f"{len(confirmed.seeds)} networks"
+        return self._of_trial(trial.number, points=points, tags=tags)
+
+    def describe_verdict(self, confirmed: "ConfirmedTrial") -> Record:
+        """Describes whether a confirmed trial still is on the front.
+
+        Args:
+            confirmed: The trial and its figures.
+        """
+        lines = [f"- {format_figure(figure)}" for figure in confirmed.figures]
+        networks = len(confirmed.confirmation.seeds)
+        verdict = "" if math.isnan(confirmed.probability) else f"; still on the front: {confirmed.verdict}"
+        note = f"**Confirmed with {networks} networks on fresh seeds**{verdict}\n\n" + "\n".join(lines) + "\n"
+        tags = {"bimt.still_on_front": confirmed.verdict, NOTE_TAG: note}
+        at_ms = _now_ms()
+        points = _select_finite({CONFIRMED + "front_probability": confirmed.probability}, 0, at_ms)
+        for figure in confirmed.figures:
+            bounds = {"low": figure.low, "high": figure.high}
+            named = {f"{CONFIRMED}{figure.confirmed_metric}_{end}": bound for end, bound in bounds.items()}
+            points += _select_finite(named, 0, at_ms)
+        return self._of_trial(confirmed.trial.number, tags=tags, points=points)
 
     def describe_trial_failure(self, number: int, reason: str, files: Mapping[str, bytes]) -> Record:
         """Describes a failed trial.
@@ -263,10 +310,10 @@ class SweepRecords:
             complete: Whether the sweep has all its trials.
         """
         objectives, params = [o.metric for o in self._spec.objectives], self._spec.hyperparameters
-        names = list(dict.fromkeys([*objectives, "score", "connection_cost", "modularity"]))
+        names = list(dict.fromkeys([*objectives, "val_score", "connection_cost", "modularity"]))
         columns = ["trial", *names, *params]
         rows = [
-            [f"trial {t.number:03d}", *(t.mean[name] for name in names), *(t.params.get(name) for name in params)]
+            [f"trial {t.number:03d}", *(t.values[name] for name in names), *(t.params.get(name) for name in params)]
             for t in front
         ]
         at_ms = _now_ms()
@@ -292,8 +339,35 @@ class SweepRecords:
     def _of_sweep(self, **fields: Any) -> Record:
         return Record(self._sweep_id, f"{self._spec.name} (sweep)", **fields)
 
-    def _of_trial(self, number: int, **fields: Any) -> Record:
-        return Record(trial_key(self._sweep_id, number), f"trial {number:03d}", parent=self._sweep_id, **fields)
+    def _of_trial(self, number: int, name: str = "", **fields: Any) -> Record:
+        """Record of a trial's run, whose name counts in its first record only."""
+        return Record(trial_key(self._sweep_id, number), name or f"trial {number:03d}", parent=self._sweep_id, **fields)
+
+
+def name_run(trial: "Trial") -> str:
+    """Returns the name of a trial's run in MLflow.
+
+    Args:
+        trial: The trial.
+    """
+    if trial.role == "search":
+        return f"trial {trial.number:03d}"
+    if trial.of is None:
+        return "baseline (published setting)"
+    data = "" if trial.data_seed is None else f", data seed {trial.data_seed}"
+    return f"trial {trial.of:03d}, {trial.role}{data}"
+
+
+def format_figure(figure: "Figure") -> str:
+    """Formats an objective as searched and as confirmed, with its 95 % interval.
+
+    Args:
+        figure: The objective's figures.
+    """
+    return (
+        f"{figure.metric} {figure.searched:.4g} searched, {figure.confirmed_metric} {figure.confirmed:.4g}"
+        f" confirmed, 95 % interval {figure.low:.4g} to {figure.high:.4g}"
+    )
 
 
 @cache

@@ -24,16 +24,16 @@ HISTORY, SKETCH = "history.safetensors", "diagrams/sketch.svg"
 
 
 def pick_best_and_median(metrics: Mapping[str, list[float]]) -> tuple[int, int]:
-    """Returns the replicates with the lowest and with the median test loss (the lower of two).
+    """Returns the networks with the lowest and with the median validation loss (the lower of two).
 
     Args:
-        metrics: One value per replicate, by metric.
+        metrics: One value per network, by metric.
 
     Examples:
-        >>> pick_best_and_median({"test_loss": [0.3, 0.1, 0.2]})
+        >>> pick_best_and_median({"val_loss": [0.3, 0.1, 0.2]})
         (1, 2)
     """
-    order = sorted(range(len(metrics["test_loss"])), key=lambda r: metrics["test_loss"][r])
+    order = sorted(range(len(metrics["val_loss"])), key=lambda r: metrics["val_loss"][r])
     return order[0], order[(len(order) - 1) // 2]
 
 
@@ -55,7 +55,7 @@ def draw_trial(
     """
 
     def caption(replicate: int) -> str:
-        score, cost, q = (metrics[name][replicate] for name in ("score", "connection_cost", "modularity"))
+        score, cost, q = (metrics[name][replicate] for name in ("val_score", "connection_cost", "modularity"))
         return f"{task.score_name} {score:.3f}   cost {cost:.2f}   Q {q:.2f}"
 
     best, median = pick_best_and_median(metrics)

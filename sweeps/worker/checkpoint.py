@@ -6,14 +6,14 @@ even where only some of its trials continue, or continue in another order.
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from bimt_core import Moments, Network, Snapshot, load_population, serialize_population
 from bimt_core.files import write_atomically
-from sweeps.spec.sweep import SavedCheckpoint
+from sweeps.spec.cohort import SavedCheckpoint
 from sweeps.store import join_path
 from sweeps.worker.history import HistoryEntry, read_history, write_history
 
@@ -22,21 +22,23 @@ STATES = ("weights", "first", "second")
 FILES = frozenset({*(f"{name}.safetensors" for name in STATES), "step.txt", MEMBERS})
 
 
-def write_checkpoint(folder: Path, snapshot: Snapshot, history: Sequence[HistoryEntry], members: Sequence[int]) -> None:
+def write_checkpoint(
+    folder: Path, snapshot: Snapshot, history: Sequence[HistoryEntry], members: Mapping[int, int]
+) -> None:
     """Writes a checkpoint: weights and moments as populations, the step, the history and the trials' numbers.
 
     Args:
         folder: Destination.
         snapshot: State of training.
         history: History of the cohort.
-        members: Numbers of its trials.
+        members: Number of networks of each trial, by its number, in the order of the population.
     """
     p, moments = snapshot.population, snapshot.moments
     for name, flat in zip(STATES, (p.flat, moments.first, moments.second), strict=True):
         write_atomically(folder / f"{name}.safetensors", serialize_population(dataclasses.replace(p, flat=flat)))
     write_history(history, folder / "history")
     write_atomically(folder / "step.txt", str(snapshot.step).encode())
-    write_atomically(folder / MEMBERS, json.dumps(list(members)).encode())
+    write_atomically(folder / MEMBERS, json.dumps(list(members.items())).encode())
 
 
 def read_checkpoint(
@@ -52,7 +54,7 @@ def read_checkpoint(
     """
     stored = json.loads((folder / MEMBERS).read_text())
     weights, first, second = (load_population(folder / f"{name}.safetensors", network) for name in STATES)
-    rows = _find_rows(stored, members if members is not None else stored, len(weights))
+    rows = _find_rows(stored, members)
     snapshot = Snapshot(
         int((folder / "step.txt").read_text()),
         weights.select(rows).to(device),
@@ -99,9 +101,13 @@ def delete_folder(uri: str) -> None:
 
 def _read_saved(files: FileSystem, folder: str, uri: str) -> SavedCheckpoint:
     with files.open_input_file(f"{folder}/step.txt") as step, files.open_input_file(f"{folder}/{MEMBERS}") as members:
-        return SavedCheckpoint(uri, int(step.read()), tuple(json.loads(members.read())))
+        return SavedCheckpoint(uri, int(step.read()), tuple(number for number, _ in json.loads(members.read())))
 
 
-def _find_rows(stored: Sequence[int], wanted: Sequence[int], networks: int) -> list[int]:
-    replicates = networks // len(stored)
-    return [stored.index(number) * replicates + replicate for number in wanted for replicate in range(replicates)]
+def _find_rows(stored: Sequence[tuple[int, int]], wanted: Sequence[int] | None) -> list[int]:
+    """Rows of the wanted trials in a population that holds so many networks of each trial."""
+    rows: dict[int, range] = {}
+    end = 0
+    for number, networks in stored:
+        rows[number] = range(end, end := end + networks)
+    return [row for number in (rows if wanted is None else wanted) for row in rows[number]]
