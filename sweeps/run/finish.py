@@ -71,7 +71,7 @@ def mark_front(study: SweepStudy, tracker: Tracker, marks: Mapping[int, bool]) -
 
 
 def mark_confirmed(study: SweepStudy, tracker: Tracker) -> None:
-    """Records the confirmed figures of the front and the baseline, and whether trials still are on the front.
+    """Records the confirmed values of the front and the baseline, and whether trials still are on the front.
 
     Args:
         study: Study of the sweep.

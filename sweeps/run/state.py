@@ -95,7 +95,7 @@ class Summary:
         worker_time: Share of workers x wall_s spent on "training", "measuring", "drawing", on waiting for suggestions
             ("suggesting"), and the rest, "starting and waiting"; empty if nothing was left to train.
         front: The Pareto front.
-        confirmed: The front's and the baseline's figures on fresh seeds and test rows; see `judge_confirmed`.
+        confirmed: The front's and the baseline's values on fresh seeds and test rows; see `judge_confirmed`.
         finished: Whether nothing is left to do.
         report_s: Seconds to make the report, which MLflow has as `report.html`.
         report_mb: Size of the report in megabytes; 0 if it could not be made.

@@ -90,7 +90,7 @@ class SweepSpec(Part):
         task: One of the tasks (`bimt tasks`), or "module:function" for your own, which is imported: trusted code.
         data_seed: Seed of the task's data; None for the published seed.
         published: Whether validation and test rows are the paper's, which chose by its test rows. Then `test_loss` and
-            `test_score` may be objectives, and nothing tells how much of a figure is luck.
+            `test_score` may be objectives, and nothing tells how much of a value is luck.
         validation_rows: Number of held-out rows to choose by; the others are test rows. None for the task's halves.
         search: Entry per searched or fixed hyperparameter: {low, high, log, step}, {choices} or one value. Others keep
             the task's published value, except that relocation is by assignment with moments moved.
@@ -179,7 +179,7 @@ class SweepSpec(Part):
         for entry, metric in chosen if not self.published else ():
             if metric in TEST_METRICS:
                 raise ValueError(
-                    f"{entry} must not use test rows, because a choice by them makes their figures too good:"
+                    f"{entry} must not use test rows, because a choice by them makes their values too good:"
                     f" use {metric.replace('test', 'val')}, or published: true, got {metric}"
                 )
         return self

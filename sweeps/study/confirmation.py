@@ -1,4 +1,4 @@
-"""Confirmation: the front's figures on networks and rows that the search did not choose by."""
+"""Confirmation: the front's values on networks and rows that the search did not choose by."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from sweeps.study.trial import Confirmation, Trial
 
 
 @dataclass(frozen=True)
-class Figure:
+class ConfirmedObjective:
     """One objective of a trial, as the search saw it and as confirmed.
 
     Args:
@@ -44,20 +44,20 @@ class ConfirmedTrial:
     Args:
         trial: The trial.
         confirmation: Its networks on fresh seeds.
-        figures: One per objective.
+        objectives: One per objective of the sweep.
         probability: Probability of being on the front of all confirmed trials; NaN for the baseline.
         verdict: Whether it still is on the front: "yes", "no" or "unsure"; "baseline" for the baseline.
     """
 
     trial: Trial
     confirmation: Confirmation
-    figures: tuple[Figure, ...]
+    objectives: tuple[ConfirmedObjective, ...]
     probability: float
     verdict: Verdict | str
 
 
 def judge_confirmed(trials: Iterable[Trial], spec: SweepSpec, data_seed: int | None = None) -> list[ConfirmedTrial]:
-    """Compares the figures of all confirmed trials, in order of number, the baseline first.
+    """Compares the values of all confirmed trials, in order of number, the baseline first.
 
     Args:
         trials: Trials with all their networks.
@@ -83,7 +83,7 @@ def judge_confirmed(trials: Iterable[Trial], spec: SweepSpec, data_seed: int | N
         ConfirmedTrial(
             trial,
             confirmation,
-            tuple(make_figure(trial, confirmation, o.metric, spec) for o in spec.objectives),
+            tuple(confirm_objective(trial, confirmation, o.metric, spec) for o in spec.objectives),
             probabilities.get(trial.number, math.nan),
             judge(probabilities[trial.number]) if trial.number in probabilities else "baseline",
         )
@@ -91,7 +91,7 @@ def judge_confirmed(trials: Iterable[Trial], spec: SweepSpec, data_seed: int | N
     ]
 
 
-def make_figure(trial: Trial, confirmation: Confirmation, metric: str, spec: SweepSpec) -> Figure:
+def confirm_objective(trial: Trial, confirmation: Confirmation, metric: str, spec: SweepSpec) -> ConfirmedObjective:
     """Compares one metric of a trial with that of its confirmation.
 
     Args:
@@ -103,7 +103,7 @@ def make_figure(trial: Trial, confirmation: Confirmation, metric: str, spec: Swe
     confirmed = TEST_COUNTERPARTS.get(metric, metric)
     error = confirmation.row_stderr.get(confirmed, 0.0)
     low, high = confidence_interval(confirmation.networks[confirmed], *spec.aggregate_of(confirmed), error)
-    return Figure(
+    return ConfirmedObjective(
         metric, trial.values[metric], trial.stderr[metric], confirmed, confirmation.values[confirmed], low, high
     )
 

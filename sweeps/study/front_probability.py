@@ -1,4 +1,4 @@
-"""Fronts of measured figures, and the probability of being on one, given how much networks differ."""
+"""Fronts of measured values, and the probability of being on one, given how much networks differ."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -22,7 +22,7 @@ from sweeps.tracking import markdown
 
 if TYPE_CHECKING:  # the writer's process needs neither pydantic nor optuna
     from sweeps.spec.sweep import SweepSpec
-    from sweeps.study.confirmation import ConfirmedTrial, Figure
+    from sweeps.study.confirmation import ConfirmedObjective, ConfirmedTrial
     from sweeps.study.trial import Trial
 
 PACKAGES = ("bimt-sweeps", "torch", "ray", "optuna", "mlflow", "networkx", "numpy")
@@ -239,7 +239,7 @@ class SweepRecords:
         """Describes whether a confirmed trial still is on the front.
 
         Args:
-            confirmed: The trial and its figures.
+            confirmed: The trial and its values.
         """
         lines = [f"- {format_figure(figure)}" for figure in confirmed.figures]
         networks = len(confirmed.confirmation.seeds)
@@ -248,9 +248,9 @@ class SweepRecords:
         tags = {"bimt.still_on_front": confirmed.verdict, NOTE_TAG: note}
         at_ms = _now_ms()
         points = _select_finite({CONFIRMED + "front_probability": confirmed.probability}, 0, at_ms)
-        for figure in confirmed.figures:
-            bounds = {"low": figure.low, "high": figure.high}
-            named = {f"{CONFIRMED}{figure.confirmed_metric}_{end}": bound for end, bound in bounds.items()}
+        for objective in confirmed.objectives:
+            bounds = {"low": objective.low, "high": objective.high}
+            named = {f"{CONFIRMED}{objective.confirmed_metric}_{end}": bound for end, bound in bounds.items()}
             points += _select_finite(named, 0, at_ms)
         return self._of_trial(confirmed.trial.number, tags=tags, points=points)
 
@@ -358,15 +358,15 @@ def name_run(trial: "Trial") -> str:
     return f"trial {trial.of:03d}, {trial.role}{data}"
 
 
-def format_figure(figure: "Figure") -> str:
+def format_objective(objective: "ConfirmedObjective") -> str:
     """Formats an objective as searched and as confirmed, with its 95 % interval.
 
     Args:
-        figure: The objective's figures.
+        objective: Its values.
     """
     return (
-        f"{figure.metric} {figure.searched:.4g} searched, {figure.confirmed_metric} {figure.confirmed:.4g}"
-        f" confirmed, 95 % interval {figure.low:.4g} to {figure.high:.4g}"
+        f"{objective.metric} {objective.searched:.4g} searched, {objective.confirmed_metric} {objective.confirmed:.4g}"
+        f" confirmed, 95 % interval {objective.low:.4g} to {objective.high:.4g}"
     )
 
 
