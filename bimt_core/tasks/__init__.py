@@ -37,8 +37,8 @@ def load_task(name: str, data_seed: int | None = None, published: bool = False) 
         name: One of `TASKS`, or "module:function". The module is imported, so it must be trusted, and importable
             wherever networks are trained. The function takes `data_seed` (no argument if None) and returns a `Task`.
         data_seed: Seed of the data; None for the published one.
-        published: If True, test rows are those of the paper, or of earlier versions of this package; only for `TASKS`.
-            Where they are all that was held out of training, the same rows are the validation rows.
+        published: If True, test rows are those of the paper, or of the package before it had validation rows; only for
+            `TASKS`. Where they are all that was held out of training, the same rows are the validation rows.
 
     Raises:
         ValueError: If there is no such task, the module or function fails to provide one, or it has no published rows.
