@@ -241,7 +241,7 @@ class SweepRecords:
         Args:
             confirmed: The trial and its values.
         """
-        lines = [f"- {format_figure(figure)}" for figure in confirmed.figures]
+        lines = [f"- {format_objective(objective)}" for objective in confirmed.objectives]
         networks = len(confirmed.confirmation.seeds)
         verdict = "" if math.isnan(confirmed.probability) else f"; still on the front: {confirmed.verdict}"
         note = f"**Confirmed with {networks} networks on fresh seeds**{verdict}\n\n" + "\n".join(lines) + "\n"
