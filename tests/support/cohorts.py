@@ -12,7 +12,7 @@ def cohort(*changes, seed=3, replicates=2, evaluations=4, task="two_moons", dtyp
         {
             "name": "quick",
             "task": task,
-            "objectives": [{"metric": "score", "direction": "maximize"}],
+            "objectives": [{"metric": "val_score", "direction": "maximize"}],
             "trials": len(changes),
             "seed": seed,
             "replicates": replicates,

@@ -8,7 +8,7 @@ from sweeps.study.study import SweepStudy
 REASON = "replicate 0 diverged: <b>its</b> score is nan"
 SCORE, COST, MODULARITY = (
     {"metric": metric, "direction": direction}
-    for metric, direction in (("score", "maximize"), ("connection_cost", "minimize"), ("modularity", "maximize"))
+    for metric, direction in (("val_score", "maximize"), ("connection_cost", "minimize"), ("modularity", "maximize"))
 )
 SEARCH = {
     "cost_weight": {"low": 1e-4, "high": 1e-1, "log": True},
@@ -35,7 +35,7 @@ def create_sweep(folder, spec, results):
         if values is None:
             study.fail(trial.number, REASON)
             continue
-        means = dict(zip(("score", "connection_cost", "modularity"), values, strict=False))
+        means = dict(zip(("val_score", "connection_cost", "modularity"), values, strict=False))
         study.complete(trial.number, dict.fromkeys(METRICS, 1.0) | means, dict.fromkeys(METRICS, 0.01))
     return Sweep(study, store)
 

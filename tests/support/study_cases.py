@@ -26,7 +26,7 @@ SEARCH = {
     "cost_phases": [[0, 1], [0.5, 2]],
 }
 OBJECTIVES = [
-    {"metric": "score", "direction": "maximize"},
+    {"metric": "val_score", "direction": "maximize"},
     {"metric": "connection_cost", "direction": "minimize"},
 ]
 
@@ -45,7 +45,7 @@ def make_spec(**changes):
         "task": "two_moons",
         "search": SEARCH,
         "objectives": OBJECTIVES,
-        "constraints": ["score >= 0.5"],
+        "constraints": ["val_score >= 0.5"],
         "sampler": "random",
         "trials": 3,
         "replicates": 2,
@@ -58,7 +58,7 @@ def launch(store, **changes):
 
 
 def make_metrics(score=0.9, cost=1.0):
-    return dict.fromkeys(METRICS, 0.0) | {"score": score, "connection_cost": cost}
+    return dict.fromkeys(METRICS, 0.0) | {"val_score": score, "connection_cost": cost}
 
 
 def complete(study, number, score=0.9, cost=1.0):
@@ -172,7 +172,7 @@ def a_trial_that_has_ended_cannot_end_again(store):
 def values_that_are_not_finite_are_refused(store):
     study = launch(store)
     number = study.ask().number
-    for metric in ("score", "connection_cost"):
+    for metric in ("val_score", "connection_cost"):
         for value in (math.nan, math.inf, -math.inf):
             with pytest.raises(ValueError, match=f"^{metric} of a complete trial must be finite, got {value}$"):
                 study.complete(number, make_metrics() | {metric: value}, {})
@@ -363,7 +363,7 @@ def the_front_has_the_feasible_trials_that_none_dominates(store):
 @case
 def a_constraint_holds_at_its_bound(store):
     for relation in (">=", "<="):
-        study = launch(store, name=f"score-{relation == '>='}", constraints=[f"score {relation} 0.7"])
+        study = launch(store, name=f"score-{relation == '>='}", constraints=[f"val_score {relation} 0.7"])
         complete_trials(study, (0.7, 1.0), (0.7 + 1e-9, 0.0), (0.7 - 1e-9, 0.0))
         assert [trial.feasible for trial in study.trials()] == [True, relation == ">=", relation == "<="]
 
@@ -371,7 +371,7 @@ def a_constraint_holds_at_its_bound(store):
 @case
 def a_single_objective_has_a_front_of_the_best(store):
     for direction, best in (("maximize", [1, 3]), ("minimize", [2])):
-        study = launch(store, name=direction, objectives=[{"metric": "score", "direction": direction}])
+        study = launch(store, name=direction, objectives=[{"metric": "val_score", "direction": direction}])
         complete_trials(study, (0.8, 1.0), (0.9, 2.0), (0.7, 3.0), (0.9, 4.0))
         assert numbers(study.front()) == best
 
@@ -381,7 +381,7 @@ def an_analysis_needs_nothing_but_the_storage(store):
     study = launch(store, trials=12)
     complete_trials(study, *((0.1 * n, 3.0 + n % 4) for n in range(12)))
     reader = SweepStudy.open(store, NAME)
-    assert list(reader.importances()) == ["score", "connection_cost"]
+    assert list(reader.importances()) == ["val_score", "connection_cost"]
     assert reader.importances() == study.importances()
     growth = reader.hypervolumes()
     assert list(growth) == list(range(12))
