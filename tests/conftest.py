@@ -52,7 +52,7 @@ def small():
             "task": "two_moons",
             "search": {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 40},
             "objectives": [
-                {"metric": "score", "direction": "maximize"},
+                {"metric": "val_score", "direction": "maximize"},
                 {"metric": "connection_cost", "direction": "minimize"},
             ],
             "trials": 3,

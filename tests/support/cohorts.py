@@ -1,9 +1,15 @@
 """Cohorts that train quickly."""
 
+from sweeps.spec.cohort import Cohort, Member
 from sweeps.spec.sweep import parse_spec
 from sweeps.worker.cohort import run_cohort
 
 QUICK = {"steps": 40, "relocate_every": 15, "hidden_width": 6}
+
+
+def make_cohort(spec, members, seeds=None, **how):
+    """A cohort of a sweep from the hyperparameters of its members by number; by default with the sweep's seeds."""
+    return Cohort(spec, {number: Member(params, seeds or spec.seeds) for number, params in members.items()}, **how)
 
 
 def cohort(*changes, seed=3, replicates=2, evaluations=4, task="two_moons", dtype=None, **common):
@@ -21,7 +27,7 @@ def cohort(*changes, seed=3, replicates=2, evaluations=4, task="two_moons", dtyp
         }
     )
     quick = QUICK if task == "two_moons" else {}
-    return spec.cohort({10 + i: quick | common | change for i, change in enumerate(changes)})
+    return make_cohort(spec, {10 + i: quick | common | change for i, change in enumerate(changes)})
 
 
 def train_all(cohort, snapshot=None, history=()):
