@@ -55,6 +55,23 @@ def test_the_interval_of_a_mean_without_skewness_is_students():
     assert confidence_interval(values, "mean", "minimize", level=0.9) == pytest.approx(expected)
 
 
+def test_bounds_of_a_mean_solve_halls_equation():
+    values = draw_log_normal(np.random.default_rng(0), 16)
+    g, t = stats.skew(values), stats.t.ppf(0.975, 15)
+    for bound, expected in zip(confidence_interval(values, "mean", "minimize"), (t, -t), strict=True):
+        w = (values.mean() - bound) / values.std(ddof=1)
+        assert 4 * (w + g * w**2 / 3 + g**2 * w**3 / 27 + g / (6 * 16)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [4, 16])
+def test_the_interval_of_a_best_quarter_is_students_of_values_cut_off(n):
+    values = np.random.default_rng(0).permutation(n) ** 1.5
+    cut = np.clip(np.arange(n), 0, n // 4) ** 1.5
+    distance = stats.t.ppf(0.975, n / 2) * stats.sem(cut) * 4
+    low, high = confidence_interval(values, "best_quarter", "minimize")
+    assert (high - low) / 2 == pytest.approx(distance)
+
+
 @pytest.mark.parametrize("tilt", [1e-3, 1e-7])
 def test_the_interval_of_a_mean_tends_to_students_as_skewness_vanishes(tilt):
     values = [1.0, 2.0, 4.0, 5.0 + tilt]
