@@ -81,7 +81,7 @@ class Agenda:
 
     @property
     def is_searching(self) -> bool:
-        """Whether the search goes on: trials of it run, wait or are missing."""
+        """True while trials of the search run, wait or are missing."""
         return bool(self._count(*UNFINISHED, roles=("search", "replicates")) or self.missing_search)
 
     def find_unconfirmed(self) -> list[tuple[Trial, tuple[int, ...]]]:
@@ -109,7 +109,7 @@ class Agenda:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether the confirmed front has stopped growing, which ends the search."""
+        """True once the confirmed front has stopped growing, which ends the search."""
         checks, stop = self._study.checks, self._spec.stop_when
         if stop is None or len(checks) < 2:
             return False
@@ -170,7 +170,7 @@ class Agenda:
         return next((t for t in open_trials if not self._is_growing(t)), None)
 
     def _is_growing(self, trial: Trial) -> bool:
-        """Whether networks are being added to a trial, or could not be."""
+        """True if networks are being added to a trial, or could not be."""
         added = [t for t in self._study.known_entries() if t.of == trial.number and t.role == "replicates"]
         retried = {t.retry_of for t in added}
         return any(t.state != "COMPLETE" and t.number not in retried for t in added)
