@@ -128,11 +128,11 @@ class Comparison:
         return Standing(mean, half_width, 1 + sum(d < 0 for d in difference.values()), above, level, below)
 
     def load_medians(self) -> tuple[dict[str, Population], Task]:
-        """Loads each variant's network of median test loss (the lower of two), and the task."""
+        """Loads each variant's network of median validation loss (the lower of two), and the task."""
         networks = {}
         for variant, trial in _find_trained_variants(self.sweep).items():
             population, task = self.sweep.population(trial)
-            losses = self.metrics.loc[self.metrics["variant"] == variant, "test_loss"].tolist()
+            losses = self.metrics.loc[self.metrics["variant"] == variant, "val_loss"].tolist()
             median = sorted(range(len(losses)), key=losses.__getitem__)[(len(losses) - 1) // 2]
             networks[variant] = population.select([median])
         return networks, task

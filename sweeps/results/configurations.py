@@ -4,22 +4,35 @@ import json
 
 import yaml
 
-from sweeps.results.statistics import format_mean
+from sweeps.results.confirmations import NOT_CONFIRMED
+from sweeps.results.statistics import format_interval, format_mean
 from sweeps.spec.sweep import SweepSpec
+from sweeps.study.confirmation import confirm_objective
 from sweeps.study.trial import Trial
 
 MAX_NAME = 80  # characters of the sweep's name in that of its trial's sweep
-KEPT = {"objectives", "data_seed", "replicates", "seed", "dtype", "evaluations"}  # entries of the sweep that stay
+KEPT = {  # entries of the sweep that stay
+    "objectives",
+    "data_seed",
+    "published",
+    "validation_rows",
+    "replicates",
+    "seed",
+    "dtype",
+    "evaluations",
+}
 
 
 def format_sweep_file(trial: Trial, spec: SweepSpec) -> str:
-    """Formats a sweep file with one trial whose hyperparameters are all fixed, and its objectives in a comment.
+    """Formats a sweep file with one trial whose hyperparameters are all fixed.
+
+    A comment has its objectives as searched, and as confirmed with 95 % intervals or that they are not.
 
     Args:
         trial: A completed trial.
         spec: Its sweep.
     """
-    objectives = ", ".join(
+    searched = ", ".join(
         f"{o.metric} {format_mean(trial.values[o.metric], trial.stderr[o.metric])}" for o in spec.objectives
     )
     data = {
@@ -31,4 +44,16 @@ def format_sweep_file(trial: Trial, spec: SweepSpec) -> str:
         **spec.model_dump(mode="json", exclude_defaults=True, include=KEPT),
     }
     plain = json.loads(json.dumps(data))  # YAML has no tuples
-    return f"# {objectives}\n" + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return f"# searched: {searched}\n# {_format_confirmed(trial, spec)}\n" + yaml.safe_dump(
+        plain, sort_keys=False, allow_unicode=True
+    )
+
+
+def _format_confirmed(trial: Trial, spec: SweepSpec) -> str:
+    confirmation = trial.confirmed
+    if confirmation is None:
+        return NOT_CONFIRMED
+    confirmed = [confirm_objective(trial, confirmation, o.metric, spec) for o in spec.objectives]
+    return "confirmed: " + ", ".join(
+        f"{one.confirmed_metric} {format_interval(one.confirmed, one.low, one.high)}" for one in confirmed
+    )
