@@ -1,24 +1,31 @@
 """A synthetic sweep whose metrics need no training, and the databases and the Ray that it runs on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bimt_core import METRICS
+from bimt_core import METRICS, TEST_COUNTERPARTS
 from sweeps import SweepSpec, parse_spec
 from sweeps.cluster.ray_private import apply_settings
 
 STORAGES = ("journal", "sqlite", "postgres")
 STEPS = 100
+ROW_STDERR = dict.fromkeys((*TEST_COUNTERPARTS, *TEST_COUNTERPARTS.values()), 1e-3)
 
 
 def make_spec(
-    trials: int, *, task: str = "two_moons", cohort_size: int = 8, evaluations: int = 1, sampler: str = "random"
+    trials: int,
+    *,
+    task: str = "two_moons",
+    cohort_size: int = 8,
+    evaluations: int = 1,
+    sampler: str = "random",
+    confirmed: bool = False,
 ) -> SweepSpec:
-    """Creates the spec of the synthetic sweep."""
+    """Creates the spec of the synthetic sweep, whose front is confirmed or not."""
     return parse_spec(
         {
             "name": "synthetic",
@@ -31,31 +38,34 @@ def make_spec(
                 "steps": STEPS,
             },
             "objectives": [
-                {"metric": "score", "direction": "maximize"},
+                {"metric": "val_score", "direction": "maximize"},
                 {"metric": "connection_cost", "direction": "minimize"},
             ],
-            "constraints": ["score >= 0.9"],
+            "constraints": ["val_score >= 0.9"],
             "trials": trials,
             "cohort_size": cohort_size,
             "evaluations": evaluations,
             "sampler": sampler,
+            "confirm": {} if confirmed else None,
         }
     )
 
 
-def make_metrics(number: int, params: dict[str, Any], replicates: int = 4) -> dict[str, list[float]]:
-    """Computes one value per metric and replicate: a larger cost weight lowers cost and score, with some noise."""
+def make_metrics(number: int, params: Mapping[str, Any], networks: int = 4) -> dict[str, list[float]]:
+    """Computes one value per metric and network: a larger cost weight lowers cost and scores, with some noise."""
     random = np.random.default_rng(number)
     share = np.log10(params["cost_weight"] / 3e-4) / 1.5  # 0 to 1
     cost = 40 * np.exp(-3 * share) + params["weight_factor"]
+    score = 1 - 0.2 * max(0.0, share - 0.4) ** 2 - 0.01 * params["layer_distance"]
     centres = dict.fromkeys(METRICS, 1.0) | {
-        "score": 1 - 0.2 * max(0.0, share - 0.4) ** 2 - 0.01 * params["layer_distance"],
+        "val_score": score,
+        "test_score": score,
         "connection_cost": cost,
         "modularity": 0.2 + 0.5 * share,
         "communities": 2 + 4 * share,
         "active_weights": 4 * cost,
     }
-    noise = 1 + 0.01 * random.standard_normal((len(METRICS), replicates))
+    noise = 1 + 0.01 * random.standard_normal((len(METRICS), networks))
     return {name: (centres[name] * factors).tolist() for name, factors in zip(METRICS, noise, strict=True)}
 
 

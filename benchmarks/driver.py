@@ -6,8 +6,9 @@
 Optuna alone asks one trial after another from the same sampler over the same search space, and tells the same
 objectives and constraints to a study on the same kind of storage; it runs before and after the driver. The driver is
 the real one: Ray Tune, the study, the spool, and MLflow on SQLite, or on PostgreSQL if the study is. The rate counts
-trials that are asked for after the first one has ended, so the start of Ray and its workers is left out. Metric values
-per second are all values over the time from the first trial's end to the end of the launch, when MLflow has them.
+trials that are asked for after the first one has ended, so the start of Ray and its workers is left out, and the
+baseline. Metric values per second are all values over the time from the first trial's end to the end of the launch,
+when MLflow has them.
 
 With --trials 2000 --storages journal it also shows the growth of the driver's memory: resident memory from the 100th
 complete trial to the last, without the pages shared with Ray's object store. PostgreSQL comes from a wheel
@@ -30,12 +31,13 @@ import optuna
 import psutil
 import sqlalchemy
 from _printing import make_parser, print_json
-from _synthetic import STEPS, STORAGES, make_metrics, make_spec, open_databases, start_ray
+from _synthetic import ROW_STDERR, STEPS, STORAGES, make_metrics, make_spec, open_databases, start_ray
 
 from bimt_core import METRICS, initialise, load_task
 from sweeps import Store, SweepSpec, launch, open_sweep
 from sweeps.run.state import Status
 from sweeps.run.tune import CohortTrainable
+from sweeps.study.samplers import make_distributions
 from sweeps.tracking.reading import create_client, create_database
 from sweeps.worker.artifacts import draw_trial
 from sweeps.worker.history import HistoryEntry
@@ -75,7 +77,8 @@ class InstantTrainable(CohortTrainable):
         done = self._n_evaluations == evaluations
         return {
             "step": STEPS * self._n_evaluations // evaluations,
-            "metrics": [make_metrics(number, params) for number, params in members.items()],
+            "metrics": [make_metrics(number, m.params, len(m.seeds)) for number, m in members.items()],
+            "row_stderr": [ROW_STDERR] * len(members) if done else [],
             "failures": [],
             "files": [(number, PICTURES) for number in members] if done else [],
             "seconds": [("training", 0.0), ("measuring", 0.0), ("drawing", 0.0)],
@@ -105,11 +108,7 @@ def measure_optuna(spec: SweepSpec, storage: str | optuna.storages.BaseStorage) 
     directions = [objective.direction for objective in spec.objectives]
     samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     study = optuna.create_study(storage=storage, directions=directions, sampler=samplers[spec.sampler](seed=spec.seed))
-    distributions = {
-        "cost_weight": optuna.distributions.FloatDistribution(3e-4, 1e-2, log=True),
-        "weight_factor": optuna.distributions.FloatDistribution(0.0, 4.0),
-        "layer_distance": optuna.distributions.FloatDistribution(0.05, 0.5, log=True),
-    }
+    distributions = make_distributions(spec)
     begin = time.perf_counter()
     for _ in range(spec.trials):
         trial = study.ask(distributions)

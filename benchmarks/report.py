@@ -2,9 +2,10 @@
 
     python benchmarks/report.py [--trials N] [--output FILE] [--json]
 
-Metrics are synthetic, and the sketches show initial networks with most weights removed. The time to make the report
-includes reading the sketches from MLflow (SQLite and local files). The time to open it ends when its first chart is
-drawn. Without selenium, chromium or chromedriver, the report is made but not opened.
+Metrics are synthetic, and the sketches show initial networks with most weights removed. The front is confirmed with 16
+networks. The time to make the report includes reading the sketches from MLflow (SQLite and local files). The time to
+open it ends when its first chart is drawn. Without selenium, chromium or chromedriver, the report is made but not
+opened.
 """
 
 import shutil
@@ -15,42 +16,55 @@ from pathlib import Path
 
 import torch
 from _printing import describe_machine, make_parser, print_json
-from _synthetic import make_metrics, make_spec
+from _synthetic import ROW_STDERR, make_metrics, make_spec
 
-from bimt_core import initialise, load_task, render_sketch
+from bimt_core import initialise, render_sketch
 from sweeps import Store, SweepSpec, open_sweep
 from sweeps.pages.report import render_report
-from sweeps.study.statistics import summarize_replicates
+from sweeps.run.agenda import Agenda
+from sweeps.run.finish import mark_confirmed, mark_front
+from sweeps.run.suggestions import Suggester
 from sweeps.study.study import SweepStudy
+from sweeps.study.trial import Trial
 from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
+from sweeps.worker.artifacts import SKETCH
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1280,900")
 
 
 def fill(store: Store, spec: SweepSpec) -> None:
-    """Completes all trials, as a driver would."""
+    """Completes all trials and confirms the front, as a driver would."""
     store.prepare(spec.name)
     study = SweepStudy.launch(store, spec)
     target = Target(store.mlflow_uri, spec.name, str(store.artifacts), "")
     tracker = Tracker(target, store.work_folder(spec.name) / "spool")
-    records = SweepRecords(spec, study.sweep_id)
-    tracker.record(records.describe_sweep_start())
-    task = load_task(spec.task)
-    for _ in range(spec.trials):
-        trial = study.ask()
-        assert trial is not None
-        metrics = make_metrics(trial.number, trial.params)
-        network = initialise(task.network, [trial.number], dtype=task.dtype)
-        density = metrics["active_weights"][0] / network.flat.numel()
-        sparse = replace(network, flat=network.flat * (torch.rand(network.flat.shape) < density))
-        files = {"diagrams/sketch.svg": render_sketch(sparse, task).encode()}
-        tracker.record(records.describe_trial_start(trial))
-        result = {"step": 1, "host": "none", "device": "cpu"}
-        tracker.record(records.describe_trial_end(trial.number, metrics, result, files))
-        study.complete(trial.number, *summarize_replicates(metrics))
+    tracker.record(SweepRecords(spec, study.sweep_id).describe_sweep_start())
+    suggester = Suggester(spec)
+    agenda = Agenda(study, suggester)
+    while not agenda.is_done():
+        for trial in agenda.start_trials(len(spec.seeds)):
+            complete(study, tracker, trial)
+    suggester.close()
+    mark_front(study, tracker, {})
+    mark_confirmed(study, tracker)
     assert tracker.close() == 0
+
+
+def complete(study: SweepStudy, tracker: Tracker, trial: Trial) -> None:
+    """Completes a trial with synthetic metrics, and records it with a sketch."""
+    records, task = SweepRecords(study.spec, study.sweep_id), study.spec.load_task()
+    metrics = make_metrics(trial.number, trial.params, len(trial.seeds))
+    network = initialise(task.network, [trial.number], dtype=task.dtype)
+    density = metrics["active_weights"][0] / network.flat.numel()
+    sparse = replace(network, flat=network.flat * (torch.rand(network.flat.shape) < density))
+    tracker.record(records.describe_trial_start(trial))
+    pooled = study.complete(trial.number, metrics, ROW_STDERR)
+    result, files = {"step": 1, "host": "none", "device": "cpu"}, {SKETCH: render_sketch(sparse, task).encode()}
+    tracker.record(records.describe_trial_end(study.known_entries()[trial.number], result, files))
+    if pooled.number != trial.number:
+        tracker.record(records.describe_added_networks(pooled))
 
 
 def measure_opening(page: Path) -> float | None:
@@ -86,7 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        store, spec = Store.resolve(folder), make_spec(options.trials, task="independence")
+        store, spec = Store.resolve(folder), make_spec(options.trials, task="independence", confirmed=True)
         fill(store, spec)
         begin = time.perf_counter()
         html = render_report(open_sweep(spec.name, store))

@@ -39,7 +39,7 @@ def prepare_training(task: Task, networks: int, steps: int) -> Callable[[], obje
 
 
 def compare_populations(name: str) -> Iterator[Row]:
-    task = load_task(name)
+    task = load_task(name, published=True)
     lengths = [max(NETWORK_STEPS // n, 10) for n in POPULATIONS]
     contenders = [partial(train_new_network, task, REFERENCE_STEPS)]
     contenders += map(partial(prepare_training, task), POPULATIONS, lengths)
@@ -51,7 +51,7 @@ def compare_populations(name: str) -> Iterator[Row]:
 
 
 def compare_doubling(name: str) -> Iterator[Row]:
-    task = load_task(name)
+    task = load_task(name, published=True)
     for what, networks, steps in (("steps", 64, 800), ("networks", 128, 400)):
         contenders = [prepare_training(task, 64, 400), prepare_training(task, networks, steps)]
         measure_seconds(contenders, 1)

@@ -19,7 +19,7 @@ from bimt_core import Population, SharedHyperparameters, Task, initialise, load_
 from bimt_core.wiring import is_active
 
 SEEDS = {"permutation_s4": range(8), "in_context": range(8), "digits": range(8), "modular_addition": (4, 5)}
-METRICS = ("test_loss", "score", "connection_cost", "active_weights", "modularity")
+METRICS = ("test_loss", "test_score", "connection_cost", "active_weights", "modularity")
 Run = tuple[SharedHyperparameters, float, float]  # with cost weight and weight factor
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", metavar="TASK", default=list(SEEDS), help=f"of {', '.join(SEEDS)}")
     torch.set_num_threads(1)
     for name in parser.parse_args().tasks:
-        task = load_task(name)
+        task = load_task(name, published=True)
         for run_name, run in list_runs(task).items():
             begin = time.perf_counter()
             population = train_networks(task, run, SEEDS[name])

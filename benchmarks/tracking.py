@@ -17,13 +17,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from _printing import make_parser, print_json
-from _synthetic import make_metrics, make_spec, start_postgres
+from _synthetic import ROW_STDERR, make_metrics, make_spec, start_postgres
 
 from bimt_core import METRICS
+from sweeps.study.pooling import summarize_trial
 from sweeps.study.trial import Trial
 from sweeps.tracking.reading import create_client, create_database
 from sweeps.tracking.records import SweepRecords
@@ -97,11 +98,13 @@ def measure_store(store: str, trials: int, evaluations: int) -> Result:
         records = SweepRecords(spec, "id")
         tracker.record(records.describe_sweep_start())
         for number in range(trials):
-            tracker.record(records.describe_trial_start(Trial(number, "RUNNING", PARAMS)))
+            trial = Trial(number, "RUNNING", PARAMS, seeds=spec.seeds)
+            tracker.record(records.describe_trial_start(trial))
             for step in range(1, evaluations):
                 tracker.record(records.describe_evaluation(number, metrics, step))
             result = {"step": evaluations, "host": "here", "device": "cpu"}
-            tracker.record(records.describe_trial_end(number, metrics, result, {}))
+            trial = summarize_trial(replace(trial, state="COMPLETE"), metrics, ROW_STDERR, spec)
+            tracker.record(records.describe_trial_end(trial, result, {}))
         added_s = time.perf_counter() - begin
         assert tracker.close(600.0) == 0, tracker.problem
         seconds = time.perf_counter() - begin
