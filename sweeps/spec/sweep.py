@@ -67,8 +67,10 @@ def _check_objectives(objectives: tuple[Objective, ...]) -> tuple[Objective, ...
 
 
 def _parse_start_from(entries: Any) -> Any:
+    if isinstance(entries, str):
+        return _check_name(entries)
     if not isinstance(entries, list | tuple):
-        return entries
+        raise ValueError(f"must be a list of configurations or the name of a sweep, got {entries!r}")
     named = _parse_variants({str(i): entry for i, entry in enumerate(entries)})
     return tuple(named.values())
 
@@ -207,7 +209,8 @@ class SweepSpec(Part):
             named = ("start_from", "max_replicates", "confirm", "stop_when")
             if given := [name for name in named if getattr(self, name)]:
                 raise ValueError(f"{', '.join(given)} cannot be used where there are variants, which are not searched")
-        self.confirmation_seeds(0 if self.confirm is None else self.confirm.replicates)
+        if self.confirm is not None:
+            self.confirmation_seeds(self.confirm.replicates)
         return self
 
     @model_validator(mode="after")
@@ -225,7 +228,8 @@ class SweepSpec(Part):
             for value in self.samples(name):
                 recipe(task, {name: value})
         published = "greedy" in self.samples("relocation") and False in self.samples("move_moments")
-        if self.dtype == "float32" and task.dtype == torch.float64 and published:
+        own_dtype = load_task(self.task, self.data_seed, self.published).dtype
+        if self.dtype == "float32" and own_dtype == torch.float64 and published:
             raise ValueError(
                 f"dtype must be float64 for {self.task} in the published mode "
                 "(relocation greedy, move_moments false), got 'float32'"
