@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -91,6 +92,50 @@ def test_cast_converts_values_and_parameters_but_not_tokens_and_classes():
     assert moons.targets.dtype == moons.validation_targets.dtype == addition.inputs.dtype == torch.int64
     assert load_task("modular_addition").dtype == torch.float64
     assert load_task("modular_addition").cast(torch.float32).dtype == torch.float32
+
+
+def rows_of(inputs, targets):
+    """Rows as text, to be counted."""
+    return Counter(f"{x} {y}" for x, y in zip(inputs.tolist(), targets.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["two_moons", "independence", "digits", "permutation_s4", "in_context"])
+@pytest.mark.parametrize("n", [1, 37])
+def test_another_number_of_validation_rows_leaves_the_others_for_testing(name, n):
+    task = load_task(name)
+    chosen = task.choose_by_rows(n)
+    held_out = rows_of(task.validation_inputs, task.validation_targets) + rows_of(task.test_inputs, task.test_targets)
+    parts = [
+        rows_of(chosen.validation_inputs, chosen.validation_targets),
+        rows_of(chosen.test_inputs, chosen.test_targets),
+    ]
+    assert parts[0].total() == n
+    assert parts[0] + parts[1] == held_out
+    assert torch.equal(chosen.inputs, task.inputs)
+
+
+@pytest.mark.parametrize("name", ["two_moons", "digits", "permutation_s4"])
+@pytest.mark.parametrize("n", [58, 59, 100])
+def test_validation_rows_are_spread_over_the_classes(name, n):
+    """Of each class, the share of rows in the validation rows is that of all rows, up to one row."""
+    task = load_task(name)
+    chosen = task.choose_by_rows(n)
+
+    def count(*targets):
+        targets = torch.cat(targets)
+        classes = targets.argmax(1) if task.one_hot else targets
+        return classes.bincount(minlength=task.network.shape[-1])
+
+    held_out = count(chosen.validation_targets, chosen.test_targets)
+    share = n / held_out.sum()
+    assert (count(chosen.validation_targets) - share * held_out).abs().max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("n", [0, 4000, 5000])
+def test_a_task_needs_both_validation_and_test_rows(n):
+    with pytest.raises(ValueError, match=f"^validation_rows must be below the 4000 rows that two_moons .* got {n}$"):
+        load_task("two_moons").choose_by_rows(n)
+    assert len(load_task("two_moons").choose_by_rows(3999).test_inputs) == 1
 
 
 def test_inconsistent_tasks_are_refused():

@@ -4,6 +4,7 @@ import yaml
 from bimt_core import TASKS
 from sweeps.errors import BadInputError
 from sweeps.spec.files import preset_names, preset_path, read_spec, read_specs
+from sweeps.spec.parts import Confirm, StopWhen
 from sweeps.spec.search_space import Choices, Fixed, Range
 from sweeps.spec.sweep import parse_spec
 
@@ -26,9 +27,16 @@ search:
   local_last: {value: false}
   cost_phases: [[0, 1], [0.25, 10]]
 objectives:
-  - {metric: test_loss, direction: minimize}
-constraints: ["score >= 0.9", "active_weights<=1e2"]
+  - {metric: val_loss, direction: minimize, aggregate: median}
+  - {metric: connection_cost, direction: minimize}
+constraints: ["val_score >= 0.9", "active_weights<=1e2"]
 trials: 3
+start_from:
+  - {weight_factor: 2, cost_weight: "1e-3", layer_distance: 0.3, relocate_every: 100, hidden_width: 9,
+     learning_rate: 0.01, move_moments: false}
+confirm: {replicates: 8}
+stop_when: {trials: 8}
+max_replicates: 8
 resources: {cpus: 2}
 """
 
@@ -55,10 +63,12 @@ def test_every_preset_is_a_sweep_of_its_task(name):
     assert len(spec.objectives) == 2
     assert spec.trials >= 12
     assert spec.replicates >= 2
+    assert spec.confirm is not None
+    assert not spec.published
 
 
 def test_every_task_that_trains_in_minutes_has_a_preset():
-    assert set(preset_names()) == set(TASKS) - {"mnist", "modular_addition", "permutation_s4"} | set(SUITES)
+    assert set(preset_names()) == set(TASKS) - {"mnist", "modular_addition"} | set(SUITES)
     assert preset_names() == sorted(preset_names())
 
 
@@ -100,13 +110,20 @@ def test_a_file_may_hold_every_kind_of_parameter(tmp_path):
         "cost_phases": Fixed(value=((0.0, 1.0), (0.25, 10.0))),
     }
     assert list(spec.fixed) == ["steps", "bias_from", "local_last", "cost_phases"]
-    assert [str(c) for c in spec.constraints] == ["score >= 0.9", "active_weights <= 100"]
-    assert spec.resources.cpus == 2
+    assert [(o.metric, o.aggregate) for o in spec.objectives] == [("val_loss", "median"), ("connection_cost", "mean")]
+    assert [str(c) for c in spec.constraints] == ["val_score >= 0.9", "active_weights <= 100"]
+    (start,) = spec.start_from
+    assert (start["weight_factor"], start["cost_weight"], start["move_moments"]) == (2.0, 0.001, False)
+    assert (spec.confirm, spec.stop_when) == (Confirm(replicates=8), StopWhen(trials=8, gain=0.01))
+    assert (spec.max_replicates, spec.resources.cpus) == (8, 2)
 
 
 def test_a_spec_that_is_written_to_a_file_is_read_again(write):
     spec = parse_spec(yaml.safe_load(EVERY_KIND))
-    assert read_spec(write(spec.model_dump(mode="json"))) == spec
+    again = read_spec(write(spec.model_dump(mode="json")))
+    assert again == spec
+    starts = [{name: repr(value) for name, value in s.start_from[0].items()} for s in (spec, again)]
+    assert starts[0] == starts[1]  # 1, 1.0 and True are equal
 
 
 def test_changes_replace_entries_of_the_file(write, small):

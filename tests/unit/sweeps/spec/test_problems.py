@@ -5,8 +5,9 @@ from sweeps.spec.parts import Part, Whole
 from sweeps.spec.problems import format_problems, parse_entries
 
 TOP = (
-    "name, description, task, data_seed, search, variants, reference, objectives, constraints, trials, replicates,"
-    " cohort_size, concurrent_cohorts, resources, dtype, sampler, seed, evaluations, time_budget_s, max_failed"
+    "name, description, task, data_seed, published, validation_rows, search, variants, reference, objectives,"
+    " constraints, trials, start_from, replicates, max_replicates, confirm, stop_when, cohort_size, concurrent_cohorts,"
+    " resources, dtype, sampler, seed, evaluations, time_budget_s, max_failed"
 )
 
 
@@ -94,14 +95,19 @@ def test_the_problems_of_all_entries_are_collected():
         ),
         ({"search": {"steps": {"value": 1, "log": True}}}, "unknown key 'search.steps.log', allowed are value"),
         (
-            {"objectives": [{"metric": "score", "direction": "maximize", "weight": 2}]},
-            "unknown key 'objectives.0.weight', allowed are metric, direction",
+            {"objectives": [{"metric": "val_score", "direction": "maximize", "weight": 2}]},
+            "unknown key 'objectives.0.weight', allowed are metric, direction, aggregate",
         ),
         (
-            {"constraints": [{"metric": "score", "relation": ">=", "bound": 1, "soft": True}]},
+            {"constraints": [{"metric": "val_score", "relation": ">=", "bound": 1, "soft": True}]},
             "unknown key 'constraints.0.soft', allowed are metric, relation, bound",
         ),
         ({"resources": {"ram": 1}}, "unknown key 'resources.ram', allowed are cpus, gpus, compile"),
+        ({"confirm": {"networks": 4}}, "unknown key 'confirm.networks', allowed are replicates"),
+        (
+            {"confirm": {}, "stop_when": {"trials": 4, "patience": 1}},
+            "unknown key 'stop_when.patience', allowed are trials, gain",
+        ),
     ],
 )
 def test_unknown_keys_are_refused_with_the_allowed_ones(problems_of, small, changes, line):
@@ -121,14 +127,17 @@ def test_all_problems_of_a_file_are_reported_at_once(problems_of):
                 "learning_rate": -1,
             },
             "objectives": [{"metric": "beauty", "direction": "up"}],
-            "constraints": ["score", "score >= 1"],
+            "constraints": ["score", "val_score >= 1"],
+            "start_from": [{"lamda": 1}, 2],
             "replicates": 0,
+            "confirm": {"replicates": 1},
             "resources": {"cpus": 0, "ram": 1},
         }
     )
     places = [line.removeprefix("unknown key ").split()[0].strip("':,") for line in lines]
     assert sorted(places) == [
         "colour",
+        "confirm.replicates",
         "constraints.0",
         "name",
         "objectives.0.direction",
@@ -140,6 +149,8 @@ def test_all_problems_of_a_file_are_reported_at_once(problems_of):
         "search.lamda",
         "search.layer_distance.base",
         "search.learning_rate",
+        "start_from.0.lamda",
+        "start_from.1",
         "task",
         "trials",
     ]

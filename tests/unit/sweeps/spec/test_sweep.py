@@ -1,15 +1,13 @@
 import json
-from dataclasses import replace
 
 import pytest
 import torch
-from support.cohorts import THREE, cohort, train_all
 
 from bimt_core import TASKS, load_task
 from sweeps.spec.recipe import recipe
-from sweeps.spec.sweep import Cohort, SavedCheckpoint, SweepSpec, parse_spec
+from sweeps.spec.sweep import MAX_SEED, SweepSpec, parse_spec
 
-SCORE = {"metric": "score", "direction": "maximize"}
+SCORE = {"metric": "val_score", "direction": "maximize"}
 VARIANTS = {"vanilla": {"cost_weight": "0.0", "relocation": "none"}, "BIMT": {"move_moments": False}}
 EVERYTHING = {
     "search": {
@@ -19,9 +17,15 @@ EVERYTHING = {
         "steps": 2000,
         "cost_phases": [[0, 1], [0.25, 10]],
     },
-    "constraints": ["score >= 0.9", "active_weights<=1e2"],
+    "constraints": ["val_score >= 0.9", "active_weights<=1e2"],
+    "start_from": [{"cost_weight": 2e-3, "hidden_width": 5, "relocation": "greedy"}],
+    "max_replicates": 6,
+    "confirm": {"replicates": 8},
+    "stop_when": {"trials": 2},
+    "validation_rows": 100,
     "resources": {"cpus": 2},
 }
+TWO = {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "hidden_width": {"low": 4, "high": 8, "step": 2}}
 
 
 def through_json(data):
@@ -44,7 +48,53 @@ def test_plain_names_are_accepted(small_spec, name):
 
 
 def test_each_replicate_has_a_seed(small_spec):
-    assert small_spec(seed=7, replicates=3).seeds == [7, 8, 9]
+    assert small_spec(seed=7, replicates=3).seeds == (7, 8, 9)
+
+
+def test_a_confirmation_has_seeds_that_no_network_of_the_search_has(small_spec):
+    assert small_spec(seed=7, replicates=3).confirmation_seeds(4) == (10, 11, 12, 13)
+    raced = small_spec(seed=7, replicates=3, max_replicates=8)
+    assert raced.most_replicates == 8
+    assert raced.confirmation_seeds(2) == (15, 16)
+    assert small_spec(seed=MAX_SEED - 6, confirm={"replicates": 4}).confirmation_seeds(4)[-1] == MAX_SEED - 1
+
+
+def test_the_baseline_is_the_published_setting_with_the_fixed_values(small_spec):
+    task = load_task("two_moons")
+    search = {"cost_weight": {"low": 1e-4, "high": 1e-3}, "hidden_width": {"low": 4, "high": 9}, "steps": 40}
+    spec = small_spec(search=search)
+    assert spec.baseline_params == {
+        "cost_weight": task.per_network.cost_weight,
+        "relocation": "greedy",
+        "move_moments": False,
+        "steps": 40,
+    }
+    expected = recipe(task, {"relocation": "greedy", "move_moments": False, "steps": 40})
+    assert spec.recipe(spec.baseline_params) == expected
+    assert (expected.network, expected.per_network) == (task.network, task.per_network)
+    fixed = small_spec(search={"relocation": "assignment", "move_moments": True, "hidden_width": 5})
+    assert fixed.baseline_params == {"relocation": "assignment", "move_moments": True, "hidden_width": 5}
+
+
+def test_test_metrics_follow_the_objective_on_validation_rows(small_spec):
+    objectives = [
+        {"metric": "val_loss", "direction": "minimize", "aggregate": "best_quarter"},
+        {"metric": "modularity", "direction": "minimize", "aggregate": "median"},
+    ]
+    spec = small_spec(objectives=objectives, replicates=4)
+    assert spec.aggregate_of("val_loss") == spec.aggregate_of("test_loss") == ("best_quarter", "minimize")
+    assert spec.aggregate_of("modularity") == ("median", "minimize")
+    assert spec.aggregate_of("test_score") == spec.aggregate_of("val_score") == ("mean", "maximize")
+    assert spec.aggregate_of("connection_cost") == ("mean", "minimize")
+    published = small_spec(objectives=[{"metric": "test_loss", "direction": "minimize"}], published=True)
+    assert published.aggregate_of("test_loss") == ("mean", "minimize")
+
+
+def test_configurations_are_completed_with_published_values(small_spec):
+    spec = small_spec(search=TWO)
+    completed = spec.complete_params({"hidden_width": 6}, source="here")
+    assert completed == {"cost_weight": load_task("two_moons").per_network.cost_weight, "hidden_width": 6}
+    assert spec.complete_params({"hidden_width": 4, "cost_weight": 1e-4}, source="here")["cost_weight"] == 1e-4
 
 
 def test_searched_hyperparameters_distinguish_trials_without_variants(small_spec):
@@ -108,6 +158,28 @@ def test_the_task_has_the_published_data_unless_a_seed_is_given(small_spec):
     assert not torch.equal(task.inputs, published.inputs)
 
 
+@pytest.mark.parametrize("data_seed", [None, 5])
+def test_the_published_mode_has_the_rows_of_the_paper(small_spec, data_seed):
+    spec = small_spec(published=True, data_seed=data_seed)
+    expected = load_task("two_moons", data_seed, published=True)
+    for name in ("inputs", "validation_inputs", "test_inputs"):
+        assert torch.equal(getattr(spec.load_task(), name), getattr(expected, name))
+    assert not torch.equal(spec.load_task().test_inputs, small_spec(data_seed=data_seed).load_task().test_inputs)
+
+
+def test_the_task_has_other_data_where_a_confirmation_asks_for_them(small_spec):
+    for spec in (small_spec(), small_spec(data_seed=5), small_spec(validation_rows=100)):
+        other = spec.load_task(6)
+        assert torch.equal(other.inputs, load_task("two_moons", 6).inputs)
+        assert len(other.validation_inputs) == len(spec.load_task().validation_inputs)
+
+
+def test_the_number_of_validation_rows_may_be_chosen(small_spec):
+    task = small_spec(validation_rows=100, dtype="float64").load_task()
+    assert (len(task.validation_inputs), len(task.test_inputs)) == (100, 3900)
+    assert task.dtype == task.test_inputs.dtype == torch.float64
+
+
 def test_the_task_has_the_precision_of_the_sweep(small_spec):
     assert small_spec().load_task().dtype == load_task("two_moons").dtype == torch.float32
     assert small_spec(dtype="float64").load_task().dtype == torch.float64
@@ -119,39 +191,6 @@ def test_a_recipe_is_that_of_the_sweeps_task(small_spec):
     assert small_spec(task="parity").recipe(params) == recipe(load_task("parity"), params)
     with pytest.raises(ValueError, match=r"^steps must be at least 1, got 0$"):
         small_spec().recipe({"steps": 0})
-
-
-# Cohorts
-
-
-def test_a_cohort_has_the_recipes_of_its_members(small_spec):
-    spec = small_spec(replicates=3)
-    members = {4: {"cost_weight": 0.1}, 2: {"cost_weight": 0.2}}
-    quick = spec.cohort(members)
-    assert quick == Cohort(spec, members, compiled=False, saved=None)
-    assert quick.recipes == [spec.recipe(params) for params in members.values()]
-    assert quick.n_networks == 6
-    saved = SavedCheckpoint("s3://bucket/x", 20, (4, 2))
-    assert spec.cohort(members, compiled=True, saved=saved) == Cohort(spec, members, compiled=True, saved=saved)
-
-
-@pytest.mark.parametrize("saved", [None, SavedCheckpoint("s3://bucket/x", 20, (5, 6, 7))])
-@pytest.mark.parametrize("convert", [dict, through_json])
-def test_a_cohort_is_restored_from_plain_data(convert, saved):
-    original = replace(THREE, compiled=True, saved=saved)
-    restored = Cohort.from_dict(convert(original.to_dict()))
-    assert restored == original
-    assert list(restored.members) == [10, 11, 12]
-
-
-def test_a_restored_cohort_trains_the_same():
-    saved = SavedCheckpoint("nowhere", 20, (5,))
-    original = replace(cohort({"cost_phases": [[0.0, 1.0], [0.5, 2.0]]}, dtype="float64", evaluations=1), saved=saved)
-    restored = Cohort.from_dict(through_json(original.to_dict()))
-    (one,), (other,) = train_all(original), train_all(restored)
-    assert other.metrics == one.metrics
-    assert other.files == one.files
-    assert list(other.files) == [10]
 
 
 # Problems: one line each
@@ -174,10 +213,10 @@ def test_a_name_that_is_not_a_file_name_is_refused(problems_of, small, name):
         ({"objectives": []}, "objectives: must have at least 1 entry, got []"),
         (
             {"objectives": [SCORE, SCORE | {"direction": "minimize"}]},
-            "objectives: must be different metrics, got score, score",
+            "objectives: must be different metrics, got val_score, val_score",
         ),
-        ({"objectives": "score"}, "objectives: must be a list, got 'score'"),
-        ({"constraints": "score >= 1"}, "constraints: must be a list, got 'score >= 1'"),
+        ({"objectives": "val_score"}, "objectives: must be a list, got 'val_score'"),
+        ({"constraints": "val_score >= 1"}, "constraints: must be a list, got 'val_score >= 1'"),
         ({"task": "cifar"}, f"task: must be one of {', '.join(sorted(TASKS))} or module:function, got 'cifar'"),
         ({"task": 3}, "task: must be text, got 3"),
         ({"trials": 0}, "trials: must be at least 1, got 0"),
@@ -196,14 +235,146 @@ def test_a_name_that_is_not_a_file_name_is_refused(problems_of, small, name):
         ({"data_seed": 2**32}, "data_seed: must be below 4294967296, got 4294967296"),
         ({"time_budget_s": 0}, "time_budget_s: must be above 0, got 0"),
         ({"time_budget_s": "1h"}, "time_budget_s: must be a finite number, got '1h'"),
-        ({"sampler": "grid"}, "sampler: must be 'tpe', 'nsga2' or 'random', got 'grid'"),
+        ({"sampler": "grid"}, "sampler: must be 'auto', 'gp', 'tpe', 'nsga2', 'random' or 'qmc', got 'grid'"),
         ({"dtype": "float16"}, "dtype: must be 'float32' or 'float64', got 'float16'"),
         ({"search": [1]}, "search: must be a mapping of names to values, got [1]"),
         ({"description": 4}, "description: must be text, got 4"),
+        ({"published": "yes"}, "published: must be true or false, got 'yes'"),
+        ({"max_replicates": 0}, "max_replicates: must be at least 1, got 0"),
+        ({"validation_rows": 0}, "validation_rows: must be at least 1, got 0"),
+        ({"validation_rows": 2.5}, "validation_rows: must be a whole number, got 2.5"),
     ],
 )
 def test_an_entry_that_breaks_a_rule(problems_of, small, changes, line):
     assert problems_of(small(**changes)) == [line]
+
+
+BY_TEST_ROWS = "must not use test rows, because a choice by them makes their values too good: use"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"objectives": [SCORE, {"metric": "test_loss", "direction": "minimize"}]},
+            f"objectives {BY_TEST_ROWS} val_loss, or published: true, got test_loss",
+        ),
+        (
+            {"objectives": [{"metric": "test_score", "direction": "maximize"}]},
+            f"objectives {BY_TEST_ROWS} val_score, or published: true, got test_score",
+        ),
+        (
+            {"constraints": ["val_score >= 0.9", "test_score >= 0.9"]},
+            f"constraints {BY_TEST_ROWS} val_score, or published: true, got test_score",
+        ),
+    ],
+)
+def test_nothing_is_chosen_by_test_rows_unless_they_are_the_papers(problems_of, small, small_spec, changes, problem):
+    assert problems_of(small(**changes)) == [problem]
+    assert small_spec(**changes, published=True).published
+
+
+def with_aggregate(aggregate, **changes):
+    return {"objectives": [SCORE | {"aggregate": aggregate}], **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            with_aggregate("median", replicates=1),
+            "replicates must be at least 2 for the aggregate median of val_score, got 1",
+        ),
+        (
+            with_aggregate("best_quarter", replicates=3),
+            "replicates must be at least 4 for the aggregate best_quarter of val_score, got 3",
+        ),
+        ({"max_replicates": 1}, "max_replicates must be at least replicates, 2, got 1"),
+        (
+            {"replicates": 1, "max_replicates": 4},
+            "replicates must be at least 2 with max_replicates, whose rule needs an interval, got 1",
+        ),
+        (
+            {"confirm": {"replicates": 4}, "seed": MAX_SEED - 5},
+            "confirm needs 4 seeds that the search does not use, below 2147483648: seed must be at most 2147483642,"
+            " got 2147483643",
+        ),
+        (
+            {"confirm": {"replicates": 4}, "max_replicates": 8, "seed": MAX_SEED - 11},
+            "confirm needs 4 seeds that the search does not use, below 2147483648: seed must be at most 2147483636,"
+            " got 2147483637",
+        ),
+        (
+            {"stop_when": {"trials": 2}},
+            "stop_when needs confirm and at least two objectives: it looks at the confirmed hypervolume",
+        ),
+        (
+            {"stop_when": {"trials": 2}, "confirm": {}, "objectives": [SCORE]},
+            "stop_when needs confirm and at least two objectives: it looks at the confirmed hypervolume",
+        ),
+    ],
+)
+def test_numbers_of_networks_that_break_a_rule(problems_of, small, changes, problem):
+    assert problems_of(small(**changes)) == [problem]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        with_aggregate("median"),
+        with_aggregate("best_quarter", replicates=4),
+        {"replicates": 1},
+        {"replicates": 1, "max_replicates": 1},
+        {"max_replicates": 3},
+        {"seed": MAX_SEED - 1},
+        {"confirm": {"replicates": 4}, "seed": MAX_SEED - 6},
+    ],
+)
+def test_numbers_of_networks_at_the_limit_are_accepted(small_spec, changes):
+    small_spec(**changes)
+
+
+@pytest.mark.parametrize(
+    ("start_from", "problem"),
+    [
+        (3, "start_from: must be a list of configurations or the name of a sweep, got 3"),
+        (
+            {"cost_weight": 1},
+            "start_from: must be a list of configurations or the name of a sweep, got {'cost_weight': 1}",
+        ),
+        ([3], "start_from.0: must be a mapping of hyperparameters to values, got 3"),
+        ([{"hidden_width": 4}, {"cost_weight": -1}], "start_from.1.cost_weight: must be at least 0, got -1.0"),
+        (
+            [{"cost_weight": {"low": 1, "high": 2}}],
+            "start_from.0.cost_weight: must be one value, got {'low': 1, 'high': 2}",
+        ),
+        (
+            [{"hidden_width": 4}, {"hidden_width": 4, "weight_factor": 1, "steps": 9}],
+            "start_from.1 must set searched hyperparameters, cost_weight, hidden_width, got weight_factor, steps",
+        ),
+        ([{"cost_weight": 1, "hidden_width": 4}], "start_from.0: cost_weight must be in 0.0001 to 0.01, got 1.0"),
+        ([{"hidden_width": 5}], "start_from.0: hidden_width must be in 4 to 8 in steps of 2, got 5"),
+        ([{}], "start_from.0 must set hidden_width, whose published value is not one number"),
+        (
+            "../x",
+            "start_from: must be 1 to 100 letters, digits, '-', '_' or '.', not starting with '.' or '-', got '../x'",
+        ),
+    ],
+)
+def test_known_starts_that_break_a_rule(problems_of, small, start_from, problem):
+    assert problems_of(small(search=TWO, start_from=start_from)) == [problem]
+
+
+def test_a_known_start_with_an_unknown_name_is_refused_with_the_known_names(problems_of, small):
+    (line,) = problems_of(small(start_from=[{"cost_weigt": 1}]))
+    assert line.startswith("start_from.0.cost_weigt: unknown hyperparameter, allowed are cost_weight, weight_factor, ")
+
+
+def test_a_published_value_outside_of_the_search_space_is_named(problems_of, small):
+    search = TWO | {"cost_weight": {"choices": [1, 2]}}
+    assert problems_of(small(search=search, start_from=[{"hidden_width": 4}])) == [
+        "start_from.0: cost_weight must be in 1.0, 2.0, got 0.001 (the published value)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +397,14 @@ def test_an_entry_that_breaks_a_rule(problems_of, small, changes, line):
         (
             {"variants": {"a": {"hidden_width": 5}}, "task": "digits"},
             "hidden_width must be a square number where neurons stand on a grid, got 5",
+        ),
+        (
+            {"variants": VARIANTS, "confirm": {}, "max_replicates": 4, "start_from": "another"},
+            "start_from, max_replicates, confirm cannot be used where there are variants, which are not searched",
+        ),
+        (
+            {"variants": VARIANTS, "confirm": {}, "stop_when": {"trials": 2}},
+            "confirm, stop_when cannot be used where there are variants, which are not searched",
         ),
     ],
 )
@@ -256,6 +435,19 @@ def test_variants_that_break_a_rule(problems_of, small, changes, line):
             },
             "dtype must be float64 for permutation_s4 in the published mode (relocation greedy, move_moments false),"
             " got 'float32'",
+        ),
+        ({"validation_rows": 4000}, "validation_rows must be below the 4000 rows that two_moons holds out, got 4000"),
+        (
+            {"task": "permutation_s4", "validation_rows": 116},
+            "validation_rows must be below the 116 rows that permutation_s4 holds out, got 116",
+        ),
+        (
+            {"validation_rows": 100, "published": True},
+            "validation_rows cannot be used with published: true, which has the paper's rows",
+        ),
+        (
+            {"task": "bimt_core.tasks.boolean:parity", "published": True},
+            f"published is for the tasks {', '.join(sorted(TASKS))} only, got task 'bimt_core.tasks.boolean:parity'",
         ),
     ],
 )
