@@ -217,7 +217,8 @@ class Dispatcher:
             return
         trials = self.agenda.start_trials(self._most_networks, self._trial_s)
         for trial in trials:
-            self._tracker.record(self._records.describe_trial_start(trial))
+            of = None if trial.of is None else self._entry(trial.of)
+            self._tracker.record(self._records.describe_trial_start(trial, of))
         cohorts = form_cohorts(
             self._spec, trials, compiled=self._compiled, checkpoints=self._checkpoints, retry_of=self._retry_of
         )

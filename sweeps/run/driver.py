@@ -21,10 +21,12 @@ from sweeps.run.tune import CohortTrainable, run_tune
 from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
 from sweeps.study.confirmation import judge_confirmed
+from sweeps.study.gains import find_baseline
 from sweeps.study.known_starts import find_known_starts
 from sweeps.study.ownership import hold_driver_lock
 from sweeps.study.study import SweepStudy
-from sweeps.tracking.records import SweepRecords, describe_sweep
+from sweeps.tracking.notes import describe_sweep
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 from sweeps.worker.checkpoint import find_checkpoints
@@ -182,7 +184,7 @@ class _Launch:
         self._dispatcher.clock.add([("suggesting", self._dispatcher.suggester.waited_s)])
         interrupt_running(self._study, self._tracker, "the sweep was stopped")
         mark_front(self._study, self._tracker, self._dispatcher.marks)
-        mark_confirmed(self._study, self._tracker)
+        confirmed = mark_confirmed(self._study, self._tracker)
         status = self._dispatcher.status()
         totals: dict[str, float] = {}
         if self._wall_s:
@@ -190,8 +192,12 @@ class _Launch:
             totals |= {"wall_s": self._wall_s, "workers": self._workers}
         worker_time = self._dispatcher.clock.shares(self._workers * self._wall_s)
         complete = self._dispatcher.agenda.is_done()
-        records = SweepRecords(self._spec, self._study.sweep_id)
-        self._tracker.record(records.describe_sweep_end(status.front, worker_time, totals, complete=complete))
+        records, baseline = SweepRecords(self._spec, self._study.sweep_id), find_baseline(self._study.known_trials())
+        self._tracker.record(
+            records.describe_sweep_end(
+                status.front, worker_time, totals, complete=complete, baseline=baseline, confirmed=confirmed
+            )
+        )
 
     @cached_property
     def _cohort_size(self) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from sweeps.pages.report import render_report
 from sweeps.results.sweep import Sweep
 from sweeps.store import Store
-from sweeps.study.confirmation import judge_confirmed
+from sweeps.study.confirmation import ConfirmedTrial, judge_all_confirmed
+from sweeps.study.gains import find_confirmed_baseline
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.tracker import Tracker
@@ -70,16 +71,22 @@ def mark_front(study: SweepStudy, tracker: Tracker, marks: Mapping[int, bool]) -
             tracker.record(records.describe_front_mark(trial, on_front=trial.number in front))
 
 
-def mark_confirmed(study: SweepStudy, tracker: Tracker) -> None:
+def mark_confirmed(study: SweepStudy, tracker: Tracker) -> dict[int | None, list[ConfirmedTrial]]:
     """Records the confirmed values of the front and the baseline, and whether trials still are on the front.
 
     Args:
         study: Study of the sweep.
         tracker: Destination of MLflow records.
+
+    Returns:
+        All confirmed trials by data seed; None is the sweep's own data, whose confirmations alone mark the trials.
     """
-    records = SweepRecords(study.spec, study.sweep_id)
-    for confirmed in judge_confirmed(study.known_trials(), study.spec):
-        tracker.record(records.describe_verdict(confirmed))
+    records, trials = SweepRecords(study.spec, study.sweep_id), study.known_trials()
+    judged = judge_all_confirmed(trials, study.spec)
+    own = judged.get(None, [])
+    for confirmed in own:
+        tracker.record(records.describe_verdict(confirmed, find_confirmed_baseline(own)))
+    return judged
 
 
 def make_report(

@@ -23,7 +23,7 @@ from sweeps.store import Store
 from sweeps.study.storage import list_sweep_names
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.reading import read_run_metrics
-from sweeps.tracking.records import TOTALS
+from sweeps.tracking.record import TOTALS
 from sweeps.worker.cohort import run_cohort
 
 # CPU time of the driver, in seconds; waiting for a disk or a database comes on top

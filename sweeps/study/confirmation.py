@@ -1,7 +1,7 @@
 """Confirmation: the front's values on networks and rows that the search did not choose by."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,21 @@ def judge_confirmed(trials: Iterable[Trial], spec: SweepSpec, data_seed: int | N
         )
         for trial, confirmation in confirmed
     ]
+
+
+def judge_all_confirmed(trials: Sequence[Trial], spec: SweepSpec) -> dict[int | None, list[ConfirmedTrial]]:
+    """Compares the values of all confirmed trials on each data; see `judge_confirmed`.
+
+    Args:
+        trials: Trials with all their networks.
+        spec: Their sweep.
+
+    Returns:
+        Confirmed trials by data seed; None, which comes first, is the sweep's own data.
+    """
+    seeds = {seed for trial in trials for seed, confirmation in trial.confirmations.items() if confirmation.seeds}
+    ordered = sorted(seeds, key=lambda seed: -1 if seed is None else seed)
+    return {seed: judge_confirmed(trials, spec, seed) for seed in ordered}
 
 
 def confirm_objective(trial: Trial, confirmation: Confirmation, metric: str, spec: SweepSpec) -> ConfirmedObjective:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from sweeps.errors import StoreError
-from sweeps.tracking.records import KEY_TAG
+from sweeps.tracking.record import KEY_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

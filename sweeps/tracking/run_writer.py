@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sweeps.tracking.reading import create_client, create_database, list_run_ids
-from sweeps.tracking.records import KEY_TAG, NOTE_TAG, PARENT_TAG, Record
+from sweeps.tracking.record import KEY_TAG, NOTE_TAG, PARENT_TAG, Record
 
 THUMBNAIL = (256, 256)  # pixels at most
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from bimt_core.files import write_atomically
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 
 NUMBER = "[0-9]" * 9  # pattern of an entry's number
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Spool
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.tracking.reading import describe_error, is_refusal
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.run_writer import RunWriter, Target
 from sweeps.tracking.spool import Entry, Spool
 

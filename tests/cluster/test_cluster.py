@@ -24,7 +24,7 @@ from sweeps.pages.report import render_report
 from sweeps.run.tune import CohortTrainable
 from sweeps.spec.sweep import SweepSpec, parse_spec
 from sweeps.tracking.reading import create_client, download_artifact
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 

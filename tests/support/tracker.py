@@ -1,6 +1,6 @@
 """A tracker without MLflow."""
 
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 
 
 class MemoryTracker:

@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.example_sweeps import draw_params
 
+from sweeps.run.cohorts import form_cohorts
 from sweeps.store import Store
-from sweeps.study.statistics import summarize_replicates
 from sweeps.study.study import SweepStudy
+from sweeps.tracking.notes import describe_sweep
 from sweeps.tracking.reading import create_database
-from sweeps.tracking.records import SweepRecords, describe_sweep
+from sweeps.tracking.records import SweepRecords
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Spool
 from sweeps.tracking.writer import drain
@@ -51,17 +53,40 @@ def finished(new_store, small_spec, tmp_path_factory):
         "hidden_width": 6,
         "relocate_every": 15,
     }
-    study = SweepStudy.launch(store, small_spec(search=search, constraints=["score >= 0.1"], sampler="random", seed=1))
+    spec = small_spec(search=search, constraints=["val_score >= 0.1"], sampler="random", seed=1)
+    study = SweepStudy.launch(store, spec)
     spool = _start_spool(store, study)
-    _run_trials(study, spool, [study.ask() for _ in range(3)], failed=1)
-    study.interrupt(study.ask().number, "its driver died")
-    _run_trials(study, spool, [study.ask()])
-    numbers = [study.ask().number, study.ask().number]
+    params = draw_params(spec, 5)
+    _run_trials(study, spool, [study.start_search(p, "random") for p in params[:3]], failed=1)
+    study.interrupt(study.start_search(params[3], "random").number, "its driver died")
+    _run_trials(study, spool, study.start_waiting())
+    numbers = [study.start_search(p, "random").number for p in (params[4], params[0])]
     study.interrupt(numbers[0], "its driver died")
-    front, records = [trial.number for trial in study.front()], SweepRecords(study.spec, study.sweep_id)
-    for trial in study.trials():
-        if trial.state == "COMPLETE":
-            spool.add(records.describe_front_mark(trial, on_front=trial.number in front))
+    _mark_front(study, spool)
+    _drain(store, study, spool)
+    return store
+
+
+@pytest.fixture(scope="session")
+def confirmed(new_store, small_spec, tmp_path_factory):
+    """Store of a sweep that ran without Ray and is confirmed: 0 is the baseline, 1 and 2 are trials of the search.
+
+    Trial 3 adds two networks to 1, and 4, 5 and 6 confirm 0, 1 and 2 with two networks each, 7 trial 1 with a third
+    one. 8 confirms trial 1 on other data. Trials 1 and 2 are on the front. Read only.
+    """
+    store = new_store(tmp_path_factory.mktemp("a confirmed sweep"))
+    search = {"cost_weight": {"low": 1e-4, "high": 1e-1, "log": True}, "steps": 40, "relocate_every": 15}
+    spec = small_spec(search=search, max_replicates=4, confirm={"replicates": 2}, trials=2)
+    study = SweepStudy.launch(store, spec)
+    spool = _start_spool(store, study)
+    baseline = study.start_networks("baseline", spec.seeds)
+    _run_trials(study, spool, [baseline, *(study.start_search({"cost_weight": w}, "random") for w in (1e-4, 1e-1))])
+    _run_trials(study, spool, [study.start_networks("replicates", (2, 3), 1)])
+    seeds = spec.confirmation_seeds(3)
+    _run_trials(study, spool, [study.start_networks("confirmation", seeds[:2], of) for of in (0, 1, 2)])
+    _run_trials(study, spool, [study.start_networks("confirmation", seeds[2:], 1)])
+    _run_trials(study, spool, [study.start_networks("confirmation", seeds[:2], 1, data_seed=7)])
+    _mark_front(study, spool)
     _drain(store, study, spool)
     return store
 
@@ -80,9 +105,7 @@ def compared(new_store, small_spec, tmp_path_factory):
     )
     study = SweepStudy.launch(store, spec)
     spool = _start_spool(store, study)
-    for failed in (None, None, 2):
-        _run_trials(study, spool, [study.ask()], failed=failed)
-    assert study.ask() is None
+    _run_trials(study, spool, study.start_waiting(), failed=2)
     _drain(store, study, spool)
     return store
 
@@ -94,18 +117,31 @@ def _start_spool(store, study):
 
 
 def _run_trials(study, spool, trials, failed=None):
+    """Trains trials and completes them, except for a number that fails."""
     spec, records = study.spec, SweepRecords(study.spec, study.sweep_id)
-    *_, last = run_cohort(spec.cohort({trial.number: trial.params for trial in trials}))
-    result = {"step": last.snapshot.step, "host": "a host", "device": "cpu"}
-    for trial, metrics in zip(trials, last.metrics, strict=True):
-        number = trial.number
-        spool.add(records.describe_trial_start(trial))
-        if number == failed:
-            spool.add(records.describe_trial_failure(number, "replicate 0 diverged", {}))
-            study.fail(number, "replicate 0 diverged")
-            continue
-        spool.add(records.describe_trial_end(number, metrics, result, last.files[number]))
-        study.complete(number, *summarize_replicates(metrics))
+    known = {trial.number: trial for trial in study.known_entries()}
+    for cohort in form_cohorts(spec, trials, compiled=False, checkpoints={}, retry_of={}):
+        *_, last = run_cohort(cohort)
+        result = {"step": last.snapshot.step, "host": "a host", "device": "cpu"}
+        for number, networks, row_stderr in zip(cohort.members, last.metrics, last.row_stderr, strict=True):
+            trial = known[number]
+            spool.add(records.describe_trial_start(trial, None if trial.of is None else known[trial.of]))
+            if number == failed:
+                spool.add(records.describe_trial_failure(number, "replicate 0 diverged", {}))
+                study.fail(number, "replicate 0 diverged")
+                continue
+            completed = study.complete(number, networks, row_stderr)
+            entry = next(entry for entry in study.known_entries() if entry.number == number)
+            spool.add(records.describe_trial_end(entry, result, last.files[number]))
+            if completed.number != number:
+                spool.add(records.describe_added_networks(completed))
+
+
+def _mark_front(study, spool):
+    front, records = [trial.number for trial in study.front()], SweepRecords(study.spec, study.sweep_id)
+    for trial in study.trials():
+        if trial.state == "COMPLETE" and trial.role == "search":
+            spool.add(records.describe_front_mark(trial, on_front=trial.number in front))
 
 
 def _drain(store, study, spool):

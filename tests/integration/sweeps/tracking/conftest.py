@@ -8,7 +8,7 @@ import pytest
 
 from sweeps.store import Store
 from sweeps.tracking.reading import create_client
-from sweeps.tracking.records import KEY_TAG
+from sweeps.tracking.record import KEY_TAG
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.spool import Spool
 

@@ -14,7 +14,7 @@ from sweeps.tracking.reading import (
     read_artifacts,
     read_run_metrics,
 )
-from sweeps.tracking.records import KEY_TAG
+from sweeps.tracking.record import KEY_TAG
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import pytest
 from PIL import Image
 
-from sweeps.tracking.records import NOTE_TAG, PARENT_TAG, Record
+from sweeps.tracking.record import NOTE_TAG, PARENT_TAG, Record
 from sweeps.tracking.writer import drain
 
 SWEEP = Record("id", "the sweep", start_ms=1_000, tags={"bimt.role": "sweep"})

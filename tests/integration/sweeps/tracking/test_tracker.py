@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.spool import Spool
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.writer import drain
@@ -97,7 +97,7 @@ def test_a_killed_process_stops_no_sweep(start):
 DRIVER = """
 import sys, time
 from pathlib import Path
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.run_writer import Target
 from sweeps.tracking.tracker import Tracker
 uri, artifacts, spool = sys.argv[1:]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sweeps.tracking import writer as writer_module
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.writer import MAX_BACKOFF_S, PAUSE_S, SpoolWriter, drain, write_until_closed
 
 SWEEP = Record("id", "the sweep")

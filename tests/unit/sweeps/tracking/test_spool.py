@@ -1,6 +1,6 @@
 import pytest
 
-from sweeps.tracking.records import Record
+from sweeps.tracking.record import Record
 from sweeps.tracking.spool import Spool
 
 RECORD = Record(

@@ -1,0 +1,151 @@
+"""Table of searched and confirmed values, and what a sweep has gained over the published setting."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sweeps.spec.sweep import SweepSpec
+from sweeps.study.confirmation import ConfirmedObjective, ConfirmedTrial
+from sweeps.study.gains import choose_gains, compare_with_baseline
+from sweeps.study.group_comparison import Comparison
+from sweeps.tracking.markdown import format_table
+from sweeps.tracking.naming import BASELINE, name_trial, name_value
+
+Confirmed = Mapping[int | None, Sequence[ConfirmedTrial]]  # by data seed; None is the sweep's own data
+NOT_BETTER = f"No trial is at least as good as the {BASELINE} in all objectives, as searched."
+
+
+def make_confirmed_table(confirmed: Confirmed, spec: SweepSpec) -> dict[str, Any]:
+    """Makes the table of all confirmed trials as MLflow displays it, {"columns": [...], "data": [[...], ...]}.
+
+    Args:
+        confirmed: Confirmed trials by data seed.
+        spec: Their sweep.
+    """
+    rows = [
+        _make_row(one, gains.get(one.trial.number, {}), data_seed)
+        for data_seed, trials in confirmed.items()
+        for gains in [compare_with_baseline(trials, spec)]
+        for one in trials
+    ]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    return {"columns": columns, "data": [[row.get(column) for column in columns] for row in rows]}
+
+
+def format_confirmed(trials: Sequence[ConfirmedTrial], spec: SweepSpec) -> str:
+    """Formats confirmed trials as a table in Markdown.
+
+    Args:
+        trials: Confirmed trials of the same data.
+        spec: Their sweep.
+    """
+    gains = compare_with_baseline(trials, spec)
+    columns = ["trial", "networks"]
+    for objective in trials[0].objectives:
+        searched, confirmed = (name_value(name, spec) for name in (objective.metric, objective.confirmed_metric))
+        columns += [f"{searched}, searched", f"{confirmed}, confirmed", f"/ {BASELINE}"]
+    rows = []
+    for one in trials:
+        row: list[Any] = [name_trial(one.trial), f"{len(one.trial.seeds)} + {len(one.confirmation.seeds)}"]
+        for objective in one.objectives:
+            comparison = gains.get(one.trial.number, {}).get(objective.metric)
+            row += [
+                _format_searched(objective),
+                format_interval(objective.confirmed, objective.low, objective.high),
+                None if comparison is None else format_comparison(comparison),
+            ]
+        rows.append([*row, _format_verdict(one)])
+    return format_table([*columns, "still on the front"], rows)
+
+
+def describe_gains(trials: Sequence[ConfirmedTrial], spec: SweepSpec) -> list[str]:
+    """Describes what the sweep has gained over the published setting, one line per objective in which it has.
+
+    Args:
+        trials: Confirmed trials of the same data.
+        spec: Their sweep.
+
+    Returns:
+        The lines, or one that says that nothing was gained; none without a confirmed baseline.
+    """
+    comparisons = compare_with_baseline(trials, spec)
+    if not comparisons:
+        return []
+    lines = []
+    for metric, one in choose_gains(trials, spec).items():
+        others = [o.metric for o in spec.objectives if o.metric != metric]
+        best = "Lowest" if spec.aggregate_of(metric)[1] == "minimize" else "Highest"
+        loss = f" at no worse {' and '.join(others)} than the {BASELINE}" if others else ""
+        values = ", ".join(
+            f"{objective.confirmed_metric} times {format_comparison(comparisons[one.trial.number][objective.metric])}"
+            for objective in one.objectives
+        )
+        lines.append(f"{best} {metric}{loss}, as searched: {name_trial(one.trial)}. Confirmed: {values}.")
+    return lines or [NOT_BETTER]
+
+
+def format_interval(value: float, low: float, high: float) -> str:
+    """Formats a value with its 95 % interval.
+
+    Args:
+        value: The value.
+        low: Lower bound; NaN for a single network.
+        high: Upper bound.
+
+    Examples:
+        >>> format_interval(0.91234, 0.89, 0.93001), format_interval(0.9, float("nan"), float("nan"))
+        ('0.9123 [0.89, 0.93]', '0.9')
+    """
+    if math.isnan(low):
+        return _format_number(value, 4)
+    return f"{_format_number(value, 4)} [{_format_number(low, 3)}, {_format_number(high, 3)}]"
+
+
+def format_comparison(comparison: Comparison) -> str:
+    """Formats a ratio to the published setting, with its 95 % interval and the p-value of the difference.
+
+    Args:
+        comparison: The comparison.
+
+    Examples:
+        >>> format_comparison(Comparison(0.5, 0.4, 0.62, 0.0012))
+        '0.5 [0.4, 0.62], p 0.0012'
+        >>> format_comparison(Comparison(-1.2, float("nan"), float("nan"), 0.3))
+        'no ratio, p 0.3'
+    """
+    if math.isnan(comparison.low):
+        return f"no ratio, p {comparison.p:.2g}"
+    ratio, low, high = (_format_number(value, 3) for value in (comparison.ratio, comparison.low, comparison.high))
+    return f"{ratio} [{low}, {high}], p {comparison.p:.2g}"
+
+
+def _format_number(value: float, digits: int) -> str:
+    """Significant digits, without an exponent for large numbers."""
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
+def _format_searched(objective: ConfirmedObjective) -> str:
+    error = objective.searched_stderr
+    return f"{objective.searched:.4g}" + ("" if math.isnan(error) else f" ±{error:.1g}")
+
+
+def _format_verdict(one: ConfirmedTrial) -> str | None:
+    return None if math.isnan(one.probability) else f"{one.verdict} ({one.probability:.0%})"
+
+
+def _make_row(one: ConfirmedTrial, gains: Mapping[str, Comparison], data_seed: int | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"trial": name_trial(one.trial)}
+    if data_seed is not None:
+        row["data seed"] = data_seed
+    row |= {"networks searched": len(one.trial.seeds), "networks confirmed": len(one.confirmation.seeds)}
+    for objective in one.objectives:
+        row[f"{objective.metric} searched"] = objective.searched
+        row[f"{objective.metric} searched stderr"] = objective.searched_stderr
+        name = objective.confirmed_metric
+        row |= {f"{name} confirmed": objective.confirmed, f"{name} low": objective.low, f"{name} high": objective.high}
+        if (comparison := gains.get(objective.metric)) is not None:
+            row |= {f"{name} / published": comparison.ratio, f"{name} / published low": comparison.low}
+            row |= {f"{name} / published high": comparison.high, f"{name} p": comparison.p}
+    row["probability of being on the front"] = one.probability
+    row["still on the front"] = None if math.isnan(one.probability) else one.verdict
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
