@@ -5,10 +5,11 @@ import json
 import yaml
 
 from sweeps.results.confirmations import NOT_CONFIRMED
-from sweeps.results.statistics import format_interval, format_mean
+from sweeps.results.statistics import format_mean
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.confirmation import confirm_objective
 from sweeps.study.trial import Trial
+from sweeps.tracking.confirmed_table import format_interval
 
 MAX_NAME = 80  # characters of the sweep's name in that of its trial's sweep
 KEPT = {  # entries of the sweep that stay

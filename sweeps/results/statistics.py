@@ -28,23 +28,6 @@ def format_mean(mean: float, error: float) -> str:
     return f"{mean:.4g}" if math.isnan(error) else f"{mean:.4g} ±{error:.1g}"
 
 
-def format_interval(value: float, low: float, high: float) -> str:
-    """Formats a value with the ends of its interval.
-
-    Args:
-        value: The value.
-        low: Lower end; NaN for a value without an interval.
-        high: Upper end.
-
-    Examples:
-        >>> format_interval(8.4123, 8.3456, 8.5)
-        '8.41 [8.35, 8.5]'
-        >>> format_interval(8.4123, float("nan"), float("nan"))
-        '8.41'
-    """
-    return f"{value:.3g}" if math.isnan(low) or math.isnan(high) else f"{value:.3g} [{low:.3g}, {high:.3g}]"
-
-
 def mean_and_half_width(values: Floats) -> tuple[float, float]:
     """Computes a mean and half the width of its 95 % confidence interval (Student's t).
 

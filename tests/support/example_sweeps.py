@@ -68,13 +68,17 @@ def example_spec(small_spec, **changes):
     return small_spec(**{"search": SEARCH, "sampler": "random", "trials": 20} | changes)
 
 
-def _start_trials(study, n):
-    spec = study.spec
-    if spec.variants:
-        return study.start_waiting()
+def draw_params(spec, n):
+    """Searched hyperparameters of n random trials."""
     directions = [objective.direction for objective in spec.objectives]
-    found = suggest(make_distributions(spec), directions, [], n, sampler="random", seed=spec.seed, trials=spec.trials)
-    return [study.start_search(params, found.sampler) for params in found.params]
+    space = make_distributions(spec)
+    return suggest(space, directions, [], n, sampler="random", seed=spec.seed, trials=spec.trials).params
+
+
+def _start_trials(study, n):
+    if study.spec.variants:
+        return study.start_waiting()
+    return [study.start_search(params, "random") for params in draw_params(study.spec, n)]
 
 
 def _complete(study, trial, values):

@@ -22,8 +22,8 @@ def test_networks_are_measured_again_from_their_weights(compared, comparison):
     assert comparison.failures == {"L1": "replicate 0 diverged"}
     assert len(comparison.definitions) >= 9
     for variant, metrics in comparison.metrics.groupby("variant"):
-        assert metrics["seed"].tolist() == sweep.spec.seeds
-        for metric in ("test_loss", "score", "connection_cost", "modularity", "modularity_raw"):
+        assert metrics["seed"].tolist() == list(sweep.spec.seeds)
+        for metric in ("val_loss", "test_score", "connection_cost", "modularity", "modularity_raw"):
             assert metrics[metric].mean() == pytest.approx(trials.loc[variant, metric])
         assert metrics["Q louvain raw"].tolist() == pytest.approx(metrics["modularity_raw"].tolist())
 
@@ -32,8 +32,8 @@ def test_the_networks_of_median_loss_are_loaded(comparison):
     networks, task = comparison.load_medians()
     assert list(networks) == ["vanilla", "BIMT"]
     for variant, network in networks.items():
-        loss = task.loss(network.predict(task.test_inputs), task.test_targets)
-        losses = comparison.metrics.loc[comparison.metrics["variant"] == variant, "test_loss"]
+        loss = task.loss(network.predict(task.validation_inputs), task.validation_targets)
+        losses = comparison.metrics.loc[comparison.metrics["variant"] == variant, "val_loss"]
         assert loss.item() == pytest.approx(losses.median())
 
 
