@@ -98,13 +98,17 @@ class SweepStudy:
         Args:
             most_networks: Number of networks after which no more trials are started.
             roles: Roles to start; None for all.
+
+        Raises:
+            StoreError: If another process has started one of them in the meantime.
         """
         started: list[Trial] = []
         for trial in list(self._known.values()):
             if sum(len(t.seeds) for t in started) >= most_networks:
                 break
             if trial.state == "WAITING" and (roles is None or trial.role in roles):
-                self._storage.set_trial_state_values(self._id(trial.number), TrialState.RUNNING)
+                if not self._storage.set_trial_state_values(self._id(trial.number), TrialState.RUNNING):
+                    raise self._second_driver()
                 started.append(self._remember(replace(trial, state="RUNNING", started=datetime.now())))
         return started
 
@@ -307,8 +311,11 @@ class SweepStudy:
         trial_id = self._storage.create_new_trial(self._study_id, template)
         template.number = self._storage.get_trial_number_from_id(trial_id)
         if template.number != expected:
-            raise StoreError(f"another driver runs sweep {self.spec.name!r} from the same study storage")
+            raise self._second_driver()
         return self._remember(self._trial(template, self._known))
+
+    def _second_driver(self) -> StoreError:
+        return StoreError(f"another driver runs sweep {self.spec.name!r} from the same study storage")
 
     def _remember(self, trial: Trial) -> Trial:
         """Keeps up to date what is known; returns the trial that has the networks, with all of them."""
