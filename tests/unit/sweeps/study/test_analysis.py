@@ -2,7 +2,7 @@ import itertools
 import math
 
 import pytest
-from support.study_cases import OBJECTIVES, complete, complete_trials, launch, load_optuna_study
+from support.study_cases import OBJECTIVES, complete, complete_trials, launch, start
 
 from sweeps.study.analysis import compute_hypervolumes, compute_importances
 
@@ -11,13 +11,13 @@ def test_the_hyperparameter_that_decides_has_the_highest_importance(store):
     study = launch(store, constraints=[], trials=60)
     assert study.importances() == {}
     for _ in range(60):
-        trial = study.ask()
+        trial = start(study)
         score = -abs(math.log10(trial.params["cost_weight"]) + 3)
         complete(study, trial.number, score=score, cost=trial.params["weight_factor"])
-    shares = compute_importances(load_optuna_study(store), study.spec)
+    shares = compute_importances(study.trials(), study.spec)
     assert shares == study.importances()
-    assert list(shares) == ["score", "connection_cost"]
-    for metric, decisive in (("score", "cost_weight"), ("connection_cost", "weight_factor")):
+    assert list(shares) == ["val_score", "connection_cost"]
+    for metric, decisive in (("val_score", "cost_weight"), ("connection_cost", "weight_factor")):
         assert set(shares[metric]) == set(study.spec.searched)
         assert next(iter(shares[metric])) == max(shares[metric], key=shares[metric].get) == decisive
         assert sum(shares[metric].values()) == pytest.approx(1)
@@ -29,12 +29,12 @@ def test_importances_need_several_hyperparameters_and_ten_trials(store):
     assert one.importances() == {}
     few = launch(store, name="few", trials=20)
     complete_trials(few, *((0.9, float(n)) for n in range(9)))
-    few.fail(few.ask().number, "x")
+    few.fail(start(few).number, "x")
     assert few.importances() == {}
     complete_trials(few, (0.9, 9.0))
     shares = few.importances()
-    assert list(shares) == ["score", "connection_cost"]
-    assert shares["score"] == dict.fromkeys(few.spec.searched, pytest.approx(1 / 7)), "all scores are equal"
+    assert list(shares) == ["val_score", "connection_cost"]
+    assert shares["val_score"] == dict.fromkeys(few.spec.searched, pytest.approx(1 / 7)), "all scores are equal"
 
 
 def dominated_area(points, worst):
@@ -50,7 +50,7 @@ def test_the_hypervolume_grows_with_the_front(store):
     assert study.hypervolumes() == {}
     values = [(0.6, 5.0), (0.4, 1.0), (0.7, 4.0), (0.65, 4.5), (0.9, 9.0)]
     complete_trials(study, *values)
-    growth = compute_hypervolumes(load_optuna_study(store), study.spec)
+    growth = compute_hypervolumes(study.trials(), study.spec)
     worst = 0.4 - 0.05 * 0.5, 9.0 + 0.05 * 8.0
     feasible = [[point for point in values[: i + 1] if point[0] >= 0.5] for i in range(len(values))]
     assert list(growth) == list(range(5))

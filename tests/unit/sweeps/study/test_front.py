@@ -1,22 +1,25 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.study_cases import complete, launch, load_optuna_study, numbers
+from support.study_cases import complete, launch, load_optuna_study, numbers, start
 
 from sweeps.spec.parts import Objective
 from sweeps.study.front import select_front
 from sweeps.study.trial import Trial
 
-SCORE = Objective(metric="score", direction="maximize")
+SCORE = Objective(metric="val_score", direction="maximize")
 COST = Objective(metric="connection_cost", direction="minimize")
-LOSS = Objective(metric="test_loss", direction="minimize")
+LOSS = Objective(metric="val_loss", direction="minimize")
 
 
 def make_trials(*values, objectives=(SCORE, COST), feasible=()):
     """Complete trials with a value per objective; by default all are feasible."""
     feasible = feasible or [True] * len(values)
     return [
-        Trial(n, "COMPLETE", {}, mean={o.metric: v for o, v in zip(objectives, point, strict=True)}, feasible=holds)
+        Trial(n, "COMPLETE", {}, values={o.metric: v for o, v in zip(objectives, point, strict=True)}, feasible=holds)
         for n, (point, holds) in enumerate(zip(values, feasible, strict=True))
     ]
 
@@ -26,7 +29,7 @@ def find_front_slowly(trials, objectives):
 
     def is_better(x, y, objective):
         sign = 1 if objective.direction == "maximize" else -1
-        return sign * x.mean[objective.metric] > sign * y.mean[objective.metric]
+        return sign * x.values[objective.metric] > sign * y.values[objective.metric]
 
     def dominates(x, y):
         return any(is_better(x, y, o) for o in objectives) and not any(is_better(y, x, o) for o in objectives)
@@ -61,12 +64,18 @@ def test_only_feasible_trials_count():
     assert select_front([], [SCORE, COST]) == []
 
 
+@pytest.mark.parametrize("role", ["baseline", "replicates", "confirmation"])
+def test_only_trials_of_the_search_count(role):
+    best, other = make_trials((0.9, 1.0), (0.8, 2.0))
+    assert numbers(select_front([replace(best, role=role), other], [SCORE, COST])) == [1]
+
+
 def test_the_front_of_a_growing_study_is_that_of_optuna(store):
     """Scores and costs are drawn from a few values, so many trials are equal, and some break the constraint."""
     study, rng = launch(store, trials=99), np.random.default_rng(0)
     for _ in range(40):
-        complete(study, study.ask().number, *rng.integers(3, 10, 2) / 10)
+        complete(study, start(study).number, *rng.integers(3, 10, 2) / 10)
         front = study.front()
         assert numbers(load_optuna_study(store).best_trials) == numbers(front)
-        assert [(t.number, t.mean) for t in study.known_front()] == [(t.number, t.mean) for t in front]
+        assert [(t.number, t.values) for t in study.known_front()] == [(t.number, t.values) for t in front]
     assert launch(store, trials=99).known_front() == front

@@ -1,6 +1,6 @@
 import optuna
 import pytest
-from support.study_cases import complete, launch, states
+from support.study_cases import complete, launch, start, states
 
 from sweeps.errors import BadInputError, StoreError
 from sweeps.store import Store
@@ -45,7 +45,7 @@ def test_a_launch_drops_a_torn_last_line(store):
     with store.study_file("small").open("a") as file:
         file.write('{"op_code": 4, "worker_')
     study = launch(store)
-    complete(study, study.ask().number)
+    complete(study, start(study).number)
     assert states(SweepStudy.open(store, "small")) == ["COMPLETE", "COMPLETE"]
 
 
@@ -88,4 +88,4 @@ def test_an_invalid_url_is_refused_without_showing_it(url):
 
 def complete_one_trial(store):
     study = launch(store)
-    complete(study, study.ask().number)
+    complete(study, start(study).number)
