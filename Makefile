@@ -11,7 +11,7 @@ PYTEST := $(BIN)/pytest --doctest-modules --numprocesses $(JOBS)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-sweep: .venv/installed  ## run a sweep: 56 trials of two moons, kept in the folder bimt-store
+sweep: .venv/installed  ## run a sweep: 64 trials of two moons, kept in the folder bimt-store
 	$(BIN)/bimt launch two_moons
 
 quick: .venv/installed  ## unit tests and the examples of the docstrings, in about a minute
