@@ -148,4 +148,11 @@ def _make_row(one: ConfirmedTrial, gains: Mapping[str, Comparison], data_seed: i
             row |= {f"{name} / published high": comparison.high, f"{name} p": comparison.p}
     row["probability of being on the front"] = one.probability
     row["still on the front"] = None if math.isnan(one.probability) else one.verdict
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+    return {name: _round(value) for name, value in row.items()}
+
+
+def _round(value: Any) -> Any:
+    """Six digits of a number; None unless it is finite."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

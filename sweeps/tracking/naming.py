@@ -28,12 +28,12 @@ def name_run(trial: Trial, of: Trial | None = None) -> str:
 
     Examples:
         >>> name_run(Trial(9, "RUNNING", {}, role="confirmation", of=7), Trial(7, "COMPLETE", {}))
-        'trial 007, confirmation'
+        'confirmation 007'
     """
     if of is None:
-        return f"{BASELINE} (baseline)" if trial.role == "baseline" else name_trial(trial)
+        return f"baseline ({BASELINE})" if trial.role == "baseline" else name_trial(trial)
     data = "" if trial.data_seed is None else f", data seed {trial.data_seed}"
-    return f"{name_trial(of)}, {trial.role}{data}"
+    return f"{trial.role} {'of baseline' if of.role == 'baseline' else f'{of.number:03d}'}{data}"
 
 
 def name_value(metric: str, spec: SweepSpec) -> str:

@@ -36,7 +36,7 @@ INTERVALS = (
     " with its interval and p of Mann and Whitney's test, without a correction for the number of trials."
 )
 NOT_CONFIRMED = (
-    "**Not confirmed**: these values chose the front, so they are better than those of new networks."
+    "**Not confirmed**: the values below chose the front, so they are better than those of new networks."
     " `bimt confirm {name}` trains the front and the published setting again, on fresh seeds."
 )
 ARTIFACTS = (
@@ -95,14 +95,14 @@ def describe_result(front: Sequence[Trial], baseline: Trial | None, confirmed: C
         confirmed: Confirmed trials by data seed.
         spec: The sweep.
     """
-    table = make_front_table(front, baseline, spec)
-    parts = ["**Pareto front**, by the values that the search saw", format_table(table["columns"], table["data"])]
+    table, parts = make_front_table(front, baseline, spec), []
     for data_seed, trials in confirmed.items():
         data = "" if data_seed is None else f", on data of seed {data_seed}"
         parts += [f"**Searched and confirmed**{data}. {INTERVALS}", format_confirmed(trials, spec)]
         parts += describe_gains(trials, spec)
     if front and not confirmed and not spec.variants:
         parts.append(NOT_CONFIRMED.format(name=spec.name))
+    parts += ["**Pareto front**, by the values that the search saw", format_table(table["columns"], table["data"])]
     return "\n\n".join([*(part.rstrip() for part in parts), describe_sweep(spec)])
 
 

@@ -142,14 +142,17 @@ class SweepRecords:
             confirmed: The trial and its values.
             baseline: The baseline, if it is confirmed.
         """
-        note = describe_trial(confirmed.trial, self._spec, [one for one in (baseline, confirmed) if one is not None])
+        shown = [confirmed] if baseline is None or baseline is confirmed else [baseline, confirmed]
         values = {"front_probability": confirmed.probability}
         for objective in confirmed.objectives:
             values[f"{objective.confirmed_metric}_low"] = objective.low
             values[f"{objective.confirmed_metric}_high"] = objective.high
         return self._of_trial(
             confirmed.trial.number,
-            tags={"bimt.still_on_front": confirmed.verdict, NOTE_TAG: note},
+            tags={
+                "bimt.still_on_front": confirmed.verdict,
+                NOTE_TAG: describe_trial(confirmed.trial, self._spec, shown),
+            },
             points=select_finite({CONFIRMED + name: value for name, value in values.items()}, 0, now_ms()),
         )
 

@@ -15,13 +15,13 @@ def test_the_baseline_is_named_by_its_purpose():
     ("trial", "of", "name"),
     [
         (SEARCH, None, "trial 007"),
-        (BASELINE, None, "published setting (baseline)"),
-        (Trial(9, "RUNNING", {}, role="replicates", of=7), SEARCH, "trial 007, replicates"),
-        (Trial(9, "RUNNING", {}, role="confirmation", of=7), SEARCH, "trial 007, confirmation"),
+        (BASELINE, None, "baseline (published setting)"),
+        (Trial(9, "RUNNING", {}, role="replicates", of=7), SEARCH, "replicates 007"),
+        (Trial(9, "RUNNING", {}, role="confirmation", of=7), SEARCH, "confirmation 007"),
         (
             Trial(9, "RUNNING", {}, role="confirmation", of=3, data_seed=5),
             BASELINE,
-            "published setting, confirmation, data seed 5",
+            "confirmation of baseline, data seed 5",
         ),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_confirmed_trial_is_shown_beside_the_published_setting(sweep):
 def test_a_result_has_the_front_the_published_setting_and_what_was_confirmed(sweep):
     found = sweep()
     note = describe_result(found.front, found.baseline, found.confirmed, found.spec)
-    front, confirmed = note.split("**Searched and confirmed**")
+    confirmed, front = note.split("**Pareto front**")
     assert "| trial 000 | 0.99 | 30 |" in front
     assert "| published setting | 0.91 | 25 |" in front
     assert "0.6 [0.5" in confirmed

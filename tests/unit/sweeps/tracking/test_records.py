@@ -57,7 +57,7 @@ def test_the_records_of_a_trial_belong_to_one_run_under_that_of_the_sweep(sweep_
 
 def test_the_run_of_added_networks_is_under_that_of_their_trial(sweep_records, trial):
     record = sweep_records.describe_trial_start(ADDED, trial)
-    assert (record.key, record.name, record.parent) == ("id/9", "trial 007, confirmation, data seed 3", "id/7")
+    assert (record.key, record.name, record.parent) == ("id/9", "confirmation 007, data seed 3", "id/7")
     assert record.tags.items() >= {
         ("bimt.role", "confirmation"),
         ("bimt.of", "7"),
@@ -137,7 +137,9 @@ def test_a_verdict_has_its_probability_and_intervals(sweep):
     assert values["confirmed/test_score_low"] < 0.6 < values["confirmed/test_score_high"]
     assert record.tags["bimt.still_on_front"] == "no"
     assert record.tags[NOTE_TAG] == describe_trial(lucky.trial, found.spec, [baseline, lucky])
-    assert "confirmed/front_probability" not in [name for name, *_ in records.describe_verdict(baseline, None).points]
+    itself = records.describe_verdict(baseline, baseline)
+    assert itself.tags[NOTE_TAG] == describe_trial(baseline.trial, found.spec, [baseline])
+    assert "confirmed/front_probability" not in [name for name, *_ in itself.points]
 
 
 def test_a_failed_trial_says_why(sweep_records):
