@@ -3,10 +3,11 @@
     bimt launch independence && bimt launch digits
     python benchmarks/gains.py independence digits [--store FOLDER] [--json]
 
-Both are confirmed: trained on seeds that the search has not used, and measured on test rows. Two configurations of each
-front are shown, chosen by their searched values on validation rows: the one with the lowest loss that costs no more than
-the published setting, and the one with the lowest cost whose loss is no higher. A ratio below 1 is a gain. Intervals
-(95 %) cover the seeds; p is that of Mann and Whitney's test, two-sided, with Holm's correction over the table.
+Both are confirmed: trained on seeds that the search has not used, and measured on test rows. Two configurations of
+each front are shown, chosen by their searched values on validation rows: the one with the lowest loss that costs no
+more than the published setting, and the one with the lowest cost whose loss is no higher. A ratio below 1 is a gain.
+Intervals (95 %) cover the seeds; p is that of Mann and Whitney's test, two-sided, with Holm's correction over the
+table.
 """
 
 from collections.abc import Sequence
