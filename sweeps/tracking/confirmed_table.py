@@ -12,6 +12,8 @@ from sweeps.tracking.markdown import format_table
 from sweeps.tracking.naming import BASELINE, name_trial, name_value
 
 Confirmed = Mapping[int | None, Sequence[ConfirmedTrial]]  # by data seed; None is the sweep's own data
+SIGNIFICANT = 0.05  # p-value below which a ratio is marked
+NO_BREAK = "\N{NO-BREAK SPACE}"  # MLflow's tables are narrow
 NOT_BETTER = f"No trial is at least as good as the {BASELINE} in all objectives, as searched."
 
 
@@ -40,21 +42,21 @@ def format_confirmed(trials: Sequence[ConfirmedTrial], spec: SweepSpec) -> str:
         spec: Their sweep.
     """
     gains = compare_with_baseline(trials, spec)
-    columns = ["trial", "networks"]
+    columns = ["trial"]
     for objective in trials[0].objectives:
         searched, confirmed = (name_value(name, spec) for name in (objective.metric, objective.confirmed_metric))
-        columns += [f"{searched}, searched", f"{confirmed}, confirmed", f"/ {BASELINE}"]
+        columns += [f"{searched}, searched", f"{confirmed}, confirmed", "/ published"]
     rows = []
     for one in trials:
-        row: list[Any] = [name_trial(one.trial), f"{len(one.trial.seeds)} + {len(one.confirmation.seeds)}"]
+        row = [name_trial(one.trial)]
         for objective in one.objectives:
             comparison = gains.get(one.trial.number, {}).get(objective.metric)
             row += [
                 _format_searched(objective),
                 format_interval(objective.confirmed, objective.low, objective.high),
-                None if comparison is None else format_comparison(comparison),
+                "" if comparison is None else _format_ratio(comparison),
             ]
-        rows.append([*row, _format_verdict(one)])
+        rows.append([cell.replace(" ", NO_BREAK) for cell in (*row, _format_verdict(one))])
     return format_table([*columns, "still on the front"], rows)
 
 
@@ -129,8 +131,13 @@ def _format_searched(objective: ConfirmedObjective) -> str:
     return f"{objective.searched:.4g}" + ("" if math.isnan(error) else f" ±{error:.1g}")
 
 
-def _format_verdict(one: ConfirmedTrial) -> str | None:
-    return None if math.isnan(one.probability) else f"{one.verdict} ({one.probability:.0%})"
+def _format_ratio(comparison: Comparison) -> str:
+    mark = "*" if comparison.p < SIGNIFICANT else ""
+    return mark if math.isnan(comparison.low) else f"{comparison.ratio:.3g}{mark}"
+
+
+def _format_verdict(one: ConfirmedTrial) -> str:
+    return "" if math.isnan(one.probability) else f"{one.verdict} ({one.probability:.0%})"
 
 
 def _make_row(one: ConfirmedTrial, gains: Mapping[str, Comparison], data_seed: int | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from bimt_core import METRICS
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.confirmation import ConfirmedTrial
 from sweeps.study.trial import Trial
-from sweeps.tracking.confirmed_table import Confirmed, describe_gains, format_confirmed
+from sweeps.tracking.confirmed_table import SIGNIFICANT, Confirmed, describe_gains, format_confirmed
 from sweeps.tracking.markdown import format_table
 from sweeps.tracking.naming import BASELINE, name_trial, name_value
 from sweeps.tracking.record import CONFIRMED, MEAN, STDERR
@@ -32,8 +32,9 @@ TAGS = {
     "bimt.rows": "`published` if networks are chosen by the paper's test rows",
 }
 INTERVALS = (
-    f"± is the standard error over networks, [] the 95 % interval over seeds and rows, / {BASELINE} the ratio to it"
-    " with its interval and p of Mann and Whitney's test, without a correction for the number of trials."
+    "± is the standard error over networks and [] the 95 % interval over seeds and rows; / published is the ratio to"
+    f" the {BASELINE}, with * where p < {SIGNIFICANT:g} (Mann and Whitney's test, not corrected for the number of trials)."
+    " *Artifacts / confirmed.json* of the sweep's run has the intervals of the ratios, too."
 )
 NOT_CONFIRMED = (
     "**Not confirmed**: the values below chose the front, so they are better than those of new networks."

@@ -48,7 +48,10 @@ def test_a_confirmed_trial_is_shown_beside_the_published_setting(sweep):
     found = sweep()
     baseline, lucky = found.confirmed[None][:2]
     rows = [line for line in describe_trial(lucky.trial, found.spec, [baseline, lucky]).splitlines() if line[:1] == "|"]
-    assert [row.split(" | ")[0] for row in rows[2:]] == ["| published setting", "| trial 000"]
+    assert [row.split(" | ")[0] for row in rows[2:]] == [
+        "| published\N{NO-BREAK SPACE}setting",
+        "| trial\N{NO-BREAK SPACE}000",
+    ]
 
 
 def test_a_result_has_the_front_the_published_setting_and_what_was_confirmed(sweep):
@@ -57,7 +60,7 @@ def test_a_result_has_the_front_the_published_setting_and_what_was_confirmed(swe
     confirmed, front = note.split("**Pareto front**")
     assert "| trial 000 | 0.99 | 30 |" in front
     assert "| published setting | 0.91 | 25 |" in front
-    assert "0.6 [0.5" in confirmed
+    assert "0.6\N{NO-BREAK SPACE}[0.5" in confirmed
     assert "\nLowest connection_cost at no worse val_score" in confirmed
     assert "Not confirmed" not in note
     assert note.endswith(describe_sweep(found.spec))
