@@ -33,8 +33,8 @@ TAGS = {
 }
 INTERVALS = (
     "± is the standard error over networks and [] the 95 % interval over seeds and rows; / published is the ratio to"
-    f" the {BASELINE}, with * where p < {SIGNIFICANT:g} (Mann and Whitney's test, not corrected for the number of trials)."
-    " *Artifacts / confirmed.json* of the sweep's run has the intervals of the ratios, too."
+    f" the {BASELINE}, with * where p < {SIGNIFICANT:g} (Mann and Whitney's test, not corrected for the number of"
+    " trials). *Artifacts / confirmed.json* of the sweep's run has the intervals of the ratios, too."
 )
 NOT_CONFIRMED = (
     "**Not confirmed**: the values below chose the front, so they are better than those of new networks."
