@@ -41,6 +41,7 @@ class Agenda:
         confirm = study.spec.confirm
         self._confirm = request or (None if confirm is None else ConfirmRequest(confirm.replicates))
         self._roles: tuple[Role, ...] | None = ("baseline", "confirmation") if request else None
+        self._stopped: dict[int, bool] = {}  # by number of checks
 
     def start_trials(self, most_networks: int, trial_s: float | None = None) -> list[Trial]:
         """Starts trials that can be trained now; none if those that run must end first, or nothing is left to do.
@@ -69,7 +70,8 @@ class Agenda:
             return not self._count(*UNFINISHED)
         if self._count(*UNFINISHED, roles=self._roles):
             return False
-        return not (self.missing_search or self._wants_baseline() or self._find_racing() or self.find_unconfirmed())
+        left = self.missing_search or self._wants_baseline() or self._find_racing() or self.find_unconfirmed()
+        return not left and not self._check_is_due()
 
     @property
     def missing_search(self) -> int:
@@ -81,8 +83,9 @@ class Agenda:
 
     @property
     def is_searching(self) -> bool:
-        """True while trials of the search run, wait or are missing."""
-        return bool(self._count(*UNFINISHED, roles=("search", "replicates")) or self.missing_search)
+        """True while trials of the search run, wait or are missing, or are to get more networks."""
+        unfinished = self._count(*UNFINISHED, roles=("search", "replicates"))
+        return bool(unfinished or self.missing_search or self._find_racing())
 
     def find_unconfirmed(self) -> list[tuple[Trial, tuple[int, ...]]]:
         """Finds the trials to confirm now and the seeds that they lack: the baseline, and the front once it stands."""
@@ -110,20 +113,25 @@ class Agenda:
     @property
     def has_stopped(self) -> bool:
         """True once the confirmed front has stopped growing, which ends the search."""
-        checks, stop = self._study.checks, self._spec.stop_when
-        if stop is None or len(checks) < 2:
+        stop = self._spec.stop_when
+        if stop is None or len(checks := self._study.checks) < 2:
             return False
-        before, now = compute_confirmed_hypervolumes(self._study.known_trials(), self._spec, checks[-2:])
-        return now < (1 + stop.gain) * before
+        if len(checks) not in self._stopped:
+            before, now = compute_confirmed_hypervolumes(self._study.known_trials(), self._spec, checks[-2:])
+            self._stopped[len(checks)] = now < (1 + stop.gain) * before
+        return self._stopped[len(checks)]
 
     def _record_check(self) -> None:
         """Records the confirmed trials once the front at a check of `stop_when` is confirmed."""
-        if self._spec.stop_when is None or self._request or self.is_searching or self.has_stopped:
-            return
-        if not self.find_unconfirmed() and not self._count(*UNFINISHED):
+        if self._check_is_due():
             confirmed = [t.number for t in self._study.known_trials() if t.confirmed and t.role == "search"]
-            if self._study.count("COMPLETE") < self._spec.trials and confirmed:
-                self._study.record_check(confirmed)
+            self._study.record_check(confirmed)
+
+    def _check_is_due(self) -> bool:
+        if self._spec.stop_when is None or self._request or self.is_searching or self.has_stopped:
+            return False
+        waits = self.find_unconfirmed() or self._count(*UNFINISHED)
+        return not waits and self._study.count("COMPLETE") < self._spec.trials
 
     def _start_baseline(self) -> Trial | None:
         return self._study.start_networks("baseline", self._spec.seeds) if self._wants_baseline() else None

@@ -87,8 +87,10 @@ def compute_confirmed_hypervolumes(
     confirmed = {t.number: replace(t, values=t.confirmed.values) for t in trials if t.confirmed is not None}
     order = list(dict.fromkeys(number for numbers in checks for number in numbers if number in confirmed))
     ordered = [confirmed[number] for number in order]
-    growth = _compute_growth([trial.values for trial in ordered], _make_study(ordered, spec), spec)
-    return [growth[max(order.index(n) for n in numbers if n in confirmed)] for numbers in checks]
+    if not ordered:
+        return [0.0 for _ in checks]
+    growth = [0.0, *_compute_growth([trial.values for trial in ordered], _make_study(ordered, spec), spec)]
+    return [growth[max((1 + order.index(n) for n in numbers if n in confirmed), default=0)] for numbers in checks]
 
 
 def _compute_growth(values: Sequence[Values], study: optuna.Study, spec: SweepSpec) -> list[float]:

@@ -35,7 +35,7 @@ def load_or_create_study(
         check_is_current(study)
         if is_sweep(study):
             return study
-        if study.get_trials(deepcopy=False):
+        if study.get_trials(deepcopy=False) and "sweep_id" not in study.user_attrs:
             raise BadInputError(f"the storage has a study {spec.name!r} that is not a sweep; use another name")
         optuna.delete_study(study_name=spec.name, storage=storage)
     directions = [objective.direction for objective in spec.objectives]

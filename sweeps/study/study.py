@@ -214,9 +214,9 @@ class SweepStudy:
             self._create(TrialState.WAITING, frozen.params, attrs)
         self.fail(number, reason)
 
-    @property
+    @cached_property
     def checks(self) -> list[list[int]]:
-        """Numbers of the confirmed trials at each check of `stop_when`."""
+        """Numbers of the confirmed trials at each check of `stop_when`, as this process knows them."""
         checks: list[list[int]] = self._study.user_attrs.get("checks", [])
         return checks
 
@@ -226,7 +226,8 @@ class SweepStudy:
         Args:
             confirmed: Numbers of the trials of the search that are confirmed.
         """
-        self._study.set_user_attr("checks", [*self.checks, list(confirmed)])
+        self.checks = [*self.checks, list(confirmed)]
+        self._study.set_user_attr("checks", self.checks)
 
     def count(self, state: str, role: Role = "search") -> int:
         """Counts the trials in a state, as this process knows them.
