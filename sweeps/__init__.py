@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweeps.errors import BadInputError, ClusterError, StoreError, SweepError
     from sweeps.results.networks import TrainedNetwork
     from sweeps.results.sweep import Sweep, list_sweeps, open_sweep
+    from sweeps.run.agenda import ConfirmRequest
     from sweeps.run.driver import launch
     from sweeps.run.state import Summary
     from sweeps.service.service import SweepService
@@ -23,6 +24,7 @@ _PUBLIC = {
     "sweeps.errors": ["BadInputError", "ClusterError", "StoreError", "SweepError"],
     "sweeps.results.networks": ["TrainedNetwork"],
     "sweeps.results.sweep": ["Sweep", "list_sweeps", "open_sweep"],
+    "sweeps.run.agenda": ["ConfirmRequest"],
     "sweeps.run.driver": ["launch"],
     "sweeps.run.state": ["Summary"],
     "sweeps.service.service": ["SweepService"],
@@ -37,6 +39,7 @@ __all__ = [
     "METRICS",
     "BadInputError",
     "ClusterError",
+    "ConfirmRequest",
     "LaunchResult",
     "Store",
     "StoreError",

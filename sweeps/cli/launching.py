@@ -23,12 +23,14 @@ from sweeps.cli.options import (
     WorkingDir,
     load_specs,
 )
-from sweeps.cli.terminal import out, print_frame, print_launches, print_rows, print_summary
+from sweeps.cli.summary import print_summary
+from sweeps.cli.terminal import out, print_frame, print_launches, print_rows
 from sweeps.errors import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sweeps.run.agenda import ConfirmRequest
     from sweeps.run.state import Status, Watcher
     from sweeps.spec.sweep import SweepSpec
     from sweeps.store import Store
@@ -85,6 +87,47 @@ def resume(
         print_launches([service.resume(name, working_dir=working_dir)], as_json)
         return
     _run([location.open(name).spec], location.store(), as_json)
+
+
+@launching.command()
+def confirm(
+    name: Name,
+    replicates: Annotated[
+        int | None, typer.Option(min=2, help="Networks per configuration; default: those of the sweep's file, else 16.")
+    ] = None,
+    data_seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of other data; default: the sweep's own data.")
+    ] = None,
+    folder: Folder = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    address: Address = None,
+    working_dir: WorkingDir = None,
+    insecure: Insecure = False,
+    client_version: Annotated[str | None, typer.Option(hidden=True)] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the front and the baseline again on fresh seeds, and compare them on test rows."""
+    on_cluster = client_version is not None  # this is the driver of a confirmation that a client has submitted
+    if client_version is not None:
+        from sweeps.service.submission import check_client
+
+        check_client(client_version)
+    location = Location(folder, storage, tracking_uri, address, insecure)
+    _import_from(working_dir)
+    if not on_cluster and (service := location.service()):
+        print_launches([service.confirm(name, replicates, data_seed, working_dir=working_dir)], as_json)
+        return
+    from sweeps.results.confirmations import check_front, check_request, count_replicates
+    from sweeps.results.sweep import open_sweep
+    from sweeps.run.agenda import ConfirmRequest
+
+    store = location.store()
+    sweep = open_sweep(name, store)
+    request = ConfirmRequest(count_replicates(sweep.spec, replicates), data_seed)
+    check_request(sweep.spec, request.replicates, data_seed)
+    check_front(sweep.completed_trials(), sweep.spec)
+    _run([sweep.spec], store, as_json, on_cluster, request)
 
 
 @launching.command()
@@ -169,22 +212,23 @@ def _import_from(folder: Path | None) -> None:
         sys.path.append(str(folder.absolute()))
 
 
-def _run(specs: "Iterable[SweepSpec]", store: "Store", as_json: bool, on_cluster: bool = False) -> None:
+def _run(
+    specs: "Iterable[SweepSpec]",
+    store: "Store",
+    as_json: bool,
+    on_cluster: bool = False,
+    request: "ConfirmRequest | None" = None,
+) -> None:
     """Runs sweeps one after another; with `on_cluster`, a client waits for the line that announces the start."""
     from sweeps.run.driver import launch as run_sweep
 
     console = Console(stderr=True) if as_json else out
     incomplete = False
     for spec in specs:
-        console.print(
-            f"Sweep {spec.name}: {spec.trials} trials x {spec.replicates} networks on {spec.task},"
-            f" kept in {store.folder}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        summary = run_sweep(spec, store, watch=_create_watcher(console, spec, on_cluster))
-        print_summary(summary, spec, store, as_json)
-        incomplete |= summary.complete < summary.wanted
+        console.print(_describe_start(spec, store, request), highlight=False, soft_wrap=True)
+        summary = run_sweep(spec, store, confirm=request, watch=_create_watcher(console, spec, on_cluster, request))
+        print_summary(summary, spec, store, as_json, request)
+        incomplete |= not summary.finished or bool(spec.variants and summary.complete < summary.wanted)
         if summary.stopped:
             break
     if incomplete:
@@ -193,11 +237,24 @@ def _run(specs: "Iterable[SweepSpec]", store: "Store", as_json: bool, on_cluster
         raise typer.Exit(INCOMPLETE if on_cluster else 1)
 
 
-def _create_watcher(console: Console, spec: "SweepSpec", on_cluster: bool) -> "Watcher":
+def _describe_start(spec: "SweepSpec", store: "Store", request: "ConfirmRequest | None") -> str:
+    if request is None:
+        rows = ", on the paper's rows" if spec.published else ""
+        confirm = f", confirmed with {spec.confirm.replicates} networks per trial of the front" if spec.confirm else ""
+        what = f"{spec.trials} trials x {spec.replicates} networks on {spec.task}{rows}{confirm}"
+    else:
+        data = "" if request.data_seed is None else f" and data seed {request.data_seed}"
+        what = f"confirming its front with {request.replicates} networks per trial on fresh seeds{data}"
+    return f"Sweep {spec.name}: {what}, kept in {store.folder}"
+
+
+def _create_watcher(
+    console: Console, spec: "SweepSpec", on_cluster: bool, request: "ConfirmRequest | None"
+) -> "Watcher":
     from sweeps.cli.progress import create_watcher
     from sweeps.service.submission import format_start
 
-    show_progress = create_watcher(console, spec)
+    show_progress = create_watcher(console, spec, confirms_only=request is not None)
 
     @contextmanager
     def announce(status: "Callable[[], Status]") -> "Iterator[None]":

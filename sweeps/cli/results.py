@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from sweeps.cli.listings import print_networks, print_trials
 from sweeps.cli.options import Address, Folder, Json, Location, Name, Storage, TrackingUri
-from sweeps.cli.terminal import print_rows, print_trials
+from sweeps.cli.summary import print_confirmed
+from sweeps.cli.terminal import print_rows
 from sweeps.errors import BadInputError
 
 results = typer.Typer()
@@ -17,24 +19,33 @@ results = typer.Typer()
 def trials(
     name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
-    """List all trials of a sweep."""
+    """List all trials of a sweep as searched, and the baseline."""
     sweep = Location(folder, storage, address=address).open(name)
-    print_trials(sweep.trials(), sweep.spec, as_json, extra=("state", "reason"))
+    frame = sweep.trials()
+    extra = ("state", "reason", "confirmed") if frame["confirmed"].any() else ("state", "reason")
+    print_trials(frame, sweep.spec, as_json, extra)
 
 
 @results.command()
 def pareto(
     name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
-    """List the Pareto front of a sweep."""
+    """List the Pareto front of a sweep with confirmed values, and the baseline below it."""
     sweep = Location(folder, storage, address=address).open(name)
-    print_trials(sweep.pareto(), sweep.spec, as_json)
+    front, baseline = sweep.pareto(), sweep.baseline()
+    import pandas as pd
+
+    frame = pd.concat([front, baseline]) if len(baseline) else front
+    print_trials(frame, sweep.spec, as_json, ("still_on_front",), test=True)
+    if not as_json:
+        on_front = [trial for trial in sweep.completed_trials() if trial.number in front.index]
+        print_confirmed(on_front, sweep.confirmed_trials(), sweep.spec)
 
 
 @results.command()
 def best(
     name: Name,
-    where: Annotated[str | None, typer.Option(help="Bounds on metrics, such as 'score >= 0.98'.")] = None,
+    where: Annotated[str | None, typer.Option(help="Bounds on metrics, such as 'val_score >= 0.98'.")] = None,
     by: Annotated[str | None, typer.Option(help="Metric to rank by; default: the first objective.")] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Number of trials.")] = 1,
     folder: Folder = None,
@@ -42,9 +53,23 @@ def best(
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """List the best trials of a sweep."""
+    """List the best trials of a sweep, confirmed ones first."""
     sweep = Location(folder, storage, address=address).open(name)
-    print_trials(sweep.best(where, by, n), sweep.spec, as_json)
+    print_trials(sweep.best(where, by, n), sweep.spec, as_json, ("still_on_front",), test=True)
+
+
+@results.command()
+def networks(
+    name: Name,
+    front: Annotated[bool, typer.Option("--front", help="Only the front of single networks.")] = False,
+    folder: Folder = None,
+    storage: Storage = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """List single networks of a sweep, those of its confirmation included."""
+    sweep = Location(folder, storage, address=address).open(name)
+    print_networks(sweep.network_front() if front else sweep.networks(), sweep.spec, as_json)
 
 
 @results.command()
@@ -112,7 +137,7 @@ def export(
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a trial's configuration, weights, metrics and diagrams."""
+    """Copy a trial's configuration, weights, metrics, diagrams and confirmation."""
     sweep = Location(folder, storage, tracking_uri, address).open(name, files=True)
     _print_paths(sweep.export(trial, destination), as_json)
 

@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,69 +14,31 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     import pandas as pd
 
     from sweeps.run.plan import Plan
-    from sweeps.run.state import Summary
     from sweeps.service.submission import LaunchResult
-    from sweeps.spec.sweep import SweepSpec
-    from sweeps.store import Store
 
 PIPE_COLUMNS = 140  # width of tables outside a terminal
 out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
-def print_summary(summary: "Summary", spec: "SweepSpec", store: "Store", as_json: bool) -> None:
-    """Prints how a launch ended, and the commands to browse and pull its results.
+def name_program() -> str:
+    """Returns the command that runs this program again: its path if the shell does not find it by name."""
+    path = Path(sys.argv[0])
+    return "bimt" if shutil.which("bimt") or path.suffix == ".py" else os.path.relpath(path)
+
+
+def print_lines(*lines: str) -> None:
+    """Prints lines as they are, however long.
 
     Args:
-        summary: The launch.
-        spec: The sweep.
-        store: Store of the sweep.
-        as_json: Print JSON.
+        lines: The lines.
     """
-    from sweeps.cli.progress import format_duration, render_front
-
-    if as_json:
-        fields = {k: v for k, v in vars(summary).items() if k != "front"}
-        print(json.dumps(_plain(fields | {"front": [trial.number for trial in summary.front]})))
-        return
-    out.print(render_front(summary.front, spec, "Pareto front"))
-    failed = f", {summary.failed} failed" if summary.failed else ""
-    bimt = _program_name()
-    speed = summary.network_steps / summary.wall_s if summary.wall_s else 0.0
-    lines = [
-        f"{summary.complete} of {summary.wanted} trials complete{failed}"
-        f" in {format_duration(summary.wall_s)} on {summary.workers} workers, {speed:,.0f} network-steps/s"
-    ]
-    if summary.worker_time:
-        lines.append("Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()))
-    if summary.gave_up:
-        lines.append(f"Gave up: {summary.failed} trials failed in this launch; see: {bimt} trials {spec.name}")
-    elif spec.variants and summary.complete + summary.failed == summary.wanted > summary.complete:
-        lines.append(f"Failed variants are not repeated; see: {bimt} trials {spec.name}")
-    elif summary.complete < summary.wanted:
-        lines.append("Stopped before the end; launching again under the same name continues")
-    if summary.unwritten:
-        lines.append(
-            f"MLflow lacks {summary.unwritten} records ({summary.tracking_problem}); the next launch writes them"
-        )
-    elif summary.tracking_problem:
-        lines.append(f"MLflow: {summary.tracking_problem}")
-    if summary.checkpoints_problem:
-        lines.append(f"Checkpoints: {summary.checkpoints_problem}")
-    if summary.report_problem:
-        lines.append(f"No report: {summary.report_problem}")
-    elsewhere = f" --store {store.folder}" if store.folder != Path("bimt-store").absolute() else ""
-    elsewhere += " --storage URL" if store.storage else ""  # the URL itself may hold a password
-    lines += [
-        f"Browse:  {store.tracking_uri or f'{bimt} ui{elsewhere}'}",
-        f"Report:  {bimt} report {spec.name}{elsewhere}  (took {summary.report_s:.1f} s, {summary.report_mb:.1f} MB)",
-        f"Pull:    {bimt} best {spec.name}{elsewhere} --by modularity",
-    ]
-    _print_lines(*lines)
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True)
 
 
 def print_launches(results: "Iterable[LaunchResult]", as_json: bool) -> None:
@@ -88,11 +51,11 @@ def print_launches(results: "Iterable[LaunchResult]", as_json: bool) -> None:
     if as_json:
         print_rows([vars(result) for result in results], as_json)
         return
-    bimt = _program_name()
+    bimt = name_program()
     for result in results:
         position = f": position {result.position} in the queue" if result.position else ""
         already = "" if result.new else " already"
-        _print_lines(
+        print_lines(
             f"Sweep {result.name} is {result.state}{already} on the cluster{position}",
             f"Watch:   {bimt} logs {result.name} --follow",
             f"Pull:    {bimt} best {result.name} --by modularity",
@@ -107,7 +70,7 @@ def print_plan(plan: "Plan") -> None:
     """
     speed = plan.speed
     size = "" if plan.artifact_bytes is None else f", {plan.artifact_bytes / 1e6:,.0f} MB of artifacts"
-    _print_lines(
+    print_lines(
         f"Sweep {plan.name}: {plan.trials} trials, {plan.networks} networks of {plan.steps} steps,"
         f" {plan.cohorts} cohorts{size}",
         f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.trial_s:.2f} s per trial besides"
@@ -119,33 +82,7 @@ def print_plan(plan: "Plan") -> None:
         for e in plan.expected
     ]
     print_rows(rows, as_json=False)
-    _print_lines(f"More than {plan.useful_workers} workers do not help: {plan.bound}")
-
-
-def print_trials(frame: "pd.DataFrame", spec: "SweepSpec", as_json: bool, extra: tuple[str, ...] = ()) -> None:
-    """Prints trials: all columns as JSON; in a terminal objectives, modularity and the searched hyperparameters.
-
-    Args:
-        frame: One row per trial, as `Sweep.trials` returns it.
-        spec: The sweep.
-        as_json: Print JSON.
-        extra: Further columns for the terminal.
-    """
-    from sweeps.results.statistics import format_mean
-
-    if as_json:
-        print_frame(frame, as_json)
-        return
-    names = dict.fromkeys([*(o.metric for o in spec.objectives), "modularity", "communities", "active_weights"])
-    shown = frame[[c for c in extra if c in frame and not frame[c].isna().all()]].copy()
-    for name in names:
-        shown[name] = [
-            format_mean(m, e) if not math.isnan(m) else ""
-            for m, e in zip(frame[name], frame[f"{name}_stderr"], strict=True)
-        ]
-    for name in spec.searched:
-        shown[name] = frame[name]
-    print_frame(shown, as_json)
+    print_lines(f"More than {plan.useful_workers} workers do not help: {plan.bound}")
 
 
 def print_frame(frame: "pd.DataFrame", as_json: bool) -> None:
@@ -167,36 +104,68 @@ def print_rows(rows: list[dict[Any, Any]], as_json: bool) -> None:
         as_json: Print JSON.
     """
     if as_json:
-        print(json.dumps([_plain(row) for row in rows], indent=2))
+        print(json.dumps([make_plain(row) for row in rows], indent=2))
         return
     if not rows:
         print("none")
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    for column in rows[0]:
-        table.add_column(str(column).replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*map(_short, row.values()))
-    out.print(table)
+    out.print(render_table([str(column) for column in rows[0]], [list(map(_short, row.values())) for row in rows]))
 
 
-def _program_name() -> str:
-    """Returns the command that runs this program again: its path if the shell does not find it by name."""
-    path = Path(sys.argv[0])
-    return "bimt" if shutil.which("bimt") or path.suffix == ".py" else os.path.relpath(path)
+def render_table(
+    columns: "Sequence[str]",
+    rows: "Sequence[Sequence[str]]",
+    *,
+    title: str | None = None,
+    caption: str | None = None,
+    numbers: bool = False,
+    dim: "Collection[str]" = (),
+    styles: "Sequence[str] | None" = None,
+) -> Table:
+    """Renders a table whose headers are wrapped to the width of their columns.
 
-
-def _print_lines(*lines: str) -> None:
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)
+    Args:
+        columns: Names of the columns.
+        rows: Cells of each row.
+        title: Title.
+        caption: Text below the table.
+        numbers: Whether cells are aligned at the right.
+        dim: Columns that are less important.
+        styles: Style of each row.
+    """
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 0, 0, 1),
+    )
+    for i, column in enumerate(columns):
+        words = column.replace("_", " ")
+        width = max(map(len, [*words.split(), *(row[i] for row in rows)]), default=1)
+        header = "\n".join(textwrap.wrap(words, width)) or words
+        table.add_column(
+            header, overflow="fold", justify="right" if numbers else "left", style="dim" if column in dim else ""
+        )
+    for row, style in zip(rows, styles or [""] * len(rows), strict=True):
+        table.add_row(*row, style=style)
+    return table
 
 
 def _short(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """Returns a row for JSON: None for missing values, times as text."""
+def make_plain(row: dict[Any, Any]) -> dict[str, Any]:
+    """Returns a row for JSON: None for missing values, times as text.
+
+    Args:
+        row: The row.
+    """
 
     def value(v: Any) -> Any:
         if v is None or (isinstance(v, float) and not math.isfinite(v)):

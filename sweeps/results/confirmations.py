@@ -10,6 +10,7 @@ import pandas as pd
 from bimt_core import TEST_COUNTERPARTS
 from sweeps.errors import BadInputError
 from sweeps.results.frames import make_frame
+from sweeps.spec.parts import Confirm
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.confirmation import ConfirmedObjective, ConfirmedTrial, judge_confirmed
 from sweeps.study.front import select_front
@@ -122,30 +123,68 @@ def describe_confirmation(trial: Trial, judged: ConfirmedTrial | None, spec: Swe
     }
 
 
-def check_confirmable(trials: Iterable[Trial], spec: SweepSpec, replicates: int, data_seed: int | None = None) -> None:
-    """Checks that a sweep has a front to confirm, and enough seeds.
+def order_confirmed(
+    front: Iterable[Trial], confirmed: Iterable[ConfirmedTrial], spec: SweepSpec
+) -> list[tuple[Trial, ConfirmedTrial | None]]:
+    """Orders all trials of the front and all confirmed ones: the baseline, then by the first objective as searched.
 
     Args:
-        trials: All trials of the sweep.
+        front: Trials on the front.
+        confirmed: Confirmed trials.
+        spec: Their sweep.
+    """
+    first = spec.objectives[0]
+    sign = 1.0 if first.direction == "minimize" else -1.0
+    known: dict[int, tuple[Trial, ConfirmedTrial | None]] = {trial.number: (trial, None) for trial in front}
+    known |= {one.trial.number: (one.trial, one) for one in confirmed}
+    return sorted(known.values(), key=lambda pair: (pair[0].role != "baseline", sign * pair[0].values[first.metric]))
+
+
+def count_replicates(spec: SweepSpec, replicates: int | None = None) -> int:
+    """Returns the networks per configuration of a confirmation: those asked for, else the spec's, else the default.
+
+    Args:
+        spec: The sweep.
+        replicates: Number that is asked for.
+    """
+    return (spec.confirm or Confirm()).replicates if replicates is None else replicates
+
+
+def check_request(spec: SweepSpec, replicates: int, data_seed: int | None = None) -> None:
+    """Checks that a sweep can be confirmed with so many networks and other data.
+
+    Args:
         spec: The sweep.
         replicates: Networks per configuration.
         data_seed: Seed of other data; None for the sweep's own.
 
     Raises:
-        BadInputError: If it has not, or if its task cannot be loaded with the seed.
+        BadInputError: If it has variants or too few seeds, or if its task cannot be loaded with the data seed.
     """
     if spec.variants:
         raise BadInputError(
             f"sweep {spec.name!r} has variants, which are compared and not confirmed: see bimt compare {spec.name}"
         )
-    if not select_front(trials, spec.objectives):
-        raise BadInputError(f"sweep {spec.name!r} has no front to confirm yet: no trial is complete and feasible")
     try:
         spec.confirmation_seeds(replicates)
         if data_seed is not None:
             spec.load_task(data_seed)
     except (ValueError, TypeError) as error:  # a user's function may not take a seed
         raise BadInputError(f"sweep {spec.name!r} cannot be confirmed: {error}") from error
+
+
+def check_front(trials: Iterable[Trial], spec: SweepSpec) -> None:
+    """Checks that a sweep has a front to confirm.
+
+    Args:
+        trials: All trials of the sweep.
+        spec: The sweep.
+
+    Raises:
+        BadInputError: If it has none yet.
+    """
+    if not select_front(trials, spec.objectives):
+        raise BadInputError(f"sweep {spec.name!r} has no front to confirm yet: no trial is complete and feasible")
 
 
 def _finite(value: Any) -> Any:

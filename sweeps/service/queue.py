@@ -8,6 +8,7 @@ from sweeps.service.jobs import Job
 
 DRIVER_RESOURCE = "bimt_driver"  # a resource of the head: the number of sweeps at once; further sweeps wait
 NAME, VERSION, SPEC = "bimt.sweep", "bimt.version", "bimt.spec"  # metadata of a sweep's job
+CONFIRM = "bimt.confirm"  # metadata of a job that only confirms the sweep's front
 INCOMPLETE = 3  # exit code of a driver whose sweep ended in order but lacks trials: out of time, or too many failures
 STATES = {"PENDING": "waiting", "RUNNING": "running", "STOPPED": "stopped", "FAILED": "failed", "SUCCEEDED": "complete"}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KILL_PATIENCE_S = 120.0
 COLUMNS = ["state", "position", "submitted", "ended", "task", "trials"]
-COUNTS = ["complete", "fail", "running", "waiting"]
+COUNTS = ["complete", "fail", "running", "waiting", "confirmed"]
 
 
 class SweepService:
@@ -88,7 +88,8 @@ class SweepService:
         Returns:
             A frame indexed by name: state ("waiting", "running", "complete", "incomplete" if its time was up or too
             many trials failed, "stopped", "failed" or "killed"), position in the queue, time of submission and of the
-            end, task, number of trials asked for; and trials by state, if the study storage is known.
+            end, task, number of trials asked for; and if the study storage is known, trials by state, and those that
+            are confirmed.
 
         Examples:
             >>> service.sweeps()["state"].to_dict()  # doctest: +SKIP
@@ -201,6 +202,38 @@ class SweepService:
         """
         return self.launch(self.spec(name), working_dir=working_dir)
 
+    def confirm(
+        self,
+        name: str,
+        replicates: int | None = None,
+        data_seed: int | None = None,
+        *,
+        working_dir: str | Path | None = None,
+    ) -> LaunchResult:
+        """Trains the front of a sweep and the baseline again, on fresh seeds, without going on with the search.
+
+        Args:
+            name: The sweep, which does not run.
+            replicates: Networks per configuration; None for those of the spec, else 16.
+            data_seed: Seed of other data; None for the sweep's own.
+            working_dir: Folder of your own task, as for `launch`.
+
+        Raises:
+            BadInputError: If there is no sweep of that name, it runs, has variants, no front yet, or too few seeds.
+            ClusterError: If the cluster does not answer.
+
+        Examples:
+            >>> service.confirm("moons", replicates=64).state  # doctest: +SKIP
+            'running'
+        """
+        from sweeps.results.confirmations import check_request, count_replicates
+        from sweeps.run.agenda import ConfirmRequest
+
+        spec = self.spec(name)
+        request = ConfirmRequest(count_replicates(spec, replicates), data_seed)
+        check_request(spec, request.replicates, data_seed)
+        return submit(self._jobs, spec, Path(working_dir) if working_dir is not None else None, request)
+
     def spec(self, name: str) -> "SweepSpec":
         """Returns the spec that a sweep was launched with.
 
@@ -270,12 +303,12 @@ class SweepService:
 
         Args:
             name: The sweep.
-            where: Bounds on metrics, such as "score >= 0.98".
+            where: Bounds on metrics, such as "val_score >= 0.98".
             by: Metric to rank by; None for the first objective.
             n: Number of trials.
 
         Examples:
-            >>> service.best("moons", where="score >= 0.98", by="modularity", n=3)  # doctest: +SKIP
+            >>> service.best("moons", where="val_score >= 0.98", by="modularity", n=3)  # doctest: +SKIP
         """
         return self.open(name).best(where, by, n)
 

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from sweeps.errors import BadInputError, ClusterError
 from sweeps.service.code_version import code_version
 from sweeps.service.jobs import Job, Jobs
 from sweeps.service.queue import (
+    CONFIRM,
     DRIVER_RESOURCE,
     NAME,
     SPEC,
@@ -28,6 +29,7 @@ from sweeps.service.queue import (
 )
 
 if TYPE_CHECKING:
+    from sweeps.run.agenda import ConfirmRequest
     from sweeps.spec.sweep import SweepSpec
 
 SPEC_FILE = "sweep.yaml"
@@ -60,13 +62,16 @@ class LaunchResult:
     position: int | None = None
 
 
-def submit(jobs: Jobs, spec: "SweepSpec", working_dir: Path | None) -> LaunchResult:
+def submit(
+    jobs: Jobs, spec: "SweepSpec", working_dir: Path | None, request: "ConfirmRequest | None" = None
+) -> LaunchResult:
     """Submits a sweep once and waits for its driver's first answer; see `SweepService.launch`.
 
     Args:
         jobs: The cluster.
         spec: The sweep.
         working_dir: Folder of the user's own task.
+        request: Confirmation to do instead of the search; None for the whole sweep.
 
     Raises:
         BadInputError: If the cluster refuses the sweep.
@@ -75,7 +80,7 @@ def submit(jobs: Jobs, spec: "SweepSpec", working_dir: Path | None) -> LaunchRes
     check_portable(spec, working_dir)
     job = jobs.find(spec.name)
     if job is not None and not job.is_finished:
-        return _describe_existing(job, spec, jobs)
+        return _describe_existing(job, spec, jobs, request)
     if job is not None:
         check_sweep(job)
         time.sleep(SETTLE_S)
@@ -84,18 +89,20 @@ def submit(jobs: Jobs, spec: "SweepSpec", working_dir: Path | None) -> LaunchRes
     with pack_folder(spec, working_dir) as folder:
         is_new = jobs.submit(
             spec.name,
-            make_entrypoint(launch_id),
+            make_entrypoint(launch_id, spec, request),
             folder,
-            metadata=make_metadata(spec),
+            metadata=make_metadata(spec, request),
             env=JOB_ENVIRONMENT,
             resource=DRIVER_RESOURCE,
         )
     if is_new:
         return _wait_for_start(jobs, spec.name, launch_id)
-    return _describe_existing(jobs.find(spec.name), spec, jobs)
+    return _describe_existing(jobs.find(spec.name), spec, jobs, request)
 
 
-def _describe_existing(job: Job | None, spec: "SweepSpec", jobs: Jobs) -> LaunchResult:
+def _describe_existing(
+    job: Job | None, spec: "SweepSpec", jobs: Jobs, request: "ConfirmRequest | None"
+) -> LaunchResult:
     """Returns the result for a sweep that was launched before."""
     if job is None:
         raise ClusterError(f"another client launched {spec.name!r} and removed it at the same time")
@@ -105,6 +112,10 @@ def _describe_existing(job: Job | None, spec: "SweepSpec", jobs: Jobs) -> Launch
             f"sweep {spec.name!r} is {get_state(job)} with another spec: {'; '.join(differences)}; stop it first, or"
             " use another name"
         )
+    asked, running = make_metadata(spec, request).get(CONFIRM), job.metadata.get(CONFIRM)
+    if asked != running:
+        work = "searches" if running is None else f"confirms its front ({running})"
+        raise BadInputError(f"sweep {spec.name!r} is {get_state(job)} and {work}: wait for its end, or stop it first")
     return LaunchResult(spec.name, get_state(job), new=False, position=get_position(job, jobs.list_all()))
 
 
@@ -127,22 +138,30 @@ def _wait_for_start(jobs: Jobs, name: str, launch_id: str) -> LaunchResult:
     return LaunchResult(name, "starting", new=True)
 
 
-def make_metadata(spec: "SweepSpec") -> dict[str, str]:
+def make_metadata(spec: "SweepSpec", request: "ConfirmRequest | None" = None) -> dict[str, str]:
     """Returns the metadata of a sweep's job.
 
     Args:
         spec: The sweep.
+        request: Confirmation to do instead of the search; None for the whole sweep.
     """
-    return {NAME: spec.name, VERSION: code_version(), SPEC: json.dumps(spec.model_dump(mode="json"))}
+    metadata = {NAME: spec.name, VERSION: code_version(), SPEC: json.dumps(spec.model_dump(mode="json"))}
+    return metadata if request is None else metadata | {CONFIRM: json.dumps(asdict(request))}
 
 
-def make_entrypoint(launch_id: str) -> str:
+def make_entrypoint(launch_id: str, spec: "SweepSpec", request: "ConfirmRequest | None" = None) -> str:
     """Returns the command for the cluster's head; its comment separates the output of this launch from earlier ones.
 
     Args:
         launch_id: A random id.
+        spec: The sweep.
+        request: Confirmation to do instead of the search; None for the whole sweep.
     """
-    return f"exec python -m sweeps.cli launch {SPEC_FILE} --client-version {code_version()}  {_mark(launch_id)}"
+    command = f"launch {SPEC_FILE}"
+    if request is not None:
+        data = "" if request.data_seed is None else f" --data-seed {request.data_seed}"
+        command = f"confirm {spec.name} --replicates {request.replicates}{data}"
+    return f"exec python -m sweeps.cli {command} --client-version {code_version()}  {_mark(launch_id)}"
 
 
 def check_portable(spec: "SweepSpec", working_dir: Path | None) -> None:
