@@ -17,7 +17,7 @@ def metrics():
     """Metrics of three variants with ten networks each."""
     random = np.random.default_rng(0)
     rows = [
-        {"variant": variant, "seed": seed, "test_loss": loss + 0.1 * random.normal(), "Q louvain raw": q + seed / 100}
+        {"variant": variant, "seed": seed, "val_loss": loss + 0.1 * random.normal(), "Q louvain raw": q + seed / 100}
         for variant, loss, q in (("vanilla", 1.0, 0.2), ("BIMT", 2.0, 0.5), ("L1", 2.0, 0.5))
         for seed in range(10)
     ]
@@ -38,13 +38,13 @@ def test_a_mean_has_its_interval(metrics):
 
 def test_differences_are_the_reference_minus_the_others_by_seed(metrics):
     differences = compute_differences(metrics.sample(frac=1, random_state=1), "BIMT")
-    assert differences.loc[("vanilla", "test_loss"), "mean"] == pytest.approx(1.0, abs=0.1)
+    assert differences.loc[("vanilla", "val_loss"), "mean"] == pytest.approx(1.0, abs=0.1)
     assert differences.loc[("vanilla", "Q louvain raw"), "mean"] == pytest.approx(0.3)
     assert differences.loc[("vanilla", "Q louvain raw"), "half_width"] == pytest.approx(0, abs=1e-12)
     assert differences.loc[("L1", "Q louvain raw")].tolist() == [0, 0, 1]
     p = stats.wilcoxon(np.arange(1, 11)).pvalue  # ten differences of one sign
-    assert differences.loc[("vanilla", "test_loss"), "p"] == pytest.approx(2 * p)
-    assert differences.loc[("L1", "test_loss"), "p"] > 0.05
+    assert differences.loc[("vanilla", "val_loss"), "p"] == pytest.approx(2 * p)
+    assert differences.loc[("L1", "val_loss"), "p"] > 0.05
     with pytest.raises(ValueError, match=r"^reference must be one of vanilla, BIMT, L1, got 'KAN'$"):
         compute_differences(metrics, "KAN")
 
@@ -62,12 +62,12 @@ def test_a_comparison_knows_its_variants(sweep, metrics):
     assert (comparison.name, comparison.reference) == ("small", "BIMT")
     assert comparison.variants == ["vanilla", "BIMT", "L1"]
     assert comparison.definitions == ["Q louvain raw"]
-    assert comparison.find_best("test_loss") == "vanilla"
+    assert comparison.find_best("val_loss") == "vanilla"
     assert comparison.find_best("Q louvain raw") in ("BIMT", "L1")
     trained = Comparison(sweep, metrics[metrics["variant"] == "vanilla"])
     assert trained.failures == {"L1": "replicate 0 diverged: <b>its</b> score is nan"}
     assert trained.differences.empty
-    assert trained.standing("test_loss") is None
+    assert trained.standing("val_loss") is None
 
 
 @pytest.mark.parametrize(
