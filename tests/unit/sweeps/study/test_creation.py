@@ -64,6 +64,26 @@ def test_an_unfinished_study_is_created_again(storage):
     assert "spec" in study.user_attrs
 
 
+def test_a_study_whose_launch_was_killed_while_it_added_variants_is_created_again(storage, monkeypatch):
+    variants = {"vanilla": {"cost_weight": 0.0}, "BIMT": {}}
+    spec = make_spec(search={"steps": 40}, variants=variants, trials=None)
+    added = []
+
+    def die(self, trial):
+        if added:
+            raise KeyboardInterrupt
+        added.append(add(self, trial))
+
+    with monkeypatch.context() as killed:
+        add = optuna.Study.add_trial
+        killed.setattr(optuna.Study, "add_trial", die)
+        with pytest.raises(KeyboardInterrupt):
+            load_or_create_study(storage, spec, [])
+    assert len(optuna.load_study(study_name="small", storage=storage).trials) == 1
+    study = load_or_create_study(storage, spec, [])
+    assert [trial.params["variant"] for trial in study.trials] == ["vanilla", "BIMT"]
+
+
 def test_a_study_that_is_not_a_sweep_is_refused(storage):
     optuna.create_study(study_name="small", storage=storage).ask()
     with pytest.raises(BadInputError, match=r"^the storage has a study 'small' that is not a sweep; use another name$"):
