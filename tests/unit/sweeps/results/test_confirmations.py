@@ -133,7 +133,7 @@ def test_a_single_network_has_no_interval_in_plain_data(tmp_path, spec):
 
 
 def test_a_frame_can_show_some_trials_only(sweep, spec):
-    trials = [trial for trial in sweep.completed_trials()]
+    trials = sweep.completed_trials()
     frame = make_preferred_frame(trials, spec, [3, 1])
     assert frame.index.tolist() == [3, 1]
     assert frame["still_on_front"].tolist() == ["not confirmed", "yes"]
@@ -160,9 +160,8 @@ def test_what_cannot_be_confirmed_is_refused(tmp_path, small_spec):
 
 
 def test_a_task_that_takes_no_data_seed_is_refused(small_spec, tmp_path, monkeypatch):
-    (tmp_path / "seedless.py").write_text(
-        "from bimt_core import load_task\ndef task():\n    return load_task('digits')\n"
-    )
+    text = "from bimt_core import load_task\ndef task():\n    return load_task('digits')\n"
+    (tmp_path / "seedless.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = small_spec(task="seedless:task")
     check_request(spec, 4)
