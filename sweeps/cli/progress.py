@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from sweeps.cli.tables import render_front
+from sweeps.cli.tables import explain_marks, render_front
 from sweeps.run.state import Status, Watcher
 from sweeps.spec.sweep import SweepSpec
 
@@ -97,7 +97,8 @@ def _display(status: Status, spec: SweepSpec, line: str) -> RenderableType:
         ProgressBar(total=max(total, 1), completed=status.network_steps),
     ]
     if status.front:
-        parts.append(render_front(status.front[:ROWS], spec, "Pareto front so far"))
+        shown = status.front[:ROWS]
+        parts += [render_front(shown, spec, "Pareto front so far"), *explain_marks(shown, spec)]
     return Group(*parts)
 
 

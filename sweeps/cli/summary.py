@@ -30,7 +30,7 @@ def print_summary(
         request: Confirmation that was done instead of the search, if any.
     """
     from sweeps.cli.progress import format_duration
-    from sweeps.cli.tables import render_front
+    from sweeps.cli.tables import explain_marks, render_front
     from sweeps.results.confirmations import describe_confirmation, order_confirmed
 
     if as_json:
@@ -40,6 +40,7 @@ def print_summary(
         return
     if request is None:
         out.print(render_front(summary.front, spec, "Pareto front"))
+        print_lines(*explain_marks(summary.front, spec))
     print_confirmed(summary.front, summary.confirmed, spec, None if request is None else request.data_seed)
     failed = f", {summary.failed} failed" if summary.failed else ""
     bimt = name_program()
@@ -96,14 +97,15 @@ def print_confirmed(
         spec: The sweep.
         data_seed: Seed of the confirmation's data; None for the sweep's own.
     """
-    from sweeps.cli.tables import render_confirmed
+    from sweeps.cli.tables import explain_marks, render_confirmed
     from sweeps.tracking.confirmed_table import describe_gains
 
     front = list(front)
     if confirmed:
         data = "" if data_seed is None else f", on data seed {data_seed}"
         out.print(render_confirmed(front, confirmed, spec, f"Searched and confirmed, with 95 % intervals{data}"))
-        print_lines(*describe_gains(confirmed, spec))
+        shown = [*front, *(one.trial for one in confirmed)]
+        print_lines(*explain_marks(shown, spec), *describe_gains(confirmed, spec))
     for trial in front:
         confirmation = trial.confirmations.get(data_seed)
         for reason in () if confirmation is None else confirmation.failures:

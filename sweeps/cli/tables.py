@@ -38,6 +38,16 @@ def label_trial(number: int, role: str, *, bimodal: bool) -> str:
     return f"{number}{'*' if bimodal else ''}{' baseline' if role == 'baseline' else ''}"
 
 
+def explain_marks(trials: "Iterable[Trial]", spec: "SweepSpec") -> list[str]:
+    """Returns a line about the marks of a table, if it has some.
+
+    Args:
+        trials: Trials of the table.
+        spec: The sweep.
+    """
+    return [BIMODAL] if any(is_bimodal_trial(trial, spec) for trial in trials) else []
+
+
 def format_value(value: object) -> str:
     """Formats the value of a hyperparameter.
 
@@ -81,8 +91,7 @@ def render_front(front: "Sequence[Trial]", spec: "SweepSpec", title: str) -> Tab
         for trial in ordered
     ]
     columns = ["trial", *(name_value(metric, spec) for metric in metrics), *spec.searched]
-    caption = _mark_bimodal(front, spec)
-    return render_table(columns, rows, title=title_rows(title, spec), caption=caption, numbers=True, dim=spec.searched)
+    return render_table(columns, rows, title=title_rows(title, spec), numbers=True, dim=spec.searched)
 
 
 def render_confirmed(
@@ -113,14 +122,9 @@ def render_confirmed(
         [*columns, "networks", "still_on_front"],
         rows,
         title=title_rows(title, spec),
-        caption=_mark_bimodal([trial for trial, _ in pairs], spec),
         numbers=True,
         styles=styles,
     )
-
-
-def _mark_bimodal(trials: "Iterable[Trial]", spec: "SweepSpec") -> str | None:
-    return BIMODAL if any(is_bimodal_trial(trial, spec) for trial in trials) else None
 
 
 def _label(trial: "Trial", spec: "SweepSpec") -> str:

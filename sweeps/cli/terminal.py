@@ -117,7 +117,6 @@ def render_table(
     rows: "Sequence[Sequence[str]]",
     *,
     title: str | None = None,
-    caption: str | None = None,
     numbers: bool = False,
     dim: "Collection[str]" = (),
     styles: "Sequence[str] | None" = None,
@@ -128,7 +127,6 @@ def render_table(
         columns: Names of the columns.
         rows: Cells of each row.
         title: Title.
-        caption: Text below the table.
         numbers: Whether cells are aligned at the right.
         dim: Columns that are less important.
         styles: Style of each row.
@@ -137,8 +135,6 @@ def render_table(
         title=title,
         title_justify="left",
         title_style="bold",
-        caption=caption,
-        caption_justify="left",
         header_style="bold",
         box=SIMPLE_HEAD,
         pad_edge=False,

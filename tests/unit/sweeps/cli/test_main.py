@@ -6,7 +6,10 @@ from typer.main import get_command
 import sweeps
 from sweeps.cli.main import app
 
-COMMANDS = "tasks presets validate plan launch resume stop ls status logs trials pareto best compare report export ui"
+COMMANDS = (
+    "tasks presets validate plan launch resume confirm stop ls status logs"
+    " trials pareto best networks compare report export ui"
+)
 
 
 def test_the_version_is_printed(bimt):
@@ -38,6 +41,8 @@ def test_unknown_words_are_errors(bimt, tmp_path):
         ["tasks", "--colour"],
         ["validate"],
         ["best", "x", "--n", "0"],
+        ["confirm", "x", "--replicates", "1"],
+        ["confirm", "x", "--data-seed", "-1"],
         ["export", "x", "first", "y"],
     ):
         code, out, errors = bimt(*arguments)

@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 from datetime import datetime
@@ -6,58 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from sweeps.cli import terminal
-from sweeps.run.state import Summary
 from sweeps.service.submission import LaunchResult
-from sweeps.store import Store
-
-SUMMARY = Summary("small", 3, 3, 0, 6000, 2.0, 2, {"training": 0.75}, (), 0.1, 0.2, None, 0, None, None, False, False)
 
 
 @pytest.fixture(autouse=True)
 def on_the_path(monkeypatch):
     monkeypatch.setattr(terminal.shutil, "which", lambda _: "/usr/bin/bimt")
-
-
-def summarize(capsys, spec, store=None, **changes):
-    terminal.print_summary(Summary(**(vars(SUMMARY) | changes)), spec, store or Store.resolve(), as_json=False)
-    return capsys.readouterr().out
-
-
-def test_a_summary_says_what_to_type_next(capsys, small_spec):
-    out = summarize(capsys, small_spec())
-    assert "3 of 3 trials complete in 0:02 on 2 workers, 3,000 network-steps/s" in out
-    assert "Worker time: training 75%" in out
-    assert "Report:  bimt report small  (took 0.1 s, 0.2 MB)" in out
-    assert "Browse:  bimt ui\n" in out
-
-
-def test_a_summary_names_a_store_elsewhere_but_no_password(capsys, small_spec, tmp_path):
-    store = Store(tmp_path, storage="postgresql://me:hidden@host/db", tracking_uri="http://host:5000")
-    out = summarize(capsys, small_spec(), store)
-    assert f"bimt best small --store {tmp_path} --storage URL --by modularity" in out
-    assert "Browse:  http://host:5000\n" in out
-    assert "hidden" not in out
-
-
-def test_a_summary_gives_the_reason_of_every_problem(capsys, small_spec):
-    for changes, text in [
-        ({"complete": 1}, "Stopped before the end; launching again under the same name continues"),
-        ({"complete": 1, "failed": 5, "gave_up": True}, "Gave up: 5 trials failed in this launch; see: bimt trials"),
-        ({"unwritten": 4, "tracking_problem": "full"}, "MLflow lacks 4 records (full); the next launch writes them"),
-        ({"tracking_problem": "slow"}, "MLflow: slow"),
-        ({"checkpoints_problem": "gone"}, "Checkpoints: gone"),
-        ({"report_problem": "broken"}, "No report: broken"),
-    ]:
-        assert text in summarize(capsys, small_spec(), **changes)
-
-
-def test_a_summary_as_json_has_all_fields(capsys, small_spec):
-    terminal.print_summary(SUMMARY, small_spec(), Store.resolve(), as_json=True)
-    data = json.loads(capsys.readouterr().out)
-    assert set(data) == set(vars(SUMMARY))
-    assert data["front"] == []
 
 
 def test_launches_are_printed_with_their_position(capsys):
@@ -71,12 +29,12 @@ def test_launches_are_printed_with_their_position(capsys):
 
 
 def test_a_frame_has_null_or_nothing_for_missing_values(capsys):
-    frame = pd.DataFrame({"score": [0.123456, np.nan], "when": [datetime(2026, 1, 2), pd.NaT]}, index=["a", "b"])
+    frame = pd.DataFrame({"val_score": [0.123456, np.nan], "when": [datetime(2026, 1, 2), pd.NaT]}, index=["a", "b"])
     terminal.print_frame(frame.rename_axis("name"), as_json=True)
     rows = json.loads(capsys.readouterr().out)
-    assert rows[0]["score"] == 0.123456
+    assert rows[0]["val_score"] == 0.123456
     assert rows[0]["when"].startswith("2026-01-02")
-    assert rows[1] == {"name": "b", "score": None, "when": None}
+    assert rows[1] == {"name": "b", "val_score": None, "when": None}
     terminal.print_frame(frame.rename_axis("name"), as_json=False)
     out = capsys.readouterr().out
     assert "0.1235" in out
@@ -95,3 +53,20 @@ def test_the_program_is_named_by_its_path_if_the_shell_does_not_find_it(monkeypa
     monkeypatch.setattr(sys, "argv", [str(Path(tmp_path) / "venv" / "bin" / "bimt")])
     terminal.print_launches([LaunchResult("a", "running", new=True)], as_json=False)
     assert "Watch:   venv/bin/bimt logs a --follow" in capsys.readouterr().out
+
+
+def test_headers_are_wrapped_to_the_width_of_their_columns():
+    console = Console(file=io.StringIO(), width=200)
+    console.print(
+        terminal.render_table(["trial", "weight_factor", "still_on_the_front"], [["1", "0.5", "not confirmed"]])
+    )
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert lines[1:4] == ["        weight  still on the", " trial  factor  front", " ────────────────────────────"]
+    assert lines[4].split() == ["1", "0.5", "not", "confirmed"]
+
+
+def test_no_value_is_cut_off_where_a_table_is_too_wide():
+    console = Console(file=io.StringIO(), width=30)
+    console.print(terminal.render_table(["name", "value"], [["a" * 40, "b" * 40]]))
+    text = console.file.getvalue()
+    assert (text.count("a"), text.count("b")) == (40 + 2, 40)
