@@ -107,7 +107,7 @@ def confirm(
     client_version: Annotated[str | None, typer.Option(hidden=True)] = None,
     as_json: Json = False,
 ) -> None:
-    """Train the front again on fresh seeds, to get honest values."""
+    """Confirm the front of a sweep on fresh seeds."""
     on_cluster = client_version is not None  # this is the driver of a confirmation that a client has submitted
     if client_version is not None:
         from sweeps.service.submission import check_client

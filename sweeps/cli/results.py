@@ -30,7 +30,7 @@ def trials(
 def pareto(
     name: Name, folder: Folder = None, storage: Storage = None, address: Address = None, as_json: Json = False
 ) -> None:
-    """List the Pareto front of a sweep with confirmed values, and the baseline below it."""
+    """List the Pareto front of a sweep, and the baseline below it."""
     sweep = Location(folder, storage, address=address).open(name)
     front, baseline = sweep.pareto(), sweep.baseline()
     import pandas as pd
@@ -67,7 +67,7 @@ def networks(
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """List single networks of a sweep, those of its confirmation included."""
+    """List single networks of a sweep, or their front."""
     sweep = Location(folder, storage, address=address).open(name)
     print_networks(sweep.network_front() if front else sweep.networks(), sweep.spec, as_json)
 
@@ -137,7 +137,7 @@ def export(
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a trial's configuration, weights, metrics, diagrams and confirmation."""
+    """Copy a trial's configuration, weights, metrics and diagrams."""
     sweep = Location(folder, storage, tracking_uri, address).open(name, files=True)
     _print_paths(sweep.export(trial, destination), as_json)
 
