@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import BadInputError, ClusterError
+from sweeps.run.agenda import ConfirmRequest
 from sweeps.service import submission
 from sweeps.service.code_version import code_version
 from sweeps.service.jobs import Job
@@ -75,6 +76,35 @@ def test_a_running_sweep_is_left_as_it_is(small_spec):
     assert len(cluster.submissions) == 1
 
 
+def test_a_confirmation_is_a_job_of_its_own(small_spec):
+    cluster = Cluster(status="SUCCEEDED")
+    submission.submit(cluster, small_spec(), None)
+    cluster.status, cluster.output = "RUNNING", "Sweep small has started\n"
+    requests = [ConfirmRequest(8), ConfirmRequest(16, 3)]
+    result = submission.submit(cluster, small_spec(), None, requests[0])
+    assert result == LaunchResult("small", "running", new=True)
+    assert " confirm small --replicates 8 --client-version " in cluster.submissions[1]["entrypoint"]
+    assert cluster.submissions[1]["spec"] == small_spec()
+    assert submission.submit(cluster, small_spec(), None, requests[0]) == LaunchResult("small", "running", new=False)
+    for request in (requests[1], None):
+        with pytest.raises(
+            BadInputError, match=r"^sweep 'small' is running and confirms its front .*: wait for"
+        ):
+            submission.submit(cluster, small_spec(), None, request)
+    assert len(cluster.submissions) == 2
+    entrypoint = submission.make_entrypoint("aaa", small_spec(), requests[1])
+    assert " confirm small --replicates 16 --data-seed 3 --client-version " in entrypoint
+
+
+def test_a_sweep_that_runs_is_not_confirmed(small_spec):
+    cluster = Cluster(output="Sweep small has started\n")
+    submission.submit(cluster, small_spec(), None)
+    with pytest.raises(
+        BadInputError, match=r"^sweep 'small' is running and searches: wait for its end, or stop"
+    ):
+        submission.submit(cluster, small_spec(), None, ConfirmRequest(8))
+
+
 def test_a_finished_sweep_is_submitted_again(small_spec):
     cluster = Cluster(status="SUCCEEDED")
     for _ in range(2):
@@ -110,7 +140,7 @@ def test_a_name_that_vanishes_while_it_is_submitted_is_an_error(small_spec):
 
 
 def test_the_packed_spec_is_the_same(small_spec):
-    spec = small_spec(description="costs ${HOME} and $PGPASSWORD", constraints=["score >= 0.5"], seed=7)
+    spec = small_spec(description="costs ${HOME} and $PGPASSWORD", constraints=["val_score >= 0.5"], seed=7)
     with submission.pack_folder(spec, None) as folder:
         assert [path.name for path in folder.iterdir()] == ["sweep.yaml"]
         assert read_spec(folder / "sweep.yaml") == spec
@@ -166,8 +196,8 @@ def test_a_refusal_is_the_drivers_own_lines_or_its_last():
         assert submission.extract_refusal(output) == lines
 
 
-def test_the_output_of_one_launch_is_selected():
-    first, second = submission.make_entrypoint("aaa"), submission.make_entrypoint("bbb")
+def test_the_output_of_one_launch_is_selected(small_spec):
+    first, second = (submission.make_entrypoint(launch_id, small_spec()) for launch_id in ("aaa", "bbb"))
     log = f"Running: {first}\nSweep x has started\nRunning: {second}\nbimt: no\n"
     assert submission.format_start("x") in submission.select_launch(log, "aaa")
     assert submission.select_launch(log, "bbb") == submission.select_last_launch(log) == "bimt: no\n"
