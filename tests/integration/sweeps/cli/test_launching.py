@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,36 @@ import yaml
 from support.command_line import list_files
 
 from bimt_core import METRICS
-from sweeps.run.state import Summary
+from sweeps.run.agenda import ConfirmRequest
+from sweeps.run.state import Status, Summary
 from sweeps.service.code_version import code_version
 from sweeps.service.queue import INCOMPLETE
 from sweeps.service.submission import format_start
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
 
+STATUS = Status(0, 1, 0, 0, 0, 0, 100, 0.0, (), None)
+SUMMARY = Summary(
+    name="small",
+    complete=1,
+    wanted=1,
+    failed=0,
+    network_steps=0,
+    wall_s=0.0,
+    workers=1,
+    worker_time={},
+    front=(),
+    confirmed=(),
+    finished=True,
+    report_s=0.0,
+    report_mb=0.0,
+    report_problem=None,
+    unwritten=0,
+    tracking_problem=None,
+    checkpoints_problem=None,
+    gave_up=False,
+    stopped=False,
+)
 DRIVER = """
 import time
 from sweeps.store import Store
@@ -39,7 +63,7 @@ def write(folder, data):
 
 def test_sweeps_are_listed(bimt, bimt_json, store):
     row = {"name": "small", "task": "two_moons", "trials": 3, "complete": 3, "fail": 3, "running": 1, "waiting": 1}
-    assert bimt_json("ls") == [row]
+    assert bimt_json("ls") == [row | {"confirmed": 0}]
     code, out, _ = bimt("ls")
     assert code == 0
     assert "two_moons" in out
@@ -50,6 +74,11 @@ def test_status_counts_trials(bimt, bimt_json, store):
     assert (row["complete"], row["fail"], row["running"], row["waiting"]) == (3, 3, 1, 1)
     assert row["front"] == len(bimt_json("pareto", "small"))
     assert bimt("status", "small")[0] == 0
+
+
+def test_status_counts_confirmed_trials(bimt_json, confirmed):
+    (row,) = bimt_json("status", "small", "--store", confirmed.folder)
+    assert (row["complete"], row["front"], row["confirmed"]) == (2, 2, 3)
 
 
 def test_a_store_option_selects_another_store(bimt, bimt_json, finished):
@@ -71,23 +100,76 @@ def test_a_sweep_is_stopped(bimt_json, monkeypatch, tmp_path, options, ended):
 def test_a_sweep_is_resumed_with_its_own_spec(bimt, new_store, tmp_path, small_spec):
     store = new_store(tmp_path / "store")
     study = SweepStudy.launch(store, small_spec(trials=1))
-    values = dict.fromkeys(METRICS, 1.0)
-    study.complete(study.ask().number, values, values)
+    networks = {name: [1.0, 1.0] for name in METRICS}
+    baseline = study.start_networks("baseline", study.spec.seeds)
+    for trial in (baseline, study.start_search({"cost_weight": 1e-3}, "random")):
+        study.complete(trial.number, networks, {})
     code, out, errors = bimt("resume", "small", "--store", store.folder)
     assert (code, errors) == (0, [])
     assert "1 of 1 trials complete in 0:00" in out
 
 
-@pytest.mark.parametrize(("complete", "code"), [(1, 0), (0, INCOMPLETE)])
-def test_a_driver_on_a_cluster_prints_its_start_and_exits_with_its_end(
-    bimt, monkeypatch, tmp_path, small, complete, code
-):
-    def run(spec, store, *, watch):
-        with watch(lambda: None):
+@pytest.fixture
+def launched(monkeypatch):
+    """Arguments of launches, which end at once with all that is wanted but for changes that a test makes."""
+    calls, changes = [], {}
+
+    def run(spec, store, *, confirm, watch):
+        calls.append((spec.name, confirm))
+        with watch(lambda: STATUS):
             pass
-        return Summary(spec.name, complete, 1, 0, 0, 0.0, 1, {}, (), 0.0, 0.0, None, 0, None, None, False, False)
+        return replace(SUMMARY, name=spec.name, **changes)
 
     monkeypatch.setattr("sweeps.run.driver.launch", run)
+    return calls, changes
+
+
+@pytest.mark.parametrize(
+    ("options", "request_"),
+    [
+        ([], ConfirmRequest(2)),
+        (["--replicates", 5], ConfirmRequest(5)),
+        (["--data-seed", 7], ConfirmRequest(2, 7)),
+    ],
+)
+def test_a_front_is_confirmed(bimt, confirmed, launched, options, request_):
+    code, out, errors = bimt("confirm", "small", "--store", confirmed.folder, *options)
+    assert (code, errors) == (0, [])
+    assert launched[0] == [("small", request_)]
+    assert f"confirming its front with {request_.replicates} networks per trial on fresh seeds" in out
+
+
+def test_a_sweep_without_an_entry_is_confirmed_with_16_networks(bimt, finished, launched):
+    assert bimt("confirm", "small", "--store", finished.folder)[0] == 0
+    assert launched[0] == [("small", ConfirmRequest(16))]
+
+
+def test_a_confirmation_that_was_stopped_is_incomplete(bimt, confirmed, launched):
+    launched[1].update(finished=False, stopped=True)
+    code, out, _ = bimt("confirm", "small", "--store", confirmed.folder)
+    assert code == 1
+    assert "Stopped before the end; launching again under the same name continues" in out
+
+
+def test_what_cannot_be_confirmed_is_one_line(bimt, new_store, compared, confirmed, launched, small_spec, tmp_path):
+    empty = new_store(tmp_path / "store")
+    SweepStudy.launch(empty, small_spec())
+    for store, options, message in [
+        (compared, [], "sweep 'small' has variants, which are compared and not confirmed: see bimt compare small"),
+        (empty, [], "sweep 'small' has no front to confirm yet: no trial is complete and feasible"),
+        (confirmed, ["--replicates", 2**31], "sweep 'small' cannot be confirmed: confirm needs 2147483648 seeds"),
+    ]:
+        code, out, (line,) = bimt("confirm", "small", "--store", store.folder, *options)
+        assert (code, out) == (2, "")
+        assert line.startswith(f"bimt: {message}")
+    assert launched[0] == []
+
+
+@pytest.mark.parametrize(("complete", "code"), [(1, 0), (0, INCOMPLETE)])
+def test_a_driver_on_a_cluster_prints_its_start_and_exits_with_its_end(
+    bimt, monkeypatch, tmp_path, small, launched, complete, code
+):
+    launched[1].update(complete=complete, finished=complete == 1)
     monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")  # not for the driver itself
     path = write(tmp_path, small(trials=1))
     ended, out, errors = bimt("launch", path, "--client-version", code_version())
@@ -96,9 +178,28 @@ def test_a_driver_on_a_cluster_prints_its_start_and_exits_with_its_end(
     assert format_start("small") not in bimt("launch", path, "--store", tmp_path)[1]
 
 
+def test_the_driver_of_a_confirmation_on_a_cluster_prints_its_start(bimt, monkeypatch, confirmed, launched):
+    monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")  # not for the driver itself
+    monkeypatch.setenv("BIMT_STORE", str(confirmed.folder))
+    ended, out, errors = bimt("confirm", "small", "--replicates", 3, "--client-version", code_version())
+    assert (ended, errors) == (0, [])
+    assert launched[0] == [("small", ConfirmRequest(3))]
+    assert format_start("small") in out.splitlines()
+    assert bimt("confirm", "small", "--client-version", "0.0.9")[0] == 2
+
+
+def test_a_failed_variant_leaves_a_comparison_incomplete(bimt, tmp_path, small, launched):
+    launched[1].update(complete=1, wanted=2)
+    path = write(tmp_path, small(search={}, variants={"a": {}, "b": {}}, trials=None))
+    assert bimt("launch", path, "--store", tmp_path)[0] == 1
+    path = write(tmp_path, small(trials=2))
+    assert bimt("launch", path, "--store", tmp_path)[0] == 0
+
+
 def test_an_address_in_the_environment_is_used_unless_a_store_is_given(bimt, store, monkeypatch):
     monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")
-    for arguments in (["ls"], ["status", "small"], ["stop", "small"], ["launch", "two_moons"], ["resume", "small"]):
+    on_sweep = [[command, "small"] for command in ("status", "stop", "resume", "confirm")]
+    for arguments in (["ls"], ["launch", "two_moons"], *on_sweep):
         code, out, (line,) = bimt(*arguments)
         assert (code, out) == (1, "")
         assert line.startswith("bimt: no cluster answers at http://127.0.0.1:9: ")
@@ -120,6 +221,7 @@ def test_an_address_in_the_environment_is_used_unless_a_store_is_given(bimt, sto
         (["status", "none"], "no sweep 'none' in "),
         (["stop", "none"], "no driver of sweep 'none' runs from "),
         (["resume", "none"], "no sweep 'none' in "),
+        (["confirm", "none"], "no sweep 'none' in "),
         (["logs", "none"], "a sweep on this machine prints to its own terminal; for one on a cluster use --address"),
         (["ls", "--storage", "mssql+pymssql://x"], "a study storage at mssql+pymssql:// needs a database driver"),
         (["ls", "--address", "http://127.0.0.1:9", "--store", "x"], "give either --address, for a cluster, or --store"),

@@ -17,11 +17,11 @@ def test_trials_are_listed_with_all_columns_as_json(bimt_json, store):
     rows = bimt_json("trials", "small")
     assert [row["trial"] for row in rows] == list(range(8))
     assert {"state", "reason", "retry_of", "cost_weight", "feasible", "started", *METRICS} <= set(rows[0])
-    assert isinstance(rows[0]["score"], float)
+    assert isinstance(rows[0]["val_score"], float)
     assert isinstance(rows[0]["steps"], int)
     assert rows[0]["feasible"] is True
     assert rows[0]["move_moments"] is True
-    assert rows[1]["score"] is rows[0]["retry_of"] is rows[0]["reason"] is None
+    assert rows[1]["val_score"] is rows[0]["retry_of"] is rows[0]["reason"] is None
     assert rows[4]["retry_of"] == 3
     assert rows[0]["started"].startswith("20")
     assert rows[7]["started"] is None
@@ -47,18 +47,49 @@ def test_the_front_and_the_best_are_listed(bimt, bimt_json, store):
         assert "connection cost" in " ".join(out.split())
 
 
+def test_the_front_is_listed_with_its_verdicts_and_the_baseline(bimt, bimt_json, confirmed):
+    rows = bimt_json("pareto", "small", "--store", confirmed.folder)
+    assert [row["role"] for row in rows] == ["search", "search", "baseline"]
+    assert {row["still_on_front"] for row in rows[:2]} <= {"yes", "no", "unsure"}
+    code, out, errors = bimt("pareto", "small", "--store", confirmed.folder)
+    assert (code, errors) == (0, [])
+    front, confirmation = out.split("Searched and confirmed, with 95 % intervals")
+    for table in (front, confirmation):
+        labels = [line.split()[:2] for line in table.splitlines() if line.strip()[:1].isdigit()]
+        assert sorted(label[0] for label in labels) == ["0", "1", "2"]
+        assert ["0", "baseline"] in labels
+    assert bimt_json("best", "small", "--store", confirmed.folder)[0]["role"] == "search"
+
+
+def test_a_front_without_confirmation_says_so(bimt, store):
+    out = bimt("pareto", "small")[1]
+    assert "not confirmed" in out
+    assert "Searched and confirmed" not in out
+
+
+def test_networks_are_listed(bimt, bimt_json, confirmed):
+    rows = bimt_json("networks", "small", "--store", confirmed.folder)
+    assert len(rows) == 3 * 2 + 2 + 3 * 2 + 1 + 2
+    front = bimt_json("networks", "small", "--front", "--store", confirmed.folder)
+    assert 0 < len(front) < len(rows)
+    assert all(row in rows for row in front)
+    code, out, errors = bimt("networks", "small", "--front", "--store", confirmed.folder)
+    assert (code, errors) == (0, [])
+    assert len([line for line in out.splitlines() if line.strip()[:1].isdigit()]) == len(front)
+
+
 def test_the_best_are_chosen_by_metric_bounds_and_number(bimt, bimt_json, store):
-    rows = bimt_json("best", "small", "--by", "connection_cost", "--n", 3, "--where", "score >= 0")
+    rows = bimt_json("best", "small", "--by", "connection_cost", "--n", 3, "--where", "val_score >= 0")
     costs = [row["connection_cost"] for row in rows]
     assert len(costs) == 3
     assert costs == sorted(costs)
-    assert bimt_json("best", "small", "--where", "score >= 2") == []
-    assert bimt("best", "small", "--where", "score >= 2")[:2] == (0, "none\n")
+    assert bimt_json("best", "small", "--where", "val_score >= 2") == []
+    assert bimt("best", "small", "--where", "val_score >= 2")[:2] == (0, "none\n")
 
 
 def test_a_trial_is_exported(bimt, bimt_json, store, tmp_path):
     rows = bimt_json("export", "small", 0, "my trial")
-    names = ["config.yaml", "weights.safetensors", "replicates.json", "diagrams"]
+    names = ["config.yaml", "weights.safetensors", "replicates.json", "diagrams", "confirmation.json"]
     assert [Path(row["written"]).name for row in rows] == names
     assert sorted(path.name for path in (tmp_path / "my trial").iterdir()) == sorted(names)
     assert len(load_population(tmp_path / "my trial" / "weights.safetensors")) == 2
@@ -97,6 +128,7 @@ def test_variants_are_compared(bimt, compared, tmp_path, monkeypatch):
     [
         (["trials", "none"], "no sweep 'none' in "),
         (["pareto", "../x"], "no sweep '../x' in "),
+        (["networks", "none"], "no sweep 'none' in "),
         (["best", "none", "--storage", "nonsense"], "the study storage must be a URL such as sqlite:///study.db"),
         (["export", "none", "0", "x"], "no sweep 'none' in "),
         (["report", "none"], "no sweep 'none' in "),
@@ -116,8 +148,9 @@ def test_an_unknown_sweep_is_one_line_and_leaves_no_files(bimt, tmp_path, argume
     [
         (["trials", "smal"], "there are: small"),
         (["compare", "small"], "sweep 'small' has no variants to compare"),
-        (["best", "small", "--by", "beauty"], "metric must be one of train_loss, "),
-        (["best", "small", "--where", "score > 1"], "where: must read like 'score >= 0.9', got 'score > 1'"),
+        (["best", "small", "--by", "beauty"], "by: metric must be one of train_loss, "),
+        (["best", "small", "--where", "score > 1"], "where: must read like 'val_score >= 0.9', got 'score > 1'"),
+        (["best", "small", "--by", "test_loss"], "by must not use test rows, because a choice by them makes their val"),
         (["export", "small", "1", "x"], "trial must be complete, got trial 1, which is FAIL"),
         (["export", "small", "99", "x"], "trial must be between 0 and 7, got 99"),
     ],
