@@ -384,6 +384,29 @@ def test_each_check_confirms_the_front_before_the_search_goes_on():
     assert driver.study.count("COMPLETE") in (4, 5)
 
 
+def test_a_check_waits_for_the_networks_that_are_added_to_trials():
+    driver = Driver(Journal(), make_spec(stop_when={"trials": 2}, trials=5, max_replicates=4))
+    values = {1: (0.9, 1.0), 2: (0.1, 9.0), 6: (0.89, 1.0), 7: (0.1, 9.0)}
+
+    def end(trials):
+        for trial in trials:
+            score, cost = values.get(trial.number if trial.of is None else trial.of, (0.0, 99.0))
+            n = len(trial.seeds)
+            driver.end(trial, val_score=[score - 0.02, score + 0.02, score][:n], connection_cost=[cost] * n)
+
+    end(driver.start(99))
+    end(driver.start(99))
+    trials = driver.start(99)
+    assert [(trial.role, trial.of) for trial in trials] == [("confirmation", 1)]
+    end(trials)
+    trials = driver.start(99)
+    assert roles(trials) == ["search", "search"]
+    end(trials)
+    assert [trial.number for trial in driver.study.front()] == [1], "which is confirmed"
+    assert [trial.of for trial in driver.start(99)] == [trials[0].number], "it touches the front"
+    assert len(driver.study.checks) == 1
+
+
 def test_a_search_without_feasible_trials_goes_on_to_its_last():
     spec = make_spec(stop_when={"trials": 2}, trials=5, constraints=["val_score >= 0.99"])
     driver = run_with_values(spec, [(0.5, 1.0)] * 5)
@@ -465,6 +488,18 @@ def test_a_request_confirms_an_unfinished_sweep_as_it_is():
     again = Driver(journal, make_spec(confirm=None))
     assert not again.agenda.is_done()
     assert set(roles(again.start(999))) == {"search"}
+
+
+def test_a_request_is_no_check_of_an_unfinished_search():
+    spec, journal = make_spec(stop_when={"trials": 3}), Journal()
+    driver = Driver(journal, spec)
+    for trial in driver.start(4):
+        driver.end(trial)
+    asked = Driver(journal, spec, request=ConfirmRequest(3))
+    asked.finish()
+    assert asked.study.checks == []
+    again = Driver(journal, spec)
+    assert again.agenda.missing_search == 2
 
 
 def test_a_request_with_racing_adds_no_replicates():
