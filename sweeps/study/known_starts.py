@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from sweeps.errors import BadInputError
+from sweeps.spec.recipe import DEFAULTS
 from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
@@ -30,8 +31,7 @@ def find_known_starts(spec: SweepSpec, store: Store) -> list[dict[str, Any]]:
         return starts[: spec.trials]
     other = SweepStudy.open(store, spec.start_from)
     source = f"start_from {spec.start_from!r}"
-    known = (*other.spec.hyperparameters,)
-    if missing := [name for name in spec.searched if name not in known]:
+    if missing := [name for name in spec.searched if name not in other.spec.hyperparameters]:
         raise BadInputError(f"{source} must be a sweep over the same hyperparameters: it has no {', '.join(missing)}")
     front = other.front()
     if not front:
@@ -39,7 +39,9 @@ def find_known_starts(spec: SweepSpec, store: Store) -> list[dict[str, Any]]:
     starts = []
     for trial in front:
         try:
-            starts.append(spec.complete_params({name: trial.params[name] for name in spec.searched}, source=source))
+            trained = DEFAULTS | trial.params  # a variant need not set what other variants do
+            settings = {name: trained[name] for name in spec.searched if name in trained}
+            starts.append(spec.complete_params(settings, source=source))
         except ValueError as error:
             log.warning("trial %d is left out: %s", trial.number, error)
     if not starts:
