@@ -4,7 +4,7 @@ import math
 import pytest
 from support.study_cases import OBJECTIVES, complete, complete_trials, launch, start
 
-from sweeps.study.analysis import compute_hypervolumes, compute_importances
+from sweeps.study.analysis import compute_confirmed_hypervolumes, compute_hypervolumes, compute_importances
 
 
 def test_the_hyperparameter_that_decides_has_the_highest_importance(store):
@@ -69,3 +69,47 @@ def test_one_objective_has_no_hypervolume(store):
     study = launch(store, objectives=OBJECTIVES[:1])
     complete_trials(study, (0.9, 1.0))
     assert study.hypervolumes() == {}
+
+
+def test_only_the_search_is_analysed(store):
+    """The baseline and networks on fresh seeds change nothing; further replicates do."""
+    study = launch(store)
+    complete_trials(study, (0.6, 5.0), (0.9, 9.0))
+    before = study.hypervolumes()
+    complete(study, study.start_networks("baseline", (0, 1)).number, score=1.0, cost=0.0)
+    complete(study, study.start_networks("confirmation", (2, 3), 0).number, score=1.0, cost=0.0)
+    assert study.hypervolumes() == before
+    complete(study, study.start_networks("replicates", (2, 3), 0).number, score=0.8, cost=3.0)
+    after = study.hypervolumes()
+    worst = 0.7 - 0.05 * 0.2, 9.0 + 0.05 * 5.0
+    assert list(after.values()) == pytest.approx(
+        [dominated_area([(0.7, 4.0)], worst), dominated_area([(0.7, 4.0), (0.9, 9.0)], worst)]
+    )
+
+
+def confirm(study, number, score, cost, seeds=(2, 3)):
+    return complete(study, study.start_networks("confirmation", seeds, number).number, score, cost)
+
+
+def test_confirmed_hypervolumes_have_one_reference_point(store):
+    study = launch(store)
+    complete_trials(study, *[(0.9, 1.0)] * 5)  # the values of the search do not count
+    points = {0: (0.6, 5.0), 1: (0.8, 7.0), 2: (0.7, 4.0), 4: (0.4, 0.1)}  # the last is infeasible
+    for number, (score, cost) in points.items():
+        confirm(study, number, score, cost)
+    worst = 0.4 - 0.05 * 0.4, 7.0 + 0.05 * 6.9
+    checks = [[0, 1], [0, 1, 2], [0, 1, 2, 4]]
+    growth = compute_confirmed_hypervolumes(study.trials(), study.spec, checks)
+    areas = [dominated_area([points[n] for n in numbers if n != 4], worst) for numbers in checks]
+    assert growth == pytest.approx(areas)
+    assert growth[1] > growth[0]
+    assert growth[2] == growth[1]
+
+
+def test_checks_without_confirmed_trials_have_no_hypervolume(store):
+    study = launch(store)
+    complete_trials(study, (0.9, 1.0), (0.9, 2.0))
+    assert compute_confirmed_hypervolumes(study.trials(), study.spec, [[], []]) == [0.0, 0.0]
+    confirm(study, 1, 0.8, 2.0)
+    assert compute_confirmed_hypervolumes(study.trials(), study.spec, [[], [1]]) == [0.0, pytest.approx(1.0)]
+    assert compute_confirmed_hypervolumes(study.trials(), study.spec, [[0], [0, 1]]) == [0.0, pytest.approx(1.0)]
