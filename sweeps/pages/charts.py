@@ -1,9 +1,9 @@
 """Charts of the report by plotly: figures as plain data, drawn by the browser."""
 
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,42 +11,42 @@ from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from bimt_core.pictures.palette import GRID, INK, MUTED, NEGATIVE, POSITIVE
+from bimt_core.pictures.palette import COMMUNITY, GRID, INK, MUTED, NEGATIVE, POSITIVE
 from sweeps.pages.scale import is_missing
 from sweeps.results.frames import best_so_far
-from sweeps.spec.parts import Objective
+from sweeps.spec.sweep import SweepSpec
+from sweeps.tracking.naming import PUBLISHED_SETTING, name_value
 
-FRONT, OTHER, INFEASIBLE = POSITIVE, "#9aa5b1", NEGATIVE
+FRONT, OTHER, INFEASIBLE, BASELINE = POSITIVE, "#9aa5b1", NEGATIVE, COMMUNITY[2]
 ON_FRONT = "Pareto front"  # name of its trials in legends
 PANEL = 330  # height in pixels
 
 Chart = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class ChartedTrials:
+    """Completed trials of a sweep, with the values that the search saw, and those that charts mark.
+
+    Args:
+        search: Frame of the trials of the search; see `Sweep.trials`.
+        front: Numbers of those on the Pareto front.
+        baseline: Frame with the baseline as its only row, or without rows.
+    """
+
+    search: pd.DataFrame
+    front: Sequence[int]
+    baseline: pd.DataFrame
+
+    @property
+    def on_front(self) -> pd.DataFrame:
+        """Frame of the trials on the front."""
+        return self.search.loc[list(self.front)]
+
+
 def plotly_script() -> str:
     """Returns plotly.js, which draws the figures."""
     return str(get_plotlyjs())
-
-
-def plot_front(trials: pd.DataFrame, front: Sequence[int], objectives: Sequence[Objective]) -> Chart:
-    """Plots every pair of objectives against each other, or a single objective against the trials' numbers.
-
-    Args:
-        trials: Completed trials; see `Sweep.trials`.
-        front: Numbers of those on the Pareto front.
-        objectives: Objectives of the sweep.
-    """
-    names = [o.metric for o in objectives]
-    pairs: list[tuple[str | None, str]] = [*itertools.combinations(names, 2)] or [(None, names[0])]
-    figure = make_subplots(rows=len(pairs), cols=1, vertical_spacing=0.18 / len(pairs))
-    for row, (x_metric, y_metric) in enumerate(pairs, 1):
-        for trace in _plot_groups(trials, front, x_metric, y_metric, showlegend=row == 1, error_x=True):
-            figure.add_trace(trace, row=row, col=1)
-        if x_metric is not None and len(names) == 2:
-            figure.add_trace(_plot_staircase(trials.loc[list(front)], objectives), row=row, col=1)
-        figure.update_xaxes(title_text=_format_axis(x_metric, objectives) if x_metric else "trial", row=row, col=1)
-        figure.update_yaxes(title_text=_format_axis(y_metric, objectives), row=row, col=1)
-    return finish_figure(figure, 90 + (PANEL + 60) * len(pairs))
 
 
 def plot_importance(importances: Mapping[str, Mapping[str, float]]) -> Chart:
@@ -67,100 +67,134 @@ def plot_importance(importances: Mapping[str, Mapping[str, float]]) -> Chart:
     return finish_figure(figure, 130 + 34 * len(names), top=50)
 
 
-def plot_against(trials: pd.DataFrame, front: Sequence[int], parameter: str, metrics: Sequence[str]) -> Chart:
+def plot_against(trials: ChartedTrials, parameter: str, metrics: Sequence[str], spec: SweepSpec) -> Chart:
     """Plots metrics against a hyperparameter, on a logarithmic axis if all its values are above 0.
 
     Args:
-        trials: Completed trials.
-        front: Numbers of those on the Pareto front.
+        trials: The trials.
         parameter: A numeric hyperparameter.
         metrics: One panel each.
+        spec: Spec of the sweep.
     """
     figure = make_subplots(rows=1, cols=len(metrics), horizontal_spacing=0.11)
     for column, metric in enumerate(metrics, 1):
-        for trace in _plot_groups(trials, front, parameter, metric, showlegend=column == 1):
+        for trace in plot_groups(trials, parameter, metric, showlegend=column == 1):
             figure.add_trace(trace, row=1, col=column)
-        figure.update_xaxes(title_text=parameter, **_make_axis(trials[parameter]), row=1, col=column)
-        figure.update_yaxes(title_text=metric, row=1, col=column)
+        values = pd.concat([trials.search[parameter], trials.baseline[parameter]])
+        figure.update_xaxes(title_text=parameter, **_make_axis(values), row=1, col=column)
+        figure.update_yaxes(title_text=name_value(metric, spec), row=1, col=column)
     return finish_figure(figure, PANEL + 60)
 
 
-def plot_history(trials: pd.DataFrame, hypervolumes: Mapping[int, float], objectives: Sequence[Objective]) -> Chart:
+def plot_history(trials: ChartedTrials, hypervolumes: Mapping[int, float], spec: SweepSpec) -> Chart:
     """Plots the course of the search: the hypervolume after each trial, and each objective with the best so far.
 
     Args:
-        trials: Completed trials, in order.
+        trials: The trials, in order.
         hypervolumes: See `Sweep.hypervolumes`; if empty, the panel is left out.
-        objectives: Objectives of the sweep.
+        spec: Spec of the sweep.
     """
+    objectives = spec.objectives
     panels = len(objectives) + bool(hypervolumes)
     figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.14 / panels)
     if hypervolumes:
         hover = "after trial %{x}: %{y:.4g}<extra></extra>"
-        line = _plot_line(pd.Series(hypervolumes), showlegend=False, hovertemplate=hover)
+        line = plot_line(pd.Series(hypervolumes), showlegend=False, hovertemplate=hover)
         figure.add_trace(line, row=1, col=1)
         figure.update_yaxes(title_text="hypervolume", row=1, col=1)
     for row, objective in enumerate(objectives, 1 + bool(hypervolumes)):
         dots = go.Scatter(
-            x=trials.index.tolist(),
-            y=_to_json(trials[objective.metric]),
+            x=trials.search.index.tolist(),
+            y=to_json(trials.search[objective.metric]),
             mode="markers",
             name="a trial",
             showlegend=row == panels,
             marker={"color": OTHER, "size": 6},
-            customdata=trials.index.tolist(),
+            customdata=trials.search.index.tolist(),
             hovertemplate="trial %{x}: %{y:.4g}<extra></extra>",
         )
-        best = best_so_far(trials, objective)
-        line = _plot_line(best, name="best so far", showlegend=row == panels, hoverinfo="skip")
+        best = best_so_far(trials.search, objective)
+        line = plot_line(best, name="best so far", showlegend=row == panels, hoverinfo="skip")
         figure.add_traces([dots, line], rows=row, cols=1)
-        figure.update_yaxes(title_text=objective.metric, row=row, col=1)
+        for trace in _plot_levels(trials, objective.metric, showlegend=row == panels):
+            figure.add_trace(trace, row=row, col=1)
+        figure.update_yaxes(title_text=name_value(objective.metric, spec), row=row, col=1)
     figure.update_xaxes(title_text="trial", row=panels, col=1)
     return finish_figure(figure, 90 + 210 * panels)
 
 
-def _plot_groups(
-    trials: pd.DataFrame, front: Sequence[int], x: str | None, y: str, *, showlegend: bool, error_x: bool = False
+def _plot_levels(trials: ChartedTrials, metric: str, *, showlegend: bool) -> list[go.Scatter]:
+    """Plots the value of the published setting as a line across the chart."""
+    numbers = [*trials.search.index, *trials.baseline.index]
+    return [
+        go.Scatter(
+            x=[min(numbers), max(numbers)],
+            y=[float(value)] * 2,
+            mode="lines",
+            line={"color": BASELINE, "width": 1.5, "dash": "dash"},
+            name=PUBLISHED_SETTING,
+            showlegend=showlegend,
+            customdata=[number] * 2,
+            hovertemplate="published setting: %{y:.4g}<extra></extra>",
+        )
+        for number, value in trials.baseline[metric].items()
+    ]
+
+
+def plot_groups(
+    trials: ChartedTrials, x: str | None, y: str, *, showlegend: bool, error_x: bool = False, faint_front: bool = False
 ) -> list[go.Scatter]:
-    """Plots infeasible, other and front trials, the last on top; without x against the trials' numbers."""
-    on_front = trials.index.isin(list(front))
-    feasible = trials["feasible"].map(bool).to_numpy(dtype=bool)
-    groups = [
-        ("breaks a constraint", INFEASIBLE, trials[~feasible & ~on_front]),
-        ("other trials", OTHER, trials[feasible & ~on_front]),
-        (ON_FRONT, FRONT, trials[on_front]),
+    """Plots infeasible, other and front trials and the baseline, the last on top.
+
+    Args:
+        trials: The trials.
+        x: Column of the horizontal axis; None for the trials' numbers.
+        y: Column of the vertical axis.
+        showlegend: Whether the legend names the groups.
+        error_x: Whether the horizontal values have error bars, too.
+        faint_front: Whether the front and the baseline are hollow, because their confirmed values are drawn as well.
+    """
+    search = trials.search
+    on_front = search.index.isin(list(trials.front))
+    feasible = search["feasible"].map(bool).to_numpy(dtype=bool)
+    hollow, searched = ("-open", ", searched") if faint_front else ("", "")
+    groups: list[tuple[str, str, dict[str, Any], pd.DataFrame]] = [
+        ("breaks a constraint", INFEASIBLE, {"size": 7}, search[~feasible & ~on_front]),
+        ("other trials", OTHER, {"size": 7}, search[feasible & ~on_front]),
+        (ON_FRONT + searched, FRONT, {"size": 10, "symbol": f"circle{hollow}"}, search[on_front]),
+        (PUBLISHED_SETTING + searched, BASELINE, {"size": 13, "symbol": f"diamond{hollow}"}, trials.baseline),
     ]
     return [
         go.Scatter(
-            x=_to_json(group.index if x is None else group[x]),
-            y=_to_json(group[y]),
+            x=to_json(group.index if x is None else group[x]),
+            y=to_json(group[y]),
             error_x=_make_error_bars(group, x, colour) if error_x and x else None,
             error_y=_make_error_bars(group, y, colour),
             mode="markers",
             name=name,
             legendgroup=name,
             showlegend=showlegend,
-            marker={"color": colour, "size": 10 if name == ON_FRONT else 7, "line": {"width": 0}},
+            marker={"color": colour, "line": {"width": 1.5 if marker.get("symbol", "").endswith("-open") else 0}}
+            | marker,
             customdata=group.index.tolist(),
-            hovertemplate="trial %{customdata}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+            hovertemplate=f"{'trial %{customdata}' if group is not trials.baseline else PUBLISHED_SETTING}{searched}"
+            "<br>%{x:.4g}, %{y:.4g}<extra></extra>",
         )
-        for name, colour, group in groups
+        for name, colour, marker, group in groups
         if len(group)
     ]
 
 
-def _plot_staircase(front: pd.DataFrame, objectives: Sequence[Objective]) -> go.Scatter:
-    """Plots the border of the region that the front of two objectives dominates."""
-    x, y = objectives
-    line = {"shape": "hv" if x.direction == "minimize" else "vh", "width": 1, "dash": "dot"}
-    values = front.sort_values(x.metric).set_index(x.metric)[y.metric]
-    return _plot_line(values, line, hoverinfo="skip", showlegend=False)
+def plot_line(values: pd.Series, line: Mapping[str, Any] | None = None, **properties: Any) -> go.Scatter:
+    """Plots values against their index, with steps between them.
 
-
-def _plot_line(values: pd.Series, line: Mapping[str, Any] | None = None, **properties: Any) -> go.Scatter:
-    """Plots values against their index, with steps between them."""
+    Args:
+        values: The values.
+        line: Style that differs from that of other lines.
+        **properties: Further properties of the trace.
+    """
     style = {"shape": "hv", "color": FRONT, **(line or {})}
-    return go.Scatter(x=_to_json(values.index), y=_to_json(values), mode="lines", line=style, **properties)
+    return go.Scatter(x=to_json(values.index), y=to_json(values), mode="lines", line=style, **properties)
 
 
 def _make_error_bars(trials: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
@@ -168,20 +202,21 @@ def _make_error_bars(trials: pd.DataFrame, metric: str, colour: str) -> dict[str
     return {"type": "data", "array": errors, "color": colour, "thickness": 1, "width": 0}
 
 
-def _format_axis(metric: str, objectives: Sequence[Objective]) -> str:
-    direction = next(o.direction for o in objectives if o.metric == metric)
-    return f"{metric} ({'more' if direction == 'maximize' else 'less'} is better)"
+def to_json(values: Any) -> list[Any]:
+    """Returns a column as a list, with None for missing values.
 
-
-def _to_json(values: Any) -> list[Any]:
+    Args:
+        values: The column, or an index.
+    """
     return [None if is_missing(v) else v for v in values.tolist()]
 
 
 def _make_axis(values: pd.Series) -> dict[str, Any]:
     """Makes an axis: logarithmic, with ticks at 1, 3, 10, ..., if all values are above 0."""
-    if not (values > 0).all():
+    known = [float(value) for value in values.tolist() if not is_missing(value)]
+    if not known or min(known) <= 0:
         return {"type": "linear"}
-    first, last = (math.floor(math.log10(v)) for v in (values.min(), values.max()))
+    first, last = (math.floor(math.log10(v)) for v in (min(known), max(known)))
     ticks = [m * 10.0**power for power in range(first, last + 1) for m in (1, 3)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 

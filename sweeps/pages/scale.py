@@ -23,6 +23,8 @@ def is_missing(value: Any) -> bool:
 class Scale:
     """Scale of one column: numbers by size or by logarithm, other values in order.
 
+    It reaches from end to end of the search space, and further where a value is beyond it.
+
     Args:
         values: The column.
         searched: Its entry in the search space, if any.
@@ -30,13 +32,15 @@ class Scale:
 
     def __init__(self, values: pd.Series, searched: Parameter | None = None) -> None:
         known = [v for v in values.tolist() if not is_missing(v)]
-        self._names = list(map(str, searched.choices)) if isinstance(searched, Choices) else None
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
-            self._names = self._names or sorted({str(v) for v in known})
-        if self._names is None:
-            ends = known if not isinstance(searched, Range) else [searched.low, searched.high]
+        is_choice = isinstance(searched, Choices)
+        self._names: list[str] | None = None
+        if is_choice or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
+            choices = map(str, searched.choices) if isinstance(searched, Choices) else ()
+            self._names = list(dict.fromkeys([*choices, *sorted({str(v) for v in known})]))
+        else:
+            ends = [*known, searched.low, searched.high] if isinstance(searched, Range) else known
             self._low, self._high = min(ends, default=0.0), max(ends, default=1.0)
-        self._log = isinstance(searched, Range) and searched.log
+            self._log = isinstance(searched, Range) and searched.log and self._low > 0
 
     def at(self, value: Any) -> float | None:
         """Returns the position of a value, from 0 to 1; None if it is missing.

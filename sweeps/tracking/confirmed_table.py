@@ -9,12 +9,12 @@ from sweeps.study.confirmation import ConfirmedObjective, ConfirmedTrial
 from sweeps.study.gains import choose_gains, compare_with_baseline
 from sweeps.study.group_comparison import Comparison
 from sweeps.tracking.markdown import format_table
-from sweeps.tracking.naming import BASELINE, name_trial, name_value
+from sweeps.tracking.naming import PUBLISHED_SETTING, name_trial, name_value
 
 Confirmed = Mapping[int | None, Sequence[ConfirmedTrial]]  # by data seed; None is the sweep's own data
 SIGNIFICANT = 0.05  # p-value below which a ratio is marked
 NO_BREAK = "\N{NO-BREAK SPACE}"  # MLflow's tables are narrow
-NOT_BETTER = f"No trial is at least as good as the {BASELINE} in all objectives, as searched."
+NOT_BETTER = f"No trial is at least as good as the {PUBLISHED_SETTING} in all objectives, as searched."
 
 
 def make_confirmed_table(confirmed: Confirmed, spec: SweepSpec) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def format_confirmed(trials: Sequence[ConfirmedTrial], spec: SweepSpec) -> str:
             row += [
                 _format_searched(objective),
                 format_interval(objective.confirmed, objective.low, objective.high),
-                "" if comparison is None else _format_ratio(comparison),
+                "" if comparison is None else _mark_ratio(comparison),
             ]
         rows.append([cell.replace(" ", NO_BREAK) for cell in (*row, _format_verdict(one))])
     return format_table([*columns, "still on the front"], rows)
@@ -77,7 +77,7 @@ def describe_gains(trials: Sequence[ConfirmedTrial], spec: SweepSpec) -> list[st
     for metric, one in choose_gains(trials, spec).items():
         others = [o.metric for o in spec.objectives if o.metric != metric]
         best = "Lowest" if spec.aggregate_of(metric)[1] == "minimize" else "Highest"
-        loss = f" at no worse {' and '.join(others)} than the {BASELINE}" if others else ""
+        loss = f" at no worse {' and '.join(others)} than the {PUBLISHED_SETTING}" if others else ""
         values = ", ".join(
             f"{objective.confirmed_metric} times {format_comparison(comparisons[one.trial.number][objective.metric])}"
             for objective in one.objectives
@@ -115,10 +115,24 @@ def format_comparison(comparison: Comparison) -> str:
         >>> format_comparison(Comparison(-1.2, float("nan"), float("nan"), 0.3))
         'no ratio, p 0.3'
     """
+    ratio = format_ratio(comparison) or "no ratio"
+    return f"{ratio}, p {comparison.p:.2g}"
+
+
+def format_ratio(comparison: Comparison) -> str:
+    """Formats a ratio to the published setting with its 95 % interval; empty where a ratio says nothing.
+
+    Args:
+        comparison: The comparison.
+
+    Examples:
+        >>> format_ratio(Comparison(0.5, 0.4, 0.62, 0.0012))
+        '0.5 [0.4, 0.62]'
+    """
     if math.isnan(comparison.low):
-        return f"no ratio, p {comparison.p:.2g}"
+        return ""
     ratio, low, high = (_format_number(value, 3) for value in (comparison.ratio, comparison.low, comparison.high))
-    return f"{ratio} [{low}, {high}], p {comparison.p:.2g}"
+    return f"{ratio} [{low}, {high}]"
 
 
 def _format_number(value: float, digits: int) -> str:
@@ -131,7 +145,7 @@ def _format_searched(objective: ConfirmedObjective) -> str:
     return f"{objective.searched:.4g}" + ("" if math.isnan(error) else f" ±{error:.1g}")
 
 
-def _format_ratio(comparison: Comparison) -> str:
+def _mark_ratio(comparison: Comparison) -> str:
     mark = "*" if comparison.p < SIGNIFICANT else ""
     return mark if math.isnan(comparison.low) else f"{comparison.ratio:.3g}{mark}"
 

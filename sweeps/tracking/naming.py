@@ -3,7 +3,7 @@
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.trial import Trial
 
-BASELINE = "published setting"
+PUBLISHED_SETTING = "published setting"
 
 
 def name_trial(trial: Trial) -> str:
@@ -16,7 +16,7 @@ def name_trial(trial: Trial) -> str:
         >>> name_trial(Trial(7, "COMPLETE", {})), name_trial(Trial(0, "COMPLETE", {}, role="baseline"))
         ('trial 007', 'published setting')
     """
-    return BASELINE if trial.role == "baseline" else f"trial {trial.number:03d}"
+    return PUBLISHED_SETTING if trial.role == "baseline" else f"trial {trial.number:03d}"
 
 
 def name_run(trial: Trial, of: Trial | None = None) -> str:
@@ -31,7 +31,7 @@ def name_run(trial: Trial, of: Trial | None = None) -> str:
         'confirmation 007'
     """
     if of is None:
-        return f"baseline ({BASELINE})" if trial.role == "baseline" else name_trial(trial)
+        return f"baseline ({PUBLISHED_SETTING})" if trial.role == "baseline" else name_trial(trial)
     data = "" if trial.data_seed is None else f", data seed {trial.data_seed}"
     return f"{trial.role} {'of baseline' if of.role == 'baseline' else f'{of.number:03d}'}{data}"
 

@@ -9,7 +9,7 @@ from sweeps.study.confirmation import ConfirmedTrial
 from sweeps.study.trial import Trial
 from sweeps.tracking.confirmed_table import SIGNIFICANT, Confirmed, describe_gains, format_confirmed
 from sweeps.tracking.markdown import format_table
-from sweeps.tracking.naming import BASELINE, name_trial, name_value
+from sweeps.tracking.naming import PUBLISHED_SETTING, name_trial, name_value
 from sweeps.tracking.record import CONFIRMED, MEAN, STDERR
 
 PURPOSES = {  # beginning of the note on a complete trial, by its role
@@ -33,8 +33,8 @@ TAGS = {
 }
 INTERVALS = (
     "± is the standard error over networks and [] the 95 % interval over seeds and rows; / published is the ratio to"
-    f" the {BASELINE}, with * where p < {SIGNIFICANT:g} (Mann and Whitney's test, not corrected for the number of"
-    " trials). *Artifacts / confirmed.json* of the sweep's run has the intervals of the ratios, too."
+    f" the {PUBLISHED_SETTING}, with * where p < {SIGNIFICANT:g} (Mann and Whitney's test, not corrected for the"
+    " number of trials). *Artifacts / confirmed.json* of the sweep's run has the intervals of the ratios, too."
 )
 NOT_CONFIRMED = (
     "**Not confirmed**: the values below chose the front, so they are better than those of new networks."

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from support.example_sweeps import (
+    BASELINE,
     COST,
     DIAGRAM,
     DOMINATED,
@@ -25,8 +26,13 @@ from sweeps.study.study import SweepStudy
 
 @pytest.fixture
 def create(tmp_path, small_spec):
-    """Creates sweeps with given results and changes of the spec."""
-    return lambda results, **changes: create_sweep(tmp_path / "store", example_spec(small_spec, **changes), results)
+    """Creates sweeps with given results, baseline, confirmations and changes of the spec."""
+
+    def create(results, *, baseline=None, confirmed=None, **changes):
+        spec = example_spec(small_spec, **changes)
+        return create_sweep(tmp_path / "store", spec, results, baseline=baseline, confirmed=confirmed)
+
+    return create
 
 
 def test_diagrams_come_from_the_store(finished):
@@ -82,14 +88,25 @@ def pinned(driver):
     [
         ([], {}, "No trial has finished yet", 0),
         ([None, None], {}, "No trial has finished yet", 0),
-        ([FRONT[0]], {}, "the front is a single point", 4),
-        ([*FRONT, *DOMINATED], {}, "", 5),
-        ([*FRONT, *DOMINATED], {"objectives": [SCORE]}, "", 5),
-        ([(0.9, 3, 0.1), (0.8, 2, 0.4), (0.8, 2, 0.3)], {"objectives": [SCORE, COST, MODULARITY]}, "", 4),
-        (FRONT, {"constraints": ["score >= 2"]}, "so there is no Pareto front", 4),
+        ([FRONT[0]], {}, "the front is a single point", 5),
+        ([*FRONT, *DOMINATED], {"baseline": BASELINE}, "", 6),
+        ([*FRONT, *DOMINATED], {"objectives": [SCORE]}, "", 6),
+        ([(0.9, 3, 0.1), (0.8, 2, 0.4), (0.8, 2, 0.3)], {"objectives": [SCORE, COST, MODULARITY]}, "", 5),
+        (FRONT, {"constraints": ["val_score >= 2"], "baseline": BASELINE}, "so there is no Pareto front", 5),
+        (FRONT, {"published": True}, "On the paper's rows", 5),
         (FRONT, {"replicates": 1, "search": {"weight_factor": {"low": 0.0, "high": 4.0}}}, "", 3),
     ],
-    ids=["no trials", "all failed", "one point", "two objectives", "one objective", "three", "infeasible", "no lambda"],
+    ids=[
+        "no trials",
+        "all failed",
+        "one point",
+        "two objectives",
+        "one objective",
+        "three",
+        "infeasible",
+        "published",
+        "no lambda",
+    ],
 )
 def test_every_kind_of_sweep_has_a_report(opened, create, results, changes, note, charts):
     driver = opened(render_report(create(results, **changes), dict.fromkeys(range(99), DIAGRAM)), whole=True)
@@ -106,6 +123,62 @@ def test_missing_diagrams_are_noted(opened, create):
     cards = driver.find_elements("css selector", "#gallery .card")
     assert ["no diagram in the store" in card.text for card in cards] == [False, True, True, True]
     assert driver.execute_script("return document.querySelector('#gallery img').naturalWidth") > 0
+
+
+CONFIRMED = {None: (0.9, 38.0), 0: (0.6, 31.0), 1: (0.93, 19.0), 2: (0.9, 10.0)}
+
+
+@pytest.fixture
+def confirmed(opened, create):
+    """Page of a sweep with four trials on the front, of which trial 3 is not confirmed; 14 is the baseline."""
+    sweep = create([*FRONT, *DOMINATED], baseline=BASELINE, confirmed=CONFIRMED)
+    return opened(render_report(sweep, dict.fromkeys(range(15), DIAGRAM)), whole=True)
+
+
+def test_searched_and_confirmed_values_are_side_by_side(confirmed):
+    rows = [row.text for row in confirmed.find_elements("css selector", "#confirmed tbody tr")]
+    names = ["Published setting", "Trial 0\ntwo groups of networks", "Trial 1", "Trial 2", "Trial 3"]
+    assert [re.split(r"\s2(?= [+n])", row)[0] for row in rows] == names
+    assert "no 0% 0.99 ±0.01 0.6 [" in rows[1]
+    assert "not confirmed" in rows[4]
+    assert "1 of 5 configurations are not confirmed." in confirmed.find_element("id", "confirmed-notes").text
+    assert "2 yes · 0 unsure · 1 no" in confirmed.find_element("id", "facts").text
+    colours = [
+        row.find_elements("css selector", "td")[2].get_attribute("class")
+        for row in confirmed.find_elements("css selector", "#confirmed tbody tr")
+    ]
+    assert colours == ["", "no", "yes", "yes", "small"]
+
+
+def test_rows_of_tables_pin_their_trial(confirmed):
+    for selector in ("#confirmed tbody tr:nth-child(2)", "#networks tbody tr:nth-child(1)"):
+        confirmed.execute_script("arguments[0].click()", confirmed.find_element("css selector", selector))
+        assert pinned(confirmed) == [0]
+        confirmed.execute_script("arguments[0].click()", confirmed.find_element("css selector", "#pins .unpin"))
+    confirmed.execute_script("arguments[0].click()", confirmed.find_element("css selector", "#confirmed tbody tr"))
+    assert pinned(confirmed) == [14]
+
+
+def test_the_published_setting_has_the_first_card_and_its_own_legend(confirmed):
+    first, second = confirmed.find_elements("css selector", "#gallery .card")[:2]
+    assert first.text.startswith("Published setting\nbaseline of the sweep")
+    assert second.text.startswith("Trial 0, on the front\nstill on the front: no")
+    for chart in ("pareto", "networks", "parallel", "lambda", "history"):
+        legend = confirmed.find_element("css selector", f"[data-chart={chart}] .legend").text
+        assert "published setting" in legend, chart
+
+
+def test_the_page_is_not_wider_than_the_window(confirmed):
+    widths = confirmed.execute_script("return [document.body.scrollWidth, document.body.clientWidth]")
+    assert widths[0] == widths[1]
+    table = confirmed.find_element("css selector", "#confirmed .wide")
+    assert confirmed.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", table) <= 0
+
+
+def test_a_front_that_is_not_confirmed_says_so(opened, create):
+    driver = opened(render_report(create(FRONT, baseline=BASELINE), {}))
+    assert driver.find_element("id", "confirmed-notes").text.startswith("Not confirmed: these values chose the front")
+    assert "not confirmed" in driver.find_element("css selector", "#gallery .card:nth-child(2)").text
 
 
 def test_pointing_at_a_trial_shows_it_and_clicking_pins_it(opened, create):

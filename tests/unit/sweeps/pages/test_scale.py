@@ -37,3 +37,12 @@ def test_other_values_are_placed_in_order():
     switch = Scale(pd.Series([True, False, True]))
     assert [switch.at(v) for v in (False, True)] == [0, 1]
     assert switch.ticks() == [(0.0, "False"), (1.0, "True")]
+
+
+def test_values_beyond_the_search_space_widen_the_scale():
+    scale = Scale(pd.Series([2.0, 9.0]), Range(low=1, high=5))
+    assert [scale.at(v) for v in (1, 5, 9.0)] == [0, 0.5, 1]
+    zero = Scale(pd.Series([0.0]), Range(low=0.5, high=1.0, log=True))
+    assert [zero.at(v) for v in (0.0, 0.5, 1.0)] == [0, 0.5, 1], "0 has no logarithm"
+    choices = Scale(pd.Series(["none", "x"]), Choices(choices=("greedy", "none")))
+    assert [choices.at(v) for v in ("greedy", "none", "x")] == [0, 0.5, 1]
