@@ -15,7 +15,7 @@ from sweeps.worker.history import HistoryEntry, serialize_history
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=9))
 def test_best_and_median_replicate(losses):
-    best, median = pick_best_and_median({"test_loss": losses})
+    best, median = pick_best_and_median({"val_loss": losses})
     assert losses[best] == min(losses)
     assert losses[median] == statistics.median_low(losses)
 
