@@ -39,8 +39,9 @@ def print_summary(
         print(json.dumps(make_plain(vars(summary) | {"front": front, "confirmed": confirmed})))
         return
     if request is None:
-        out.print(render_front(summary.front, spec, "Pareto front"))
-        print_lines(*explain_marks(summary.front, spec))
+        out.print(render_front(summary.front, spec, "Pareto front as searched"))
+        if not summary.confirmed:  # else the next table has the same marks
+            print_lines(*explain_marks(summary.front, spec))
     print_confirmed(summary.front, summary.confirmed, spec, None if request is None else request.data_seed)
     failed = f", {summary.failed} failed" if summary.failed else ""
     bimt = name_program()

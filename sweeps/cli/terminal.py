@@ -73,7 +73,8 @@ def print_plan(plan: "Plan") -> None:
     print_lines(
         f"Sweep {plan.name}: {plan.trials} trials, {plan.networks} networks of {plan.steps} steps,"
         f" {plan.cohorts} cohorts{size}",
-        f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.trial_s:.2f} s per trial besides"
+        f"Networks: {_format_counts(plan)}",
+        f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.network_s:.2f} s per network besides"
         f" training ({speed.source}; known to {speed.uncertainty:.0%})",
         "The driver keeps up with: " + ", ".join(f"{part} {n:.1f} trials/s" for part, n in plan.trials_per_s.items()),
     )
@@ -83,6 +84,18 @@ def print_plan(plan: "Plan") -> None:
     ]
     print_rows(rows, as_json=False)
     print_lines(f"More than {plan.useful_workers} workers do not help: {plan.bound}")
+
+
+def _format_counts(plan: "Plan") -> str:
+    """Networks by their purpose, without purposes that the sweep does not have."""
+    counts = plan.counts
+    parts = [
+        (counts.search, "to search"),
+        (counts.raised, "further ones of trials near the front (expected)"),
+        (counts.baseline, "of the baseline"),
+        (counts.confirmation, f"to confirm (expected: a front of {counts.front}, and the baseline)"),
+    ]
+    return ", ".join(f"{n} {purpose}" for n, purpose in parts if n)
 
 
 def print_frame(frame: "pd.DataFrame", as_json: bool) -> None:
