@@ -76,7 +76,9 @@ def print_plan(plan: "Plan") -> None:
         f"Networks: {_format_counts(plan)}",
         f"One worker: {speed.network_steps_per_s:,.0f} network-steps/s, {speed.network_s:.2f} s per network besides"
         f" training ({speed.source}; known to {speed.uncertainty:.0%})",
-        "The driver keeps up with: " + ", ".join(f"{part} {n:.1f} trials/s" for part, n in plan.trials_per_s.items()),
+        "The driver keeps up with: "
+        + ", ".join(f"{part} {n:.1f} trials/s" for part, n in plan.trials_per_s.items())
+        + f"; a suggestion by {plan.sampler} takes {1e3 * plan.suggestion_s:.0f} ms",
     )
     rows = [
         {"workers": e.workers, "hours": e.hours, "from": e.hours_low, "to": e.hours_high, "limited_by": e.bound}

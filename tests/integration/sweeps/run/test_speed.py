@@ -1,6 +1,7 @@
 import pytest
 
-from sweeps.run.plan import make_plan, read_logged_speed
+from sweeps.run.plan import make_plan
+from sweeps.run.speed import read_logged_speed
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.records import SweepRecords
@@ -13,8 +14,8 @@ SEARCH = {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}, "steps": 1000
 
 @pytest.fixture
 def spec(small_spec):
-    """20 trials of 2 networks with 1000 steps: 2.5 s each at 1000 network-steps/s; cohorts of 5."""
-    return small_spec(search=SEARCH, trials=20, cohort_size=5)
+    """20 trials of 2 networks with 1000 steps, in cohorts of 3 trials."""
+    return small_spec(search=SEARCH, trials=20, cohort_size=5, sampler="random")
 
 
 def test_the_speed_that_an_earlier_sweep_logged_is_used(spec, new_store, tmp_path):
@@ -30,8 +31,8 @@ def test_the_speed_that_an_earlier_sweep_logged_is_used(spec, new_store, tmp_pat
     drain(Target(store.mlflow_uri, spec.name, str(store.artifacts), ""), folder)
     speed = read_logged_speed(spec.model_copy(update={"name": "next"}), store)
     assert speed.network_steps_per_s == pytest.approx(40_000 / (0.5 * 200))
-    assert (speed.trial_s, speed.start_s) == pytest.approx((0.2 * 200 / 20, 30))
+    assert (speed.network_s, speed.start_s) == pytest.approx((0.2 * 200 / 40, 30))
     assert speed.source == "logged by small"
     other = spec.model_copy(update={"task": "independence"})
     assert read_logged_speed(other, store) is None
-    assert make_plan(spec, store, [2]).expected[0].hours == pytest.approx((30 + 2 * 5 * (2000 / 400 + 2)) / 3600)
+    assert make_plan(spec, store, [2]).expected[0].hours == pytest.approx((30 + 4 * 6 * (1000 / 400 + 1)) / 3600)
