@@ -71,9 +71,11 @@ class GaussianProcess:
         frequencies = random.standard_normal((N_FOURIER_FEATURES, self.x.shape[1])) / np.sqrt(chi) / self.lengths
         phases = random.uniform(0, 2 * np.pi, N_FOURIER_FEATURES)
         weights = random.standard_normal((N_FOURIER_FEATURES, n)) * math.sqrt(2 * self.variance / N_FOURIER_FEATURES)
+        weights = weights.astype(np.float32)
 
         def prior(points: Floats) -> Floats:
-            values: Floats = np.cos(points @ frequencies.T + phases) @ weights
+            angles = (points @ frequencies.T + phases).astype(np.float32)  # whose cosine is several times faster
+            values: Floats = np.cos(angles) @ weights
             return values
 
         noise = np.sqrt(self.noise)[:, None] * random.standard_normal((len(self.x), n))

@@ -171,7 +171,8 @@ def _decode(d: BaseDistribution, u: float) -> Any:
         if isinstance(d, CategoricalDistribution):
             return d.choices[cell]
         assert isinstance(d, FloatDistribution | IntDistribution) and d.step is not None
-        return min(d.low + cell * d.step, d.high)
+        value = d.low + cell * d.step
+        return float(f"{value:.12g}") if isinstance(d, FloatDistribution) else value  # 0.3, not 0.30000000000000004
     assert isinstance(d, FloatDistribution | IntDistribution)
     if d.log:
         low, high = _log_ends(d)
