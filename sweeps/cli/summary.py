@@ -52,7 +52,7 @@ def print_summary(
     ]
     if summary.worker_time:
         lines.append("Worker time: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.worker_time.items()))
-    if problem := _describe_end(summary, spec):
+    if problem := _describe_end(summary, spec, request):
         lines.append(problem)
     if summary.unwritten:
         lines.append(
@@ -74,12 +74,13 @@ def print_summary(
     print_lines(*lines)
 
 
-def _describe_end(summary: "Summary", spec: "SweepSpec") -> str | None:
+def _describe_end(summary: "Summary", spec: "SweepSpec", request: "ConfirmRequest | None") -> str | None:
     """Says why a launch ended without all of its trials, if it did."""
     if summary.gave_up:
         return f"Gave up: {summary.failed} trials failed in this launch; see: {name_program()} trials {spec.name}"
     if not summary.finished:
-        return "Stopped before the end; launching again under the same name continues"
+        again = "launching again under the same name" if request is None else "confirming again"
+        return f"Stopped before the end; {again} continues"
     if summary.complete < summary.wanted and spec.variants:
         return f"Failed variants are not repeated; see: {name_program()} trials {spec.name}"
     if summary.complete < summary.wanted and spec.stop_when:

@@ -148,7 +148,7 @@ def test_a_confirmation_that_was_stopped_is_incomplete(bimt, confirmed, launched
     launched[1].update(finished=False, stopped=True)
     code, out, _ = bimt("confirm", "small", "--store", confirmed.folder)
     assert code == 1
-    assert "Stopped before the end; launching again under the same name continues" in out
+    assert "Stopped before the end; confirming again continues" in out
 
 
 def test_what_cannot_be_confirmed_is_one_line(bimt, new_store, compared, confirmed, launched, small_spec, tmp_path):
