@@ -23,12 +23,12 @@ from sweeps.store import Store
 from sweeps.study.samplers import choose_sampler, make_distributions
 
 # CPU time of the driver, in seconds; waiting for a disk or a database comes on top
-SUGGESTING_S = {  # per trial; per trial and existing trial; benchmarks/study.py
-    "gp": (20e-3, 0.0),
-    "tpe": (10e-3, 15e-6),
-    "nsga2": (0.0, 0.0),
-    "random": (0.0, 0.0),
-    "qmc": (0.0, 0.0),
+SUGGESTING_S = {  # a, b and c of a + b n + c n^3 per trial, with n earlier ones; benchmarks/study.py
+    "gp": (8e-3, 30e-6, 5e-10),
+    "tpe": (2.5e-3, 15e-6, 1.5e-11),
+    "nsga2": (0.5e-3, 8.5e-6, 0.0),
+    "random": (0.0, 1.6e-6, 0.0),
+    "qmc": (0.0, 1.6e-6, 0.0),
 }
 WRITING_S = {"journal": 2.4e-3, "sqlite": 13e-3, "postgresql": 16e-3}  # per trial; benchmarks/study.py
 PLACING_S = 0.013  # per cohort, in Ray Tune; benchmarks/driver.py
@@ -170,8 +170,8 @@ def estimate_suggestions(spec: SweepSpec, trial_s: float) -> tuple[str, float]:
         return spec.sampler, 0.0
 
     def seconds(sampler: str) -> float:
-        first_s, more_s = SUGGESTING_S[sampler]
-        return first_s + more_s * spec.trials / 2
+        first_s, linear_s, cubic_s = SUGGESTING_S[sampler]
+        return first_s + linear_s * spec.trials / 2 + cubic_s * spec.trials**3 / 4
 
     sampler: str = spec.sampler
     if sampler == "auto":
