@@ -12,6 +12,7 @@ from sweeps.run.cohorts import form_cohorts, split_cohort
 from sweeps.run.state import Status, WorkerClock
 from sweeps.run.suggestions import READY_AT, Suggester
 from sweeps.spec.cohort import Cohort, SavedCheckpoint
+from sweeps.study.pooling import summarize_trial
 from sweeps.study.study import SweepStudy
 from sweeps.study.trial import Trial
 from sweeps.tracking.records import SweepRecords
@@ -124,19 +125,19 @@ class Dispatcher:
         training = self._training.pop(cohort_id)
         self._advance(training, result)
         failures, files = dict(result["failures"]), dict(result["files"])
-        completed: list[Trial] = []
-        before = self._front
+        completed, before = set(), {trial.number for trial in self._front}
         measured = zip(training.cohort.members, result["metrics"], result["row_stderr"], strict=True)
         for number, networks, row_stderr in measured:
             reason = failures.get(number) or self._study.find_unusable(networks)  # a sum of finite values may overflow
             if reason is not None:
                 self._fail(number, reason, files[number])
                 continue
+            ended = summarize_trial(self._entry(number), networks, row_stderr, self._spec)
+            self._tracker.record(self._records.describe_trial_end(ended, result, files[number]))
             trial = self._study.complete(number, networks, row_stderr)
-            self._tracker.record(self._records.describe_trial_end(self._entry(number), result, files[number]))
             if trial.number != number:
                 self._tracker.record(self._records.describe_added_networks(trial))
-            completed.append(trial)
+            completed.add(trial.number)
             if SKETCH in files[number] and trial.number == number:
                 self.sketches[number], self.histories[number] = files[number][SKETCH], files[number][HISTORY]
         for kept in ("files", "metrics"):
@@ -144,8 +145,8 @@ class Dispatcher:
         self._front = self._study.known_front()
         on_front = {trial.number for trial in self._front}
         self.histories = {number: history for number, history in self.histories.items() if number in on_front}
-        for trial in (*completed, *(trial for trial in before if trial.number not in on_front)):
-            if trial.role == "search":
+        for trial in self._study.known_trials():
+            if trial.role == "search" and trial.number in completed | (before ^ on_front):
                 self.marks[trial.number] = trial.number in on_front
                 self._tracker.record(self._records.describe_front_mark(trial, on_front=trial.number in on_front))
 
