@@ -11,7 +11,8 @@ def test_shares_sum_to_the_whole_time_of_the_workers():
     clock.add([("training", 3.0), ("drawing", 0.5)])
     clock.add([("training", 1.0)])
     shares = clock.shares(8.0)
-    assert shares == {"training": 0.5, "measuring": 0.0, "drawing": 0.0625, "starting and waiting": 0.4375}
+    idle = dict.fromkeys(("measuring", "suggesting"), 0.0)
+    assert shares == {"training": 0.5, "drawing": 0.0625, "starting and waiting": 0.4375} | idle
     assert sum(shares.values()) == pytest.approx(1)
     assert clock.shares(0.0) == {}
 

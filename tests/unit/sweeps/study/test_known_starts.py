@@ -65,7 +65,7 @@ def test_the_front_of_another_sweep_is_taken_in_order_of_number(store, other, ca
 
 def test_what_differs_from_the_other_sweep_is_told(store, other, caplog):
     other(search=SPACE | {"steps": 40, "batch_size": 100})
-    fixed = {"cost_weight": COST_WEIGHT, "steps": 80, "learning_rate": 0.01}
+    fixed = {"cost_weight": COST_WEIGHT, "steps": 80, "learning_rate": 0.01, "weight_factor": 1.0}
     spec = spec_of(task="independence", search=fixed, constraints=None, start_from="other")
     assert find_known_starts(spec, store) == [{"cost_weight": 1e-3}, {"cost_weight": 2e-3}]
     assert caplog.messages == [
