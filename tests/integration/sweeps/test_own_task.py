@@ -34,7 +34,7 @@ from sweeps import open_sweep
 sweep = open_sweep("product")
 best = sweep.best().index[0]
 network = sweep.network(best, replicate=1)
-print(network.score(), sweep.trials()["score"][best], network.predict([[0.5, -0.5]]))
+print(network.score(), sweep.trials()["test_score"][best], network.predict([[0.5, -0.5]]))
 """
     read = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=120, check=False
