@@ -87,9 +87,7 @@ def test_a_confirmation_is_a_job_of_its_own(small_spec):
     assert cluster.submissions[1]["spec"] == small_spec()
     assert submission.submit(cluster, small_spec(), None, requests[0]) == LaunchResult("small", "running", new=False)
     for request in (requests[1], None):
-        with pytest.raises(
-            BadInputError, match=r"^sweep 'small' is running and confirms its front .*: wait for"
-        ):
+        with pytest.raises(BadInputError, match=r"^sweep 'small' is running and confirms its front .*: wait for"):
             submission.submit(cluster, small_spec(), None, request)
     assert len(cluster.submissions) == 2
     entrypoint = submission.make_entrypoint("aaa", small_spec(), requests[1])
@@ -99,9 +97,7 @@ def test_a_confirmation_is_a_job_of_its_own(small_spec):
 def test_a_sweep_that_runs_is_not_confirmed(small_spec):
     cluster = Cluster(output="Sweep small has started\n")
     submission.submit(cluster, small_spec(), None)
-    with pytest.raises(
-        BadInputError, match=r"^sweep 'small' is running and searches: wait for its end, or stop"
-    ):
+    with pytest.raises(BadInputError, match=r"^sweep 'small' is running and searches: wait for its end, or stop"):
         submission.submit(cluster, small_spec(), None, ConfirmRequest(8))
 
 
