@@ -13,7 +13,7 @@ from sweeps.study.confirmation import ConfirmedObjective, ConfirmedTrial
 from sweeps.study.gains import compare_with_baseline
 from sweeps.study.group_comparison import Comparison
 from sweeps.study.trial import Trial
-from sweeps.tracking.confirmed_table import Confirmed, describe_gains, format_interval, format_ratio
+from sweeps.tracking.confirmed_table import Confirmed, describe_gains, format_interval, format_probability, format_ratio
 from sweeps.tracking.naming import name_value
 
 TWO_GROUPS = "two groups of networks"  # mark of a bimodal trial
@@ -93,7 +93,9 @@ def _make_rows(shown: Sequence[Trial], confirmed: Sequence[ConfirmedTrial], spec
                 "mark": TWO_GROUPS if is_bimodal_trial(trial, spec) else "",
                 "cells": [_make_cell(o, compared, spec) for o in list_objectives(trial, judged, spec)],
                 "verdict": NOT_CONFIRMED if judged is None else "" if trial.role == "baseline" else judged.verdict,
-                "probability": "" if judged is None or math.isnan(judged.probability) else f"{judged.probability:.0%}",
+                "probability": ""
+                if judged is None or math.isnan(judged.probability)
+                else format_probability(judged.probability),
             }
         )
     return rows

@@ -6,6 +6,7 @@ from typing import Any
 
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.confirmation import ConfirmedObjective, ConfirmedTrial
+from sweeps.study.front_probability import LIKELY, UNLIKELY
 from sweeps.study.gains import choose_gains, compare_with_baseline
 from sweeps.study.group_comparison import Comparison
 from sweeps.tracking.markdown import format_table
@@ -135,6 +136,19 @@ def format_ratio(comparison: Comparison) -> str:
     return f"{ratio} [{low}, {high}]"
 
 
+def format_probability(probability: float) -> str:
+    """Formats the probability of being on the front, with a decimal where it is close to that of another verdict.
+
+    Args:
+        probability: The probability.
+
+    Examples:
+        >>> [format_probability(value) for value in (0.42, 0.8955, 0.9)]
+        ['42%', '89.5%', '90.0%']
+    """
+    return f"{probability:.1%}" if round(probability, 2) in (LIKELY, UNLIKELY) else f"{probability:.0%}"
+
+
 def _format_number(value: float, digits: int) -> str:
     """Significant digits, without an exponent for large numbers."""
     return f"{value:.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
@@ -151,7 +165,7 @@ def _mark_ratio(comparison: Comparison) -> str:
 
 
 def _format_verdict(one: ConfirmedTrial) -> str:
-    return "" if math.isnan(one.probability) else f"{one.verdict} ({one.probability:.0%})"
+    return "" if math.isnan(one.probability) else f"{one.verdict} ({format_probability(one.probability)})"
 
 
 def _make_row(one: ConfirmedTrial, gains: Mapping[str, Comparison], data_seed: int | None) -> dict[str, Any]:
