@@ -9,7 +9,7 @@ networks on one of 25 test sets, drawn from 256 networks that no search sees. Th
 sets. Printed per metric:
 
 - optimism of the front's trials, and of the best of them in this metric, relative to the truth;
-- bias of the confirmed figures, relative to the truth;
+- bias of the confirmed values, relative to the truth;
 - coverage: share of repetitions in which the truth lies in the confirmed 95 % interval, with its own 95 % interval
   (Clopper and Pearson). "By groups" is the interval computed from groups of rows instead of their standard error.
 """
@@ -55,12 +55,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Repetition:
-    """One search and its confirmation. All figures by metric of the confirmation.
+    """One search and its confirmation. Everything by metric of the confirmation.
 
     Args:
         front: Mean over the front's trials, as the search saw it.
         best: The best of the front's trials, as the search saw it.
-        confirmed: The confirmed figure.
+        confirmed: The confirmed value.
         covered: Whether the truth is in the confirmed interval.
         covered_by_groups: The same for the interval from groups of rows.
     """
@@ -80,7 +80,7 @@ class Row:
         metric: The metric.
         front: Optimism of the front, relative.
         best: Optimism of the best on the front, relative.
-        bias: Bias of the confirmed figures, relative.
+        bias: Bias of the confirmed values, relative.
         coverage: Share of repetitions with the truth in the interval.
         low: Lower bound of the coverage.
         high: Upper bound of the coverage.
@@ -128,7 +128,7 @@ def search(pool: Pool, rng: np.random.Generator) -> tuple[dict[str, float], dict
 
 
 def confirm(pool: Pool, rng: np.random.Generator) -> Iterator[tuple[str, float, bool, bool]]:
-    """Confirms one trial: metric, figure, and whether the truth is in its interval, without and by groups of rows."""
+    """Confirms one trial: metric, value, and whether the truth is in its interval, without and by groups of rows."""
     networks = rng.integers(pool.confirming["test_loss"].shape[1], size=CONFIRMING)  # the pool stands for all networks
     test_set = rng.integers(len(pool.confirming["test_loss"]))
     for name, (_, direction) in CONFIRMED.items():

@@ -27,7 +27,7 @@ def test_the_search_is_optimistic(rows):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_confirmed_figures_are_not_biased(rows, metric):
+def test_confirmed_values_are_not_biased(rows, metric):
     assert abs(rows[metric]["bias"]) < 0.02
 
 
