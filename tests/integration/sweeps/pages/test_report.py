@@ -43,6 +43,17 @@ def test_diagrams_come_from_the_store(finished):
     assert render_report(sweep) == render_report(sweep, sketches)
 
 
+def test_a_confirmed_sweep_shows_its_trials_and_the_baseline_with_diagrams(confirmed):
+    page = render_report(open_sweep("small", confirmed))
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    assert (data["baseline"], sorted(data["front"])) == (0, [1, 2])
+    assert data["trials"].keys() == data["diagrams"].keys() == {"0", "1", "2"}
+    assert [table["data_seed"] is None for table in data["confirmed"]["tables"]] == [True, False]
+    networks = {row["trial"]: row["networks"] for row in data["confirmed"]["tables"][0]["rows"]}
+    assert networks == {0: "2 + 2", 1: "4 + 3", 2: "2 + 2"}
+
+
 def test_a_store_that_does_not_answer_is_a_problem_of_the_diagrams_only(create, tmp_path):
     sweep = create(FRONT)
     study = SweepStudy.open(Store(tmp_path / "store"), "small")
@@ -129,50 +140,54 @@ CONFIRMED = {None: (0.9, 38.0), 0: (0.6, 31.0), 1: (0.93, 19.0), 2: (0.9, 10.0)}
 
 
 @pytest.fixture
-def confirmed(opened, create):
+def confirmed_page(opened, create):
     """Page of a sweep with four trials on the front, of which trial 3 is not confirmed; 14 is the baseline."""
     sweep = create([*FRONT, *DOMINATED], baseline=BASELINE, confirmed=CONFIRMED)
     return opened(render_report(sweep, dict.fromkeys(range(15), DIAGRAM)), whole=True)
 
 
-def test_searched_and_confirmed_values_are_side_by_side(confirmed):
-    rows = [row.text for row in confirmed.find_elements("css selector", "#confirmed tbody tr")]
+def test_searched_and_confirmed_values_are_side_by_side(confirmed_page):
+    rows = [row.text for row in confirmed_page.find_elements("css selector", "#confirmed tbody tr")]
     names = ["Published setting", "Trial 0\ntwo groups of networks", "Trial 1", "Trial 2", "Trial 3"]
     assert [re.split(r"\s2(?= [+n])", row)[0] for row in rows] == names
     assert "no 0% 0.99 ±0.01 0.6 [" in rows[1]
     assert "not confirmed" in rows[4]
-    assert "1 of 5 configurations are not confirmed." in confirmed.find_element("id", "confirmed-notes").text
-    assert "2 yes · 0 unsure · 1 no" in confirmed.find_element("id", "facts").text
+    assert "1 of 5 configurations are not confirmed." in confirmed_page.find_element("id", "confirmed-notes").text
+    assert "2 yes · 0 unsure · 1 no" in confirmed_page.find_element("id", "facts").text
     colours = [
         row.find_elements("css selector", "td")[2].get_attribute("class")
-        for row in confirmed.find_elements("css selector", "#confirmed tbody tr")
+        for row in confirmed_page.find_elements("css selector", "#confirmed tbody tr")
     ]
     assert colours == ["", "no", "yes", "yes", "small"]
 
 
-def test_rows_of_tables_pin_their_trial(confirmed):
+def test_rows_of_tables_pin_their_trial(confirmed_page):
     for selector in ("#confirmed tbody tr:nth-child(2)", "#networks tbody tr:nth-child(1)"):
-        confirmed.execute_script("arguments[0].click()", confirmed.find_element("css selector", selector))
-        assert pinned(confirmed) == [0]
-        confirmed.execute_script("arguments[0].click()", confirmed.find_element("css selector", "#pins .unpin"))
-    confirmed.execute_script("arguments[0].click()", confirmed.find_element("css selector", "#confirmed tbody tr"))
-    assert pinned(confirmed) == [14]
+        confirmed_page.execute_script("arguments[0].click()", confirmed_page.find_element("css selector", selector))
+        assert pinned(confirmed_page) == [0]
+        confirmed_page.execute_script(
+            "arguments[0].click()", confirmed_page.find_element("css selector", "#pins .unpin")
+        )
+    confirmed_page.execute_script(
+        "arguments[0].click()", confirmed_page.find_element("css selector", "#confirmed tbody tr")
+    )
+    assert pinned(confirmed_page) == [14]
 
 
-def test_the_published_setting_has_the_first_card_and_its_own_legend(confirmed):
-    first, second = confirmed.find_elements("css selector", "#gallery .card")[:2]
+def test_the_published_setting_has_the_first_card_and_its_own_legend(confirmed_page):
+    first, second = confirmed_page.find_elements("css selector", "#gallery .card")[:2]
     assert first.text.startswith("Published setting\nbaseline of the sweep")
     assert second.text.startswith("Trial 0, on the front\nstill on the front: no")
     for chart in ("pareto", "networks", "parallel", "lambda", "history"):
-        legend = confirmed.find_element("css selector", f"[data-chart={chart}] .legend").text
+        legend = confirmed_page.find_element("css selector", f"[data-chart={chart}] .legend").text
         assert "published setting" in legend, chart
 
 
-def test_the_page_is_not_wider_than_the_window(confirmed):
-    widths = confirmed.execute_script("return [document.body.scrollWidth, document.body.clientWidth]")
+def test_the_page_is_not_wider_than_the_window(confirmed_page):
+    widths = confirmed_page.execute_script("return [document.body.scrollWidth, document.body.clientWidth]")
     assert widths[0] == widths[1]
-    table = confirmed.find_element("css selector", "#confirmed .wide")
-    assert confirmed.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", table) <= 0
+    table = confirmed_page.find_element("css selector", "#confirmed .wide")
+    assert confirmed_page.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", table) <= 0
 
 
 def test_a_front_that_is_not_confirmed_says_so(opened, create):
