@@ -14,6 +14,7 @@ from sweeps.run.dispatch import ROUNDS, Dispatcher
 from sweeps.spec.cohort import Cohort, SavedCheckpoint
 from sweeps.study.study import SweepStudy
 from sweeps.tracking.record import Record
+from sweeps.worker.artifacts import HISTORY, SKETCH
 
 SAVED = SavedCheckpoint("/checkpoints/1", 60, (2, 0, 1))
 PUBLISHED = {"relocation": "greedy", "move_moments": False}  # so that the baseline trains with the others
@@ -269,12 +270,11 @@ def test_marks_follow_the_front(bench: Bench) -> None:
 def test_marks_follow_the_front_also_back(tmp_path: Path) -> None:
     """Further networks of trial 1 are so bad that trial 2 returns to the front."""
     bench = Bench(tmp_path, max_replicates=4)
-    tell_costs(bench, "a", bench.start("a"), (1.0, 3.0, 3.05, 9.0))
+    tell_costs(bench, "a", bench.start("a"), (1.0, 3.0, 4.0, 9.0))
     cohort = bench.start("b")
-    added = {trial.number: trial for trial in bench.study.known_entries() if trial.role == "replicates"}
-    assert [(trial.of, trial.seeds) for trial in added.values()] == [(1, (2, 3)), (2, (2, 3))]
-    costs = [{1: 99.0, 2: 3.05}[added[n].of or 0] if n in added else 50.0 for n in cohort.members]
-    tell_costs(bench, "b", cohort, costs)
+    (added,) = [trial for trial in bench.study.known_entries() if trial.role == "replicates"]
+    assert (added.of, added.seeds) == (1, (2, 3))
+    tell_costs(bench, "b", cohort, [99.0 if number == added.number else 50.0 for number in cohort.members])
     assert {number for number, on_front in bench.dispatcher.marks.items() if on_front} == {2}
     assert {("trial 001", "no"), ("trial 002", "yes")} <= set(marks_of(bench)[-6:])
     assert [trial.number for trial in bench.dispatcher.status().front] == [2]
@@ -341,6 +341,17 @@ def test_added_networks_are_recorded_in_the_run_of_their_trial(tmp_path: Path) -
     values = {name: value for name, value, *_ in added[1].points}
     assert values["confirmed/connection_cost"] == 6.0, "of the networks of trial 3: 4, 6 and 8"
     assert values["mean/connection_cost"] == 4.0
+
+
+def test_pictures_of_a_trial_are_those_of_its_first_networks(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, confirm={"replicates": 3}, trials=1)
+    while (cohort := bench.dispatcher.start("next")) is not None:
+        told = result(cohort)
+        told["files"] = [(number, {SKETCH: b"%d" % number, HISTORY: b"%d" % number}) for number in cohort.members]
+        bench.dispatcher.tell_end("next", told)
+    assert [(trial.number, trial.of) for trial in bench.study.known_entries()] == [(0, None), (1, 0), (2, None), (3, 2)]
+    assert bench.dispatcher.sketches == {0: b"0", 2: b"2"}
+    assert bench.dispatcher.histories == {2: b"2"}
 
 
 def test_a_request_confirms_and_trains_nothing_else(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def test_suggestions_are_prepared_once_and_taken_once(study, suggester, calls):
     assert calls == [2, 2]
     assert all(params not in first.params for params in second.params)
     suggester.prepare(study.known_trials(), 0, {}, None)
-    assert calls == [2, 2], "nothing is missing, so nothing is prepared"
+    suggester.take(study.known_trials(), 1, None)
+    assert calls == [2, 2, 1], "where nothing is missing, nothing is prepared"
 
 
 def test_the_driver_goes_on_while_suggestions_are_prepared(study, suggester, monkeypatch):
