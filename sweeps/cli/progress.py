@@ -63,7 +63,7 @@ def format_status(status: Status, spec: SweepSpec, *, confirms_only: bool = Fals
     """
     speed = status.network_steps / status.elapsed_s if status.elapsed_s else 0.0
     left = f"{format_duration(status.network_steps_left / speed)} left" if speed else ""
-    phase = "confirming" if confirms_only or status.complete >= status.wanted else "searching"
+    phase = "confirming" if confirms_only or not status.searching else "searching"
     confirms = confirms_only or spec.confirm is not None
     parts = [
         "" if spec.variants else phase,

@@ -101,6 +101,22 @@ class Agenda:
                 lacking.append((trial, missing))
         return lacking
 
+    def count_confirmations(self) -> tuple[int, int]:
+        """Counts the trials that have been confirmed, and the networks to confirm with that are not trained or training.
+
+        While the search goes on, the front as it is stands for the one to come.
+        """
+        if self._confirm is None or self._spec.variants:
+            return 0, 0
+        baseline = [t for t in self._study.known_trials() if t.role == "baseline" and t.state != "FAIL"]
+        targets, wanted = baseline + self._study.known_front(), self._confirm.replicates
+        confirmed, lacking = 0, wanted if self._wants_baseline() else 0
+        for trial in targets:
+            confirmation = trial.confirmations.get(self._confirm.data_seed)
+            confirmed += confirmation is not None and len(confirmation.seeds) >= wanted
+            lacking += max(wanted - len(self._seeds_of(trial, "confirmation", self._confirm.data_seed)), 0)
+        return confirmed, lacking
+
     @property
     def _wanted(self) -> int:
         """Complete trials of the search to reach now: all of them, or those up to the next check of `stop_when`."""

@@ -176,15 +176,15 @@ class Dispatcher:
     def status(self) -> Status:
         """Returns the status of the sweep; safe to call from another thread."""
         training = list(self._training.values())
-        trials = self._study.known_trials()
-        confirmed, unconfirmed = self._count_confirmations(trials)
-        left = (self.agenda.missing_search * self._spec.replicates + unconfirmed) * self._steps
+        confirmed, lacking = self.agenda.count_confirmations()
+        left = (self.agenda.missing_search * self._spec.replicates + lacking) * self._steps
         left += sum((t.steps - t.step) * len(t.cohort.seeds) for t in training)
         return Status(
             complete=self._study.count("COMPLETE"),
             wanted=self._spec.trials,
             failed=self._failed,
             running=sum(len(t.cohort.members) for t in training),
+            searching=self.agenda.is_searching,
             confirmed=confirmed,
             network_steps=self._network_steps,
             network_steps_left=max(left, 0),
@@ -192,15 +192,6 @@ class Dispatcher:
             front=self._front,
             tracking_problem=self._tracker.problem,
         )
-
-    def _count_confirmations(self, trials: Sequence[Trial]) -> tuple[int, int]:
-        """Confirmed trials, and the networks to confirm with that are not trained yet, as far as the front is known."""
-        confirm = self._spec.confirm
-        if confirm is None or self._spec.variants:
-            return 0, 0
-        confirmed = sum(trial.confirmed is not None for trial in trials)
-        expected = 1 + len(self._front)  # with the baseline
-        return confirmed, max(expected - confirmed, 0) * confirm.replicates
 
     @property
     def n_training(self) -> int:

@@ -12,6 +12,7 @@ from sweeps.cluster.connection import connect_cluster, connect_ray
 from sweeps.cluster.resources import ClusterResources, has_several_machines
 from sweeps.cluster.sharing import claim_share
 from sweeps.errors import BadInputError
+from sweeps.results.confirmations import check_front, check_request
 from sweeps.run.agenda import ConfirmRequest
 from sweeps.run.dispatch import Dispatcher
 from sweeps.run.finish import delete_checkpoints, draw_front, interrupt_running, make_report, mark_confirmed, mark_front
@@ -64,6 +65,9 @@ def launch(
     store = store or Store.resolve()
     check_sampler_of(spec)
     starts = find_known_starts(spec, store)
+    if confirm is not None:
+        check_request(spec, confirm.replicates, confirm.data_seed)
+        check_front(SweepStudy.open(store, spec.name).trials(), spec)
     with connect_cluster() as resources:
         slots = count_slots(spec, resources)
         workers = min(slots, spec.concurrent_cohorts or slots)

@@ -17,6 +17,7 @@ class Status:
         wanted: Complete trials to reach.
         failed: Failed trials of this launch.
         running: Trials in cohorts that train now.
+        searching: Whether the search goes on; after it the front is confirmed.
         confirmed: Trials that have been confirmed, the baseline included.
         network_steps: Optimiser steps x networks of this launch.
         network_steps_left: Estimate of those that remain.
@@ -29,6 +30,7 @@ class Status:
     wanted: int
     failed: int
     running: int
+    searching: bool
     confirmed: int
     network_steps: int
     network_steps_left: int

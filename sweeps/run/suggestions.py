@@ -12,7 +12,7 @@ from sweeps.study.observations import make_observations
 from sweeps.study.samplers import Suggestions, check_sampler, make_distributions, suggest
 from sweeps.study.trial import Trial
 
-READY_AT = 0.85  # of a cohort's steps: its metrics are then nearly final, and the next suggestions are prepared
+READY_AT = 0.9  # of a cohort's steps: its metrics are then nearly final, and the next suggestions are prepared
 
 
 @dataclass

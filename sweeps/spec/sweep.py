@@ -324,8 +324,8 @@ class SweepSpec(Part):
         first = self.seed + self.most_replicates
         if first + replicates > MAX_SEED:
             raise ValueError(
-                f"confirm needs {replicates} seeds that the search does not use, below {MAX_SEED}: seed must be at most"
-                f" {MAX_SEED - self.most_replicates - replicates}, got {self.seed}"
+                f"confirm needs seeds from {first}, which the search does not use, to below {MAX_SEED}:"
+                f" replicates must be at most {max(MAX_SEED - first, 0)}, got {replicates}"
             )
         return tuple(range(first, first + replicates))
 

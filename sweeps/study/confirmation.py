@@ -13,6 +13,12 @@ from sweeps.study.front_probability import Verdict, front_probabilities, judge
 from sweeps.study.intervals import confidence_interval
 from sweeps.study.trial import Confirmation, Trial
 
+RANGES = {  # of values that a metric can have, for those that are not only above 0
+    **dict.fromkeys(("val_score", "test_score"), (-math.inf, 1.0)),
+    **dict.fromkeys(("modularity", "modularity_raw", "modularity_newman"), (-0.5, 1.0)),
+    "modularity_z": (-math.inf, math.inf),
+}
+
 
 @dataclass(frozen=True)
 class ConfirmedObjective:
@@ -118,6 +124,8 @@ def confirm_objective(trial: Trial, confirmation: Confirmation, metric: str, spe
     confirmed = TEST_COUNTERPARTS.get(metric, metric)
     error = confirmation.row_stderr.get(confirmed, 0.0)
     low, high = confidence_interval(confirmation.networks[confirmed], *spec.aggregate_of(confirmed), error)
+    least, most = RANGES.get(confirmed, (0.0, math.inf))
+    low, high = max(low, least), min(high, most)
     return ConfirmedObjective(
         metric, trial.values[metric], trial.stderr[metric], confirmed, confirmation.values[confirmed], low, high
     )

@@ -20,7 +20,7 @@ FRONT = tuple(
     )
     for number in (1, 3, 2)
 )
-STATUS = Status(3, 8, 1, 2, 0, 60_000, 40_000, 30.0, FRONT, None)
+STATUS = Status(3, 8, 1, 2, True, 0, 60_000, 40_000, 30.0, FRONT, None)
 
 
 def make_console(terminal: bool) -> Console:
@@ -30,7 +30,7 @@ def make_console(terminal: bool) -> Console:
 def test_a_status_is_one_line(small_spec):
     line = "searching, 3 of 8 trials complete, 1 failed, 2 running, 2,000 network-steps/s, 0:20 left, 3 on the front"
     assert format_status(STATUS, small_spec()) == line
-    start = Status(0, 8, 0, 0, 0, 0, 100, 0.0, (), "no answer")
+    start = Status(0, 8, 0, 0, True, 0, 0, 100, 0.0, (), "no answer")
     assert format_status(start, small_spec()).endswith("0 on the front, MLflow cannot be written: no answer")
 
 
@@ -45,7 +45,7 @@ def test_a_status_has_the_phase(small_spec):
     spec = small_spec(confirm={"replicates": 4})
     searching = format_status(replace(STATUS, confirmed=1), spec)
     assert searching.startswith("searching, ") and searching.endswith("3 on the front, 1 confirmed")
-    assert format_status(replace(STATUS, complete=8), spec).startswith("confirming, 8 of 8 trials complete")
+    assert format_status(replace(STATUS, complete=8, searching=False), spec).startswith("confirming, 8 of 8 trials complete")
     only = format_status(STATUS, small_spec(), confirms_only=True)
     assert only.startswith("confirming, 3 of 8 trials complete") and only.endswith("0 confirmed")
     variants = small_spec(search={}, variants={"a": {}, "b": {}}, trials=None)

@@ -75,7 +75,7 @@ def test_a_worker_waits_for_suggestions_that_take_longer_than_the_end_of_a_cohor
     monkeypatch.setattr(plan, "SUGGESTING_S", {"random": (0.3, 0.1, 1e-4)})
     found = apply_model(spec, None, SPEED, (1,))
     assert (found.sampler, found.suggestion_s) == ("random", pytest.approx(1.5))
-    waiting_s = 3 * 1.5 - 0.15 * 7.5  # of 3 trials; 85 % of a cohort must be over
+    waiting_s = 3 * 1.5 - 0.1 * 7.5  # of 3 trials; 90 % of a cohort must be over
     assert seconds(found)[1] == pytest.approx(62.5 + 7 * waiting_s)
     monkeypatch.setattr(plan, "SUGGESTING_S", {"random": (0.1, 0.0, 0.0)})
     assert seconds(apply_model(spec, None, SPEED, (1,)))[1] == pytest.approx(62.5)

@@ -296,13 +296,13 @@ def with_aggregate(aggregate, **changes):
         ),
         (
             {"confirm": {"replicates": 4}, "seed": MAX_SEED - 5},
-            "confirm needs 4 seeds that the search does not use, below 2147483648: seed must be at most 2147483642,"
-            " got 2147483643",
+            "confirm needs seeds from 2147483645, which the search does not use, to below 2147483648:"
+            " replicates must be at most 3, got 4",
         ),
         (
             {"confirm": {"replicates": 4}, "max_replicates": 8, "seed": MAX_SEED - 11},
-            "confirm needs 4 seeds that the search does not use, below 2147483648: seed must be at most 2147483636,"
-            " got 2147483637",
+            "confirm needs seeds from 2147483645, which the search does not use, to below 2147483648:"
+            " replicates must be at most 3, got 4",
         ),
         (
             {"stop_when": {"trials": 2}},
