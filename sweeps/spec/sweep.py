@@ -128,7 +128,7 @@ class SweepSpec(Part):
     task: Annotated[str, AfterValidator(_check_task)]
     data_seed: Whole | None = Field(default=None, ge=0, lt=2**32)
     published: Switch = False
-    validation_rows: Whole | None = Field(default=None, ge=1)
+    validation_rows: Whole | None = Field(default=None, ge=2)
     search: Annotated[dict[str, Parameter], BeforeValidator(_parse_search)] = Field(default_factory=dict)
     variants: Annotated[dict[str, dict[str, Setting]], BeforeValidator(_parse_variants)] = Field(default_factory=dict)
     reference: str | None = None
@@ -224,6 +224,11 @@ class SweepSpec(Part):
     def _check_against_task(self) -> "SweepSpec":
         """Checks the rules that depend on the task: sizes, batches, rows, and the precision of the published mode."""
         task = self.load_task()
+        for kind, rows in (("validation", task.validation_inputs), ("test", task.test_inputs)):
+            if len(rows) < 2:
+                raise ValueError(
+                    f"{self.task} must have at least 2 {kind} rows, whose error is measured, got {len(rows)}"
+                )
         for name in (*ARCHITECTURE, "batch_size"):
             for value in self.samples(name):
                 recipe(task, {name: value})
