@@ -241,7 +241,7 @@ def test_a_name_that_is_not_a_file_name_is_refused(problems_of, small, name):
         ({"description": 4}, "description: must be text, got 4"),
         ({"published": "yes"}, "published: must be true or false, got 'yes'"),
         ({"max_replicates": 0}, "max_replicates: must be at least 1, got 0"),
-        ({"validation_rows": 0}, "validation_rows: must be at least 1, got 0"),
+        ({"validation_rows": 1}, "validation_rows: must be at least 2, got 1"),
         ({"validation_rows": 2.5}, "validation_rows: must be a whole number, got 2.5"),
     ],
 )
@@ -436,6 +436,7 @@ def test_variants_that_break_a_rule(problems_of, small, changes, line):
             "dtype must be float64 for permutation_s4 in the published mode (relocation greedy, move_moments false),"
             " got 'float32'",
         ),
+        ({"validation_rows": 3999}, "two_moons must have at least 2 test rows, whose error is measured, got 1"),
         ({"validation_rows": 4000}, "validation_rows must be below the 4000 rows that two_moons holds out, got 4000"),
         (
             {"task": "permutation_s4", "validation_rows": 116},

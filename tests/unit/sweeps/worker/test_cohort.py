@@ -1,16 +1,20 @@
 import json
 import math
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.cohorts import THREE, cohort, train_all
+from support.cohorts import QUICK, THREE, cohort, train_all
 
 from bimt_core import METRICS, deserialize_population, initialise, load_task, measure, start, train
 from bimt_core.networks import to_dict
+from sweeps.spec.cohort import Member
+from sweeps.spec.parts import Objective
 from sweeps.worker.artifacts import pick_best_and_median
 from sweeps.worker.checkpoint import read_checkpoint, write_checkpoint
 from sweeps.worker.cohort import evaluation_steps, find_failure
@@ -74,6 +78,83 @@ def test_the_time_of_each_activity_is_counted():
     assert all(evaluation.seconds["training"] > 0 for evaluation in evaluations)
 
 
+# Members
+
+
+UNEQUAL = {3: Member(QUICK, (5,)), 8: Member(QUICK | {"cost_weight": 3e-3}, (7, 8, 9)), 5: Member(QUICK, (2, 6))}
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """The last evaluation of a cohort whose members have one, three and two networks, on other data."""
+    *_, last = train_all(replace(THREE, members=UNEQUAL, data_seed=4))
+    return last
+
+
+def test_members_may_have_different_numbers_of_networks(unequal):
+    values = measure(unequal.snapshot.population, load_task("two_moons", 4), louvain_seeds=10)
+    for metrics, rows in zip(unequal.metrics, (slice(0, 1), slice(1, 4), slice(4, 6)), strict=True):
+        assert metrics == {name: values[name][rows].tolist() for name in METRICS}
+    assert list(unequal.files) == [3, 8, 5]
+    for number, rows in ((3, [0]), (8, [1, 2, 3]), (5, [4, 5])):
+        weights = deserialize_population(unequal.files[number]["weights.safetensors"])
+        assert same_bits(weights.flat, unequal.snapshot.population.flat[rows])
+        config = yaml.safe_load(unequal.files[number]["config.yaml"])
+        assert (config["seeds"], config["data_seed"]) == (list(UNEQUAL[number].seeds), 4)
+        assert b"<svg" in unequal.files[number]["diagrams/all_replicates.svg"]
+
+
+def test_each_network_is_trained_from_its_own_seed_on_the_cohorts_data(unequal):
+    task, r = load_task("two_moons", 4), THREE.spec.recipe(QUICK)
+    snapshot = start(initialise(r.network, [5, 7, 8, 9, 2, 6], dtype=task.dtype))
+    costs = [r.per_network] + [replace(r.per_network, cost_weight=3e-3)] * 3 + [r.per_network] * 2
+    (alone,) = train(snapshot, task, costs, r.shared, [40])
+    assert same_bits(alone.population.flat, unequal.snapshot.population.flat)
+
+
+def test_networks_do_not_depend_on_the_members_they_train_with(unequal):
+    *_, alone = train_all(replace(THREE, members={8: UNEQUAL[8]}, data_seed=4))
+    torch.testing.assert_close(
+        alone.snapshot.population.flat, unequal.snapshot.population.flat[1:4], rtol=1e-4, atol=1e-5
+    )
+
+
+def jackknife(population, task, rows, aggregate, metric):
+    """Standard error of an aggregate by leaving out every 20th row, each in turn."""
+    prefix = {"val": "validation", "test": "test"}[rows]
+    inputs, targets = getattr(task, f"{prefix}_inputs"), getattr(task, f"{prefix}_targets")
+    without = []
+    for group in range(20):
+        kept = [i for i in range(len(inputs)) if i % 20 != group]
+        outputs = population.predict(inputs[kept])
+        without.append(aggregate(getattr(task, metric)(outputs, targets[kept]).double().numpy()))
+    return np.sqrt(19 / 20 * sum((value - np.mean(without)) ** 2 for value in without))
+
+
+def test_errors_of_rows_are_those_of_a_jackknife(unequal):
+    task, population = load_task("two_moons", 4), unequal.snapshot.population
+    for errors, member in zip(unequal.row_stderr, (slice(0, 1), slice(1, 4), slice(4, 6)), strict=True):
+        assert list(errors) == ["val_loss", "val_score", "test_loss", "test_score"]
+        networks = population.select(range(member.start, member.stop))
+        for name, error in errors.items():
+            rows, metric = name.split("_")
+            assert error == pytest.approx(jackknife(networks, task, rows, np.mean, metric), rel=1e-3, abs=1e-9), name
+            assert 0 < error < 0.1
+
+
+def test_errors_of_rows_are_those_of_the_objectives_aggregate():
+    objectives = (Objective(metric="val_loss", direction="minimize", aggregate="median"),)
+    spec = THREE.spec.model_copy(update={"objectives": objectives, "evaluations": 1})
+    *_, last = train_all(replace(THREE, spec=spec, members={8: UNEQUAL[8]}))
+    for rows in ("val", "test"):
+        expected = jackknife(last.snapshot.population, load_task("two_moons"), rows, np.median, "loss")
+        assert last.row_stderr[0][f"{rows}_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_errors_of_rows_are_measured_at_the_end_only(three):
+    assert [len(evaluation.row_stderr) for evaluation in three] == [0, 0, 0, 3]
+
+
 # Artifacts of a trial
 
 
@@ -97,7 +178,7 @@ def test_the_configuration_has_every_hyperparameter(three):
     assert (config["task"], config["data_seed"], config["seeds"]) == ("two_moons", None, [3, 4])
     assert config["per_network"] == vars(r.per_network)
     assert config["shared"].items() >= {"steps": 40, "relocation": "assignment", "move_moments": True}.items()
-    assert config["searched"] == THREE.members[11]
+    assert config["searched"] == THREE.members[11].params
     assert config["network"] == json.loads(json.dumps(to_dict(r.network)))
 
 
@@ -164,7 +245,10 @@ def test_a_trial_that_loses_all_its_weights_fails_at_the_end():
 def test_the_reason_of_a_failure_names_the_replicate():
     fine = {name: [1.0, 1.0, 1.0] for name in METRICS}
     assert find_failure(fine, last=True) is None
-    assert find_failure(fine | {"score": [1.0, 1.0, -math.inf]}, last=True) == "replicate 2 diverged: its score is -inf"
+    assert (
+        find_failure(fine | {"val_score": [1.0, 1.0, -math.inf]}, last=True)
+        == "replicate 2 diverged: its val_score is -inf"
+    )
     assert (
         find_failure(fine | {"test_loss": [1.0, math.nan, 1.0]}, last=False)
         == "replicate 1 diverged: its test_loss is nan"
@@ -177,10 +261,21 @@ def test_the_reason_of_a_failure_names_the_replicate():
 # Continuing
 
 
+def test_members_with_different_numbers_of_networks_continue(unequal, tmp_path):
+    cohort = replace(THREE, members=UNEQUAL, data_seed=4)
+    first, *_ = train_all(cohort)
+    sizes = {number: len(member.seeds) for number, member in UNEQUAL.items()}
+    write_checkpoint(tmp_path, first.snapshot, first.history, sizes)
+    *_, last = train_all(cohort, *read_checkpoint(tmp_path, first.snapshot.population.network))
+    assert last.metrics == unequal.metrics
+    assert last.row_stderr == unequal.row_stderr
+    assert last.files == unequal.files
+
+
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_cohort_continues_as_if_it_had_never_stopped(three, tmp_path, at):
     network = three[at].snapshot.population.network
-    write_checkpoint(tmp_path, three[at].snapshot, three[at].history, [5, 6, 7])
+    write_checkpoint(tmp_path, three[at].snapshot, three[at].history, {5: 2, 6: 2, 7: 2})
     rest = train_all(THREE, *read_checkpoint(tmp_path, network))
     assert [again.snapshot.step for again in rest] == [before.snapshot.step for before in three[at + 1 :]]
     for again, before in zip(rest, three[at + 1 :], strict=True):
@@ -192,7 +287,7 @@ def test_a_cohort_continues_as_if_it_had_never_stopped(three, tmp_path, at):
 
 def test_a_cohort_that_was_already_trained_is_only_measured(three, tmp_path):
     network = three[-1].snapshot.population.network
-    write_checkpoint(tmp_path, three[-1].snapshot, three[-1].history, [5, 6, 7])
+    write_checkpoint(tmp_path, three[-1].snapshot, three[-1].history, {5: 2, 6: 2, 7: 2})
     (last,) = train_all(THREE, *read_checkpoint(tmp_path, network))
     assert last.last
     assert last.metrics == three[-1].metrics
