@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 import optuna
-from _printing import describe_machine, make_parser, print_json
+from _printing import make_parser, print_json
 from _search_functions import make_functions
 from _search_landscapes import make_landscapes
 from _search_problems import Problem
@@ -86,7 +86,7 @@ def main() -> None:
                 flush=True,
             )
     if options.json:
-        print_json({"machine": describe_machine(), "results": [asdict(result) for result in results]})
+        print_json({"results": [asdict(result) for result in results]})
 
 
 if __name__ == "__main__":
