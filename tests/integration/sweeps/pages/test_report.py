@@ -99,6 +99,7 @@ def pinned(driver):
     [
         ([], {}, "No trial has finished yet", 0),
         ([None, None], {}, "No trial has finished yet", 0),
+        ([None], {"baseline": BASELINE}, "No trial has finished yet", 0),
         ([FRONT[0]], {}, "the front is a single point", 5),
         ([*FRONT, *DOMINATED], {"baseline": BASELINE}, "", 6),
         ([*FRONT, *DOMINATED], {"objectives": [SCORE]}, "", 6),
@@ -110,6 +111,7 @@ def pinned(driver):
     ids=[
         "no trials",
         "all failed",
+        "baseline only",
         "one point",
         "two objectives",
         "one objective",
@@ -124,7 +126,7 @@ def test_every_kind_of_sweep_has_a_report(opened, create, results, changes, note
     assert note in notes(driver) if note else notes(driver) == ""
     drawn = driver.find_elements("css selector", "[data-drawn]")
     assert len(drawn) == charts
-    assert driver.find_element("id", "gallery-section").is_displayed() == bool(charts)
+    assert driver.find_element("id", "gallery-section").is_displayed() == bool(charts or "baseline" in changes)
     assert driver.find_element("id", "failures-section").is_displayed() == (None in results)
 
 
