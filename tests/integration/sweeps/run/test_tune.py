@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 from support.cohorts import THREE, cohort
 
 from sweeps.run.tune import CohortSearcher, CohortTrainable, KeepLatest, evaluation_to_dict
-from sweeps.spec.sweep import SavedCheckpoint
+from sweeps.spec.cohort import SavedCheckpoint
 
 
 def test_a_result_is_plain_data(three):
@@ -22,6 +22,7 @@ def test_a_result_is_plain_data(three):
     json.dumps({key: value for key, value in last.items() if key != "files"}, allow_nan=False)
     assert dict(last["files"]) == three[-1].files
     assert (last["step"], last["metrics"], last["device"]) == (40, list(three[-1].metrics), "cpu")
+    assert [r["row_stderr"] for r in results] == [[], [], [], list(three[-1].row_stderr)]
 
 
 def config(cohort):
@@ -117,6 +118,21 @@ def test_some_trials_continue_from_the_checkpoint_of_another_launch(three, tmp_p
             for name, values in evaluation.metrics[index].items():
                 assert metrics[name] == pytest.approx(values, rel=1e-4, abs=1e-6), name
     assert [number for number, _ in result["files"]] == [92, 90]
+
+
+def test_trials_with_different_numbers_of_networks_continue_from_a_checkpoint(tmp_path):
+    seeds = {10: (5,), 11: (7, 8, 9), 12: (2, 6)}
+    members = {number: replace(member, seeds=seeds[number]) for number, member in THREE.members.items()}
+    first = CohortTrainable(config(replace(THREE, members=members, data_seed=4)))
+    first.step()
+    first.save_checkpoint(str(tmp_path))
+    saved = SavedCheckpoint(str(tmp_path), 10, (12, 11))
+    rest = {90: members[12], 91: members[11]}
+    second = CohortTrainable(config(replace(THREE, members=rest, data_seed=4, saved=saved)))
+    expected, found = first.step(), second.step()
+    for metrics, index in zip(found["metrics"], (2, 1), strict=True):
+        for name, values in expected["metrics"][index].items():
+            assert metrics[name] == pytest.approx(values, rel=1e-4, abs=1e-6), name
 
 
 def test_a_reused_worker_keeps_nothing_of_its_last_cohort(three):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import ray
 from sqlalchemy import make_url
-from support.study_cases import complete, launch, make_metrics, make_spec, states
+from support.study_cases import complete, launch, make_networks, make_spec, start, states
 
 from sweeps.errors import BadInputError, StoreError
 from sweeps.run import driver
@@ -22,7 +22,7 @@ from sweeps.store import Store
 from sweeps.study.study import SweepStudy
 stores = [Store(Path(folder), url) for folder, url in json.loads(sys.argv[1])]
 studies = [SweepStudy.open(store, "small") for store in stores]
-print(json.dumps([[[t.number, t.state, t.mean] for t in study.trials()] for study in studies]))
+print(json.dumps([[[t.number, t.state, t.networks] for t in study.trials()] for study in studies]))
 """
 
 
@@ -30,11 +30,11 @@ def test_another_process_reads_while_the_driver_writes(new_store, new_sqlite, ne
     stores = [new_store(url) for url in (None, new_sqlite(), new_postgres())]
     studies = [launch(store) for store in stores]
     for study in studies:
-        complete(study, study.ask().number)
-        study.ask()
+        complete(study, start(study).number)
+        start(study)
     argument = json.dumps([[str(store.folder), store.storage] for store in stores])
     reader = subprocess.run([sys.executable, "-c", READER, argument], capture_output=True, text=True, check=True)
-    assert json.loads(reader.stdout) == [[[0, "COMPLETE", make_metrics()], [1, "RUNNING", {}]]] * 3
+    assert json.loads(reader.stdout) == [[[0, "COMPLETE", make_networks()], [1, "RUNNING", {}]]] * 3
     for study in studies:
         complete(study, 1)
         assert states(study) == ["COMPLETE", "COMPLETE"]
