@@ -8,10 +8,12 @@ import json
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from bimt_core import Population, Task, measure
 from sweeps import launch, open_sweep, parse_spec
 
 RECORDING = Path(__file__).parents[3] / "reference" / "short_sweeps.json"
@@ -26,11 +28,12 @@ SPECS = [
             "relocation": {"choices": ["greedy", "assignment"]},
         },
         "objectives": [
-            {"metric": "score", "direction": "maximize"},
+            {"metric": "val_score", "direction": "maximize"},
             {"metric": "connection_cost", "direction": "minimize"},
         ],
         "trials": 8,
         "replicates": 2,
+        "confirm": {"replicates": 2},
         "evaluations": 2,
         "cohort_size": 4,
         "concurrent_cohorts": 1,
@@ -46,7 +49,7 @@ SPECS = [
             "vanilla": {"cost_weight": 0.0, "relocation": "none"},
             "BIMT": {"relocation": "greedy", "move_moments": False},
         },
-        "objectives": [{"metric": "test_loss", "direction": "minimize"}],
+        "objectives": [{"metric": "val_loss", "direction": "minimize"}],
         "replicates": 1,
         "evaluations": 1,
         "concurrent_cohorts": 1,
@@ -64,18 +67,29 @@ def machine() -> str:
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
 
 
+def describe(populations: dict[str, Population], task: Task) -> dict[str, dict[str, Any]]:
+    """Digest of the weights, and means of metrics, of each population."""
+    rows = {}
+    for name, population in populations.items():
+        digest = hashlib.sha256(population.flat.contiguous().numpy().tobytes()).hexdigest()
+        metrics = measure(population, task, louvain_seeds=1, thorough=False)
+        means = {metric: float(metrics[metric].mean()) for metric in ("test_loss", "modularity")}
+        rows[name] = {"sha256": digest[:16], **means}
+    return rows
+
+
 def test_short_sweeps_train_the_recorded_weights(local_ray, tmp_path, new_store):
     found = {}
     for data in SPECS:
         store = new_store(tmp_path / data["name"], data["name"])
-        launch(parse_spec(data), store)
+        summary = launch(parse_spec(data), store)
         sweep = open_sweep(data["name"], store)
-        trials = sweep.trials()
-        for number in trials.index[trials["state"] == "COMPLETE"]:
-            population, _ = sweep.population(int(number))
-            digest = hashlib.sha256(population.flat.contiguous().numpy().tobytes()).hexdigest()
-            row = {"sha256": digest[:16], "test_loss": float(trials.loc[number, "test_loss"])}
-            found[f"{data['name']}/{number}"] = row | {"modularity": float(trials.loc[number, "modularity"])}
+        trials = [*map(int, sweep.baseline().index), *(trial.number for trial in sweep.completed_trials())]
+        trained = {f"{data['name']}/{number}": sweep.population(number)[0] for number in sorted(set(trials))}
+        for confirmed in summary.confirmed:
+            number = confirmed.trial.number
+            trained[f"{data['name']}/{number}, confirmed"] = sweep.population(number, "confirmation")[0]
+        found |= describe(trained, sweep.spec.load_task())
     if os.environ.get("BIMT_RECORD"):
         RECORDING.write_text(json.dumps({"machine": machine(), "trials": found}, indent=1) + "\n")
     recorded = json.loads(RECORDING.read_text())
