@@ -102,7 +102,7 @@ class Agenda:
         return lacking
 
     def count_confirmations(self) -> tuple[int, int]:
-        """Counts the trials that have been confirmed, and the networks to confirm with that are not trained or training.
+        """Counts the trials that have been confirmed, and the networks for it that neither have been trained nor train.
 
         While the search goes on, the front as it is stands for the one to come.
         """

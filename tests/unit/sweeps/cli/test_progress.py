@@ -45,7 +45,9 @@ def test_a_status_has_the_phase(small_spec):
     spec = small_spec(confirm={"replicates": 4})
     searching = format_status(replace(STATUS, confirmed=1), spec)
     assert searching.startswith("searching, ") and searching.endswith("3 on the front, 1 confirmed")
-    assert format_status(replace(STATUS, complete=8, searching=False), spec).startswith("confirming, 8 of 8 trials complete")
+    assert format_status(replace(STATUS, complete=8, searching=False), spec).startswith(
+        "confirming, 8 of 8 trials complete"
+    )
     only = format_status(STATUS, small_spec(), confirms_only=True)
     assert only.startswith("confirming, 3 of 8 trials complete") and only.endswith("0 confirmed")
     variants = small_spec(search={}, variants={"a": {}, "b": {}}, trials=None)
