@@ -5,11 +5,12 @@
 
 Both are confirmed: trained on seeds that the search has not used, and measured on test rows. Two configurations of
 each front are shown, chosen by their searched values on validation rows: the one with the lowest loss that costs no
-more than the published setting, and the one with the lowest cost whose loss is no higher. A ratio below 1 is a gain.
-Intervals (95 %) cover the seeds; p is that of Mann and Whitney's test, two-sided, with Holm's correction over the
-table.
+more than the published setting, and the one with the lowest cost whose loss is no higher, each within two standard
+errors of the difference. A ratio below 1 is a gain. Intervals (95 %) cover the seeds; p is that of Mann and Whitney's
+test, two-sided, with Holm's correction over the table.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from sweeps.results.statistics import holm_correction
 from sweeps.study.confirmation import ConfirmedTrial, judge_confirmed
 from sweeps.study.group_comparison import Comparison, compare_groups
 from sweeps.study.study import SweepStudy
+from sweeps.study.trial import Trial
 
 LOSS, COST = "test_loss", "connection_cost"
 
@@ -48,9 +50,8 @@ def find_gains(study: SweepStudy) -> list[Gain]:
         raise SystemExit(f"the published setting of {study.spec.name} is not confirmed")
     (baseline,) = baselines
     ours = [c for c in confirmed if c.trial.role == "search"]
-    published = baseline.trial.values
-    cheap = [c for c in ours if c.trial.values[COST] <= published[COST]]
-    exact = [c for c in ours if c.trial.values["val_loss"] <= published["val_loss"]]
+    cheap = [c for c in ours if _is_no_higher(c.trial, baseline.trial, COST)]
+    exact = [c for c in ours if _is_no_higher(c.trial, baseline.trial, "val_loss")]
     gains = []
     if cheap:
         best = min(cheap, key=lambda c: c.trial.values["val_loss"])
@@ -59,6 +60,11 @@ def find_gains(study: SweepStudy) -> list[Gain]:
         best = min(exact, key=lambda c: c.trial.values[COST])
         gains.append(_compare(study.spec.name, "lowest cost at no more loss", best, baseline))
     return gains
+
+
+def _is_no_higher(ours: Trial, published: Trial, metric: str) -> bool:
+    error = math.hypot(ours.stderr[metric], published.stderr[metric])
+    return ours.values[metric] <= published.values[metric] + 2 * error
 
 
 def _compare(sweep: str, choice: str, ours: ConfirmedTrial, baseline: ConfirmedTrial) -> Gain:
