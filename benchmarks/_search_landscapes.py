@@ -30,12 +30,11 @@ LOSS_GOALS = (Goal("val_loss", log=True), Goal("connection_cost", log=True))
 SCORE_GOALS = (Goal("val_score", "maximize"), Goal("connection_cost", log=True))
 
 
-
 @dataclass(frozen=True, eq=False)
 class Landscape:
     """A smooth function of real trials, with their spread over seeds.
 
-    The logarithms of loss, 1 - score and cost, averaged over seeds before, are smoothed by thin-plate splines. The noise
+    Means over seeds of loss, 1 - score and cost are smoothed by thin-plate splines, on a logarithmic scale. The noise
     of a replicate is that of a random seed of a near configuration, all metrics together, relative to its mean.
     """
 
@@ -69,14 +68,18 @@ class Landscape:
 
 
 def to_metrics(errors: Floats) -> Metrics:
-    return {"val_loss": errors[..., 0], "val_score": 1 + LEAST_ERROR - errors[..., 1], "connection_cost": errors[..., 2]}
+    return {
+        "val_loss": errors[..., 0],
+        "val_score": 1 + LEAST_ERROR - errors[..., 1],
+        "connection_cost": errors[..., 2],
+    }
 
 
 def make_problem(task: str, *, preset: bool) -> Problem:
     """The search of a task's preset, or the same with the learning rate."""
     landscape, space = Landscape.load(task), dict(SPACE)
     names = list(space)
-    base = UnitCube(SPACE).point({**{n: 0.1 for n in names}, "learning_rate": PUBLISHED_LEARNING_RATE})
+    base = UnitCube(SPACE).point({**dict.fromkeys(names, 0.1), "learning_rate": PUBLISHED_LEARNING_RATE})
     if preset:
         del space["learning_rate"]
 

@@ -15,21 +15,20 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import optuna
-from _printing import make_parser, print_json
+from _printing import make_parser
 from _search_functions import make_functions
 from _search_landscapes import make_landscapes
 from _search_problems import Floats, Problem
 
-from sweeps.study.sampling.observation import Observation
 from sweeps.study.samplers import suggest
+from sweeps.study.sampling.observation import Observation
 
 SAMPLERS = ("gp", "tpe", "nsga2", "qmc", "random")
 REFERENCES = ("optuna-gp",)

@@ -125,7 +125,7 @@ def choose_sampler(
         suggestion_s: Measured seconds of one suggestion of "gp"; None if unknown.
     """
     numeric = not any(isinstance(d, CategoricalDistribution) for d in space.values())
-    slow = None not in (trial_s, suggestion_s) and suggestion_s > LARGEST_SHARE * trial_s
+    slow = trial_s is not None and suggestion_s is not None and suggestion_s > LARGEST_SHARE * trial_s
     return "gp" if numeric and objectives <= MOST_GP_OBJECTIVES and not slow else "tpe"
 
 

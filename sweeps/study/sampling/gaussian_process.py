@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
+from scipy.special import ndtri
+
+from sweeps.study.sampling.unit_cube import draw_sobol
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]  # points of shape (points, features) to values of shape (points, draws)
 
-N_FOURIER_FEATURES = 512  # of a drawn function
+N_FREQUENCIES = 256  # of a drawn function
 MAX_ITERATIONS = 50
 JITTER = 1e-8  # keeps matrices positive definite where points are close
 LENGTH_BOUNDS, VARIANCE_BOUNDS, NOISE_BOUNDS = (0.03, 30.0), (0.05, 20.0), (1e-5, 1.0)
@@ -67,15 +70,13 @@ class GaussianProcess:
             n: Number of functions.
             random: Source of randomness.
         """
-        chi = random.chisquare(5, (N_FOURIER_FEATURES, 1)) / 5
-        frequencies = random.standard_normal((N_FOURIER_FEATURES, self.x.shape[1])) / np.sqrt(chi) / self.lengths
-        phases = random.uniform(0, 2 * np.pi, N_FOURIER_FEATURES)
-        weights = random.standard_normal((N_FOURIER_FEATURES, n)) * math.sqrt(2 * self.variance / N_FOURIER_FEATURES)
-        weights = weights.astype(np.float32)
+        frequencies, shares = _draw_frequencies(self.x.shape[1], random)
+        amplitudes = np.sqrt(self.variance * shares)
+        weights = random.standard_normal((2 * len(shares), n)).astype(np.float32)
 
         def prior(points: Floats) -> Floats:
-            angles = (points @ frequencies.T + phases).astype(np.float32)  # whose cosine is several times faster
-            values: Floats = np.cos(angles) @ weights
+            angles = (points / self.lengths @ frequencies.T).astype(np.float32)  # whose sines are several times faster
+            values: Floats = np.hstack([np.cos(angles) * amplitudes, np.sin(angles) * amplitudes]) @ weights
             return values
 
         noise = np.sqrt(self.noise)[:, None] * random.standard_normal((len(self.x), n))
@@ -123,6 +124,21 @@ def fit(x: Floats, y: Floats, known_noise: Floats | float = 0.0) -> GaussianProc
     best = minimize(loss, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": MAX_ITERATIONS}).x
     noise = np.full(n, math.exp(best[-1])) + known_noise
     return GaussianProcess(x, y, noise, np.exp(best[1:-1]), math.exp(best[0]))
+
+
+def _draw_frequencies(n_features: int, random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Frequencies of Fourier features, and the share of the variance that each stands for.
+
+    The spectrum of the kernel is a t distribution with 5 degrees of freedom. A Cauchy distribution is drawn from
+    instead, evenly, and shares make up for it: high frequencies are then many and weak. A few strong ones would put
+    waves into all drawn functions, where no values are known.
+    """
+    drawn = draw_sobol(n_features + 1, N_FREQUENCIES, int(random.integers(2**31))).clip(1e-9, 1 - 1e-9)
+    frequencies = ndtri(drawn[:, :-1]) / np.abs(ndtri(drawn[:, -1:] / 2))  # the latter is chi with 1 degree of freedom
+    squares = np.square(frequencies).sum(1)
+    log_ratio = (1 + n_features) / 2 * np.log1p(squares) - (5 + n_features) / 2 * np.log1p(squares / 5)
+    ratio = np.exp(log_ratio - log_ratio.max())
+    return frequencies, ratio / ratio.sum()
 
 
 def _matern(distance: Floats) -> Floats:

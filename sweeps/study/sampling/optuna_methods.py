@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.study.sampling.observation import Observation
@@ -81,7 +82,8 @@ def _ask(
     trials: Sequence[FrozenTrial],
     n: int,
 ) -> list[dict[str, Any]]:
-    study = optuna.create_study(storage=InMemoryStorage(), directions=directions, sampler=sampler)
+    named = [StudyDirection[direction.upper()] for direction in directions]
+    study = optuna.create_study(storage=InMemoryStorage(), directions=named, sampler=sampler)
     study.add_trials(trials)
     seen = [trial.params for trial in trials]
     for _ in range(n):
@@ -98,9 +100,7 @@ def _ask_new(study: optuna.Study, cube: UnitCube, seen: Sequence[Mapping[str, An
     return cube.fill(0, len(seen), 1, cube.points(seen))[0]
 
 
-def _make_trial(
-    cube: UnitCube, o: Observation, attributes: Mapping[str, Any] | None = None
-) -> FrozenTrial:
+def _make_trial(cube: UnitCube, o: Observation, attributes: Mapping[str, Any] | None = None) -> FrozenTrial:
     complete = o.values is not None
     return optuna.create_trial(
         state=TrialState.COMPLETE if complete else TrialState.RUNNING,

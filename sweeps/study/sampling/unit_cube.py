@@ -186,13 +186,13 @@ def _encode(d: BaseDistribution, value: Any) -> float:
     cells = _count_cells(d)
     if cells is not None:
         if isinstance(d, CategoricalDistribution):
-            return (d.to_internal_repr(value) + 0.5) / cells
+            return (float(d.to_internal_repr(value)) + 0.5) / cells
         assert isinstance(d, FloatDistribution | IntDistribution) and d.step is not None
-        return (round((value - d.low) / d.step) + 0.5) / cells
+        return float((round((value - d.low) / d.step) + 0.5) / cells)
     assert isinstance(d, FloatDistribution | IntDistribution)
     if d.high == d.low:
         return 0.5
     if d.log:
         low, high = _log_ends(d)
         return (math.log(value) - low) / (high - low)
-    return (value - d.low) / (d.high - d.low)
+    return float((value - d.low) / (d.high - d.low))
