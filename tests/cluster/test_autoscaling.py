@@ -56,7 +56,9 @@ def test_workers_are_started_for_a_sweep_and_ended_when_idle(
             file.touch()  # also after a failure, or the sweep would wait forever
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    spec = small_spec(name="scaled", trials=WORKERS, cohort_size=1, evaluations=1)
+    variants = {f"cost_weight {weight:g}": {"cost_weight": weight} for weight in (1e-4, 1e-3, 1e-2)}
+    assert len(variants) == WORKERS
+    spec = small_spec(name="scaled", search={"steps": 40}, variants=variants, trials=None, cohort_size=1, evaluations=1)
     store = Store.resolve(tmp_path / "store", checkpoints=str(tmp_path / "checkpoints"))
     with start_autoscaled_cluster(tmp_path, WORKERS, idle_s=2.0) as cluster:
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)

@@ -32,7 +32,6 @@ from .ray_clusters import start_ray_cluster
 from .servers import S3, Env, Head, find_secrets, read_files
 
 WRONG = "a-wrong-password"
-SPACE = {"cost_weight": {"low": 1e-4, "high": 1e-2, "log": True}}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def driver_env(services: Head, s3: S3, cluster: Cluster) -> Env:
 def launches(
     driver_env: Env, s3: S3, small: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> TwoLaunches:
-    folder, data = tmp_path_factory.mktemp("driver"), small(trials=4, cohort_size=2)
+    folder, data = tmp_path_factory.mktemp("driver"), small(trials=4, cohort_size=2, confirm={"replicates": 2})
     (folder / "sweep.yaml").write_text(yaml.safe_dump(data))
     env = driver_env | {"HOME": str(folder), "BIMT_STORE": str(folder / "store")}
     before = len(s3.requests)
@@ -117,7 +116,8 @@ def test_the_next_launch_writes_the_waiting_records(launches: TwoLaunches, store
     mlflow = create_client(store.mlflow_uri)
     experiment = mlflow.get_experiment_by_name("small")
     found = mlflow.search_runs([experiment.experiment_id])
-    assert sorted(run.data.tags["bimt.role"] for run in found) == ["sweep", *["trial"] * 4]
+    confirmed = ["confirmation"] * len(launches.second.confirmed)
+    assert sorted(run.data.tags["bimt.role"] for run in found) == ["baseline", *confirmed, *["search"] * 4, "sweep"]
     assert {run.info.status for run in found} == {"FINISHED"}
 
 
@@ -128,22 +128,22 @@ def test_checkpoints_are_in_s3_and_are_deleted_after_the_sweep(launches: TwoLaun
     assert left == []
 
 
-@pytest.mark.usefixtures("launches")
-def test_a_client_pulls_the_best_through_mlflow(s3: S3, store: Store, tmp_path: Path) -> None:
+def test_a_client_pulls_the_best_through_mlflow(launches: TwoLaunches, s3: S3, store: Store, tmp_path: Path) -> None:
     sweep = open_sweep("small", store)
     trial = int(sweep.best().index[0])
     scores = [sweep.network(trial, replicate).score() for replicate in range(2)]
-    assert sum(scores) / 2 == pytest.approx(sweep.trials()["score"].loc[trial], abs=1e-12)
+    assert sum(scores) / 2 == pytest.approx(sweep.trials()["test_score"].loc[trial], abs=1e-12)
     exported = {path.name: path for path in sweep.export(trial, tmp_path / "best")}
     weights = exported["weights.safetensors"].read_bytes()
     experiment = create_client(store.mlflow_uri).get_experiment_by_name("small").experiment_id
     objects = s3.objects(f"artifacts/{experiment}/")
     stored = [content for key, content in objects.items() if key.endswith("/weights.safetensors")]
-    assert len(stored) == 4
+    assert len(stored) == 5 + len(launches.second.confirmed)
     assert weights in stored
     assert deserialize_population(weights).flat.shape[0] == 2
+    assert [c.confirmation.seeds for c in sweep.confirmed_trials()] == [(2, 3)] * len(launches.second.confirmed)
     assert '"name":"small"' in render_report(sweep)
-    assert len(sweep.sketches()) == 4
+    assert len(sweep.sketches()) == 5
 
 
 # Credentials
@@ -273,7 +273,8 @@ def test_a_node_that_dies_costs_one_checkpoint_interval(
         cluster.remove_node(_find_node(int(log.read_text().split()[-1]), cluster), allow_graceful=False)
 
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    spec = small_spec(name="killed", search=SPACE | {"steps": 500}, trials=2, cohort_size=2, evaluations=5)
+    variants = {"weak": {"cost_weight": 1e-3}, "strong": {"cost_weight": 5e-3}}
+    spec = small_spec(name="killed", search={"steps": 500}, variants=variants, trials=None, evaluations=5)
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     summary = launch(spec, Store.resolve(store.folder), trainable=Logged)
@@ -285,9 +286,9 @@ def test_a_node_that_dies_costs_one_checkpoint_interval(
     assert len(set(processes)) == 2
     mlflow = create_client(store.mlflow_uri)
     for run in mlflow.search_runs(
-        [mlflow.get_experiment_by_name("killed").experiment_id], "tags.`bimt.role` = 'trial'"
+        [mlflow.get_experiment_by_name("killed").experiment_id], "tags.`bimt.role` = 'search'"
     ):
-        history = mlflow.get_metric_history(run.info.run_id, "mean/score")
+        history = mlflow.get_metric_history(run.info.run_id, "mean/val_score")
         assert [point.step for point in history] == [100, 200, 300, 400, 500]
 
 

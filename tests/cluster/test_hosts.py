@@ -33,9 +33,9 @@ mlflow = create_client(os.environ["MLFLOW_TRACKING_URI"])
 runs = [run.data.tags for run in mlflow.search_runs([mlflow.get_experiment_by_name("apart").experiment_id])]
 hosts = {
     "driver": sorted({tags["bimt.driver_host"] for tags in runs}),
-    "cohort": sorted({tags["bimt.host"] for tags in runs if tags["bimt.role"] == "trial"}),
+    "cohort": sorted({tags["bimt.host"] for tags in runs if tags["bimt.role"] == "search"}),
 }
-print(json.dumps([service.status("apart")["state"], printed, sweep.trials()["score"].loc[best], scores, hosts]))
+print(json.dumps([service.status("apart")["state"], printed, sweep.trials()["test_score"].loc[best], scores, hosts]))
 """
 
 
