@@ -14,6 +14,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+pytest.register_assert_rewrite("support.study_cases")
+
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("same examples every run", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("same examples every run")

@@ -1,13 +1,13 @@
 """Aggregates: the one number that stands for the networks of a configuration, and its standard error."""
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-Aggregate = Literal["mean", "median", "best_quarter"]
-Direction = Literal["minimize", "maximize"]
+from sweeps.spec.parts import Aggregate, Direction
+
 AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
 
 Floats = npt.NDArray[np.float64]

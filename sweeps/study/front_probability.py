@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sweeps.study.aggregates import Aggregate, Direction, Floats, aggregate
+from sweeps.spec.parts import Aggregate, Direction
+from sweeps.study.aggregates import Floats, aggregate
 
 Verdict = Literal["yes", "no", "unsure"]
 Bools = npt.NDArray[np.bool_]

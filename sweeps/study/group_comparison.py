@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sweeps.study.aggregates import Aggregate, Direction, Floats, aggregate
+from sweeps.spec.parts import Aggregate, Direction
+from sweeps.study.aggregates import Floats, aggregate
 from sweeps.study.intervals import confidence_interval
 
 

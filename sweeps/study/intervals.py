@@ -5,7 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from sweeps.study.aggregates import Aggregate, Direction, Floats, aggregate
+from sweeps.spec.parts import Aggregate, Direction
+from sweeps.study.aggregates import Floats, aggregate
 
 N_ROW_GROUPS = 20  # that a standard error due to rows is computed from
 N_RESAMPLES = 2000  # of the networks, for the interval of a median

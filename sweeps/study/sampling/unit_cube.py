@@ -24,10 +24,10 @@ class UnitCube:
         space: Distribution of each hyperparameter.
 
     Examples:
-        >>> cube = UnitCube({"x": FloatDistribution(0.01, 1.0, log=True), "n": IntDistribution(1, 4)})
+        >>> cube = UnitCube({"x": FloatDistribution(0.0, 4.0), "n": IntDistribution(1, 4)})
         >>> cube.configuration([0.5, 0.3])
-        {'x': 0.1, 'n': 2}
-        >>> cube.point({"x": 0.1, "n": 2}).tolist()
+        {'x': 2.0, 'n': 2}
+        >>> cube.point({"x": 2.0, "n": 2}).tolist()
         [0.5, 0.375]
     """
 

@@ -10,8 +10,6 @@ import pytest
 
 from sweeps.store import Store
 
-pytest.register_assert_rewrite("support.study_cases")
-
 
 @pytest.fixture(scope="session")
 def postgres():

@@ -2,8 +2,6 @@ import pytest
 
 from sweeps.store import Store
 
-pytest.register_assert_rewrite("support.study_cases")
-
 
 @pytest.fixture
 def store(tmp_path):
