@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeps.errors import BadInputError
 from sweeps.run.suggestions import Suggester
 from sweeps.study.analysis import compute_confirmed_hypervolumes
 from sweeps.study.front_probability import touches_front
@@ -21,10 +22,19 @@ class ConfirmRequest:
     Args:
         replicates: Networks per configuration.
         data_seed: Seed of other data; None for the sweep's own.
+
+    Raises:
+        BadInputError: If it is of a single network, which has no interval.
     """
 
     replicates: int
     data_seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.replicates < 2:
+            raise BadInputError(
+                f"replicates of a confirmation must be at least 2, for an interval, got {self.replicates}"
+            )
 
 
 class Agenda:

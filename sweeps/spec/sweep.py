@@ -189,12 +189,9 @@ class SweepSpec(Part):
     @model_validator(mode="after")
     def _check_networks(self) -> "SweepSpec":
         """Checks the numbers of networks, which are numbers of seeds."""
-        for objective in self.objectives:
-            if self.replicates < (least := LEAST_NETWORKS[objective.aggregate]):
-                raise ValueError(
-                    f"replicates must be at least {least} for the aggregate {objective.aggregate} of"
-                    f" {objective.metric}, got {self.replicates}"
-                )
+        for least, purpose in self._least_networks():
+            if self.replicates < least:
+                raise ValueError(f"replicates must be at least {least} for {purpose}, got {self.replicates}")
         if self.max_replicates is not None and self.max_replicates < self.replicates:
             raise ValueError(
                 f"max_replicates must be at least replicates, {self.replicates}, got {self.max_replicates}"
@@ -324,8 +321,11 @@ class SweepSpec(Part):
             replicates: Number of seeds.
 
         Raises:
-            ValueError: If there are not as many.
+            ValueError: If there are not as many, or they are too few for an objective's aggregate.
         """
+        for least, purpose in self._least_networks():
+            if replicates < least:
+                raise ValueError(f"confirm needs at least {least} networks for {purpose}, got {replicates}")
         first = self.seed + self.most_replicates
         if first + replicates > MAX_SEED:
             raise ValueError(
@@ -333,6 +333,10 @@ class SweepSpec(Part):
                 f" replicates must be at most {max(MAX_SEED - first, 0)}, got {replicates}"
             )
         return tuple(range(first, first + replicates))
+
+    def _least_networks(self) -> list[tuple[int, str]]:
+        """Number of networks that each objective's aggregate needs, and its name in an error."""
+        return [(LEAST_NETWORKS[o.aggregate], f"the aggregate {o.aggregate} of {o.metric}") for o in self.objectives]
 
     @property
     def baseline_params(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from sweeps.errors import BadInputError
 from sweeps.spec.recipe import DEFAULTS
 from sweeps.spec.sweep import SweepSpec
 from sweeps.store import Store
+from sweeps.study.storage import list_sweep_names
 from sweeps.study.study import SweepStudy
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,8 @@ log = logging.getLogger(__name__)
 def find_known_starts(spec: SweepSpec, store: Store) -> list[dict[str, Any]]:
     """Finds the searched hyperparameters of the configurations that a sweep tries first, at most its trials.
 
-    Those of another sweep are its front. Hyperparameters are matched by name. The log tells what differs: others that
+    Those of another sweep are its front, unless this one was launched before: then it has them. Hyperparameters are
+    matched by name. The log tells what differs: others that
     it searched or fixed, and configurations outside this search space, which are left out.
 
     Args:
@@ -29,6 +31,8 @@ def find_known_starts(spec: SweepSpec, store: Store) -> list[dict[str, Any]]:
     if not isinstance(spec.start_from, str):
         starts = [spec.complete_params(settings, source="start_from") for settings in spec.start_from]
         return starts[: spec.trials]
+    if spec.name in list_sweep_names(store):
+        return []
     other = SweepStudy.open(store, spec.start_from)
     source = f"start_from {spec.start_from!r}"
     if missing := [name for name in spec.searched if name not in other.spec.hyperparameters]:
