@@ -11,6 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from bimt_core import METRICS
+from sweeps.errors import BadInputError
 from sweeps.run.agenda import Agenda, ConfirmRequest
 from sweeps.run.suggestions import Suggester
 from sweeps.spec.sweep import parse_spec
@@ -431,6 +432,13 @@ def test_a_check_that_a_killed_driver_did_not_record_is_made_by_the_next():
 # Only a confirmation
 
 
+def test_a_request_for_a_single_network_is_refused():
+    with pytest.raises(
+        BadInputError, match=r"^replicates of a confirmation must be at least 2, for an interval, got 1$"
+    ):
+        ConfirmRequest(1)
+
+
 def test_a_request_for_more_networks_trains_only_those_that_are_missing():
     journal = Journal()
     Driver(journal, make_spec()).finish()
@@ -552,21 +560,21 @@ def test_a_sweep_that_is_killed_anywhere_ends_like_one_that_is_not():
     for kill in range(3, n):
         study = run_with_kills(spec, [kill], kill, STARTS)
         assert trained(study) == trained(whole.study), f"killed at {kill}"
-    for seed in range(30):
+    for seed in range(15):
         study = run_with_kills(spec, draw_kills(seed, n), seed, STARTS)
         assert trained(study) == trained(whole.study), f"killed twice, with the seed {seed}"
 
 
 def test_a_sweep_that_races_and_is_killed_anywhere_trains_every_network_once():
     spec = make_spec(max_replicates=5, trials=5)
-    for seed in range(25):
+    for seed in range(15):
         assert_whole(run_with_kills(spec, draw_kills(seed, 200), seed), spec)
 
 
 def test_a_sweep_that_stops_early_and_is_killed_anywhere_trains_every_network_once():
     spec = make_spec(stop_when={"trials": 2, "gain": 1e-6}, trials=7)
     ends = Counter()
-    for seed in range(25):
+    for seed in range(15):
         study = run_with_kills(spec, draw_kills(seed, 200), seed)
         ends[study.count("COMPLETE")] += 1
         assert_whole(study, spec.model_copy(update={"trials": study.count("COMPLETE")}))

@@ -317,6 +317,7 @@ def test_a_sweep_is_confirmed_to_its_end(tmp_path: Path) -> None:
     assert first.confirmed.row_stderr == {"test_score": 0.05}
     status = bench.dispatcher.status()
     assert (status.complete, status.wanted, status.confirmed, status.network_steps_left) == (3, 3, 2, 0)
+    assert not status.searching
     assert status.network_steps == (4 * 2 + 2 * 3) * 100
 
 
@@ -328,6 +329,7 @@ def test_the_status_counts_the_networks_of_the_confirmation(tmp_path: Path) -> N
     assert bench.dispatcher.status().network_steps_left == 100 * (17 * 2 + 3)
     bench.end("a", first)
     assert bench.dispatcher.status().network_steps_left == 100 * (15 * 2 + 2 * 3), "and one trial is on the front"
+    assert bench.dispatcher.status().searching
 
 
 def test_added_networks_are_recorded_in_the_run_of_their_trial(tmp_path: Path) -> None:

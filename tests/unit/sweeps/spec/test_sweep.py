@@ -289,6 +289,10 @@ def with_aggregate(aggregate, **changes):
             with_aggregate("best_quarter", replicates=3),
             "replicates must be at least 4 for the aggregate best_quarter of val_score, got 3",
         ),
+        (
+            with_aggregate("best_quarter", replicates=4, confirm={"replicates": 3}),
+            "confirm needs at least 4 networks for the aggregate best_quarter of val_score, got 3",
+        ),
         ({"max_replicates": 1}, "max_replicates must be at least replicates, 2, got 1"),
         (
             {"replicates": 1, "max_replicates": 4},

@@ -110,6 +110,15 @@ def test_a_sweep_that_does_not_exist_is_refused_with_the_known_ones(store, other
     assert problem_of(spec_of(start_from="othr"), store) == f"no sweep 'othr' in {store.folder}; there are: other"
 
 
+def test_a_sweep_that_was_launched_before_needs_the_other_one_no_more(store, other):
+    other()
+    spec = spec_of(start_from="other")
+    SweepStudy.launch(store, spec, find_known_starts(spec, store))
+    store.study_file("other").unlink()
+    assert find_known_starts(spec, store) == []
+    assert len(SweepStudy.launch(store, spec).start_waiting()) == 2
+
+
 def test_a_sweep_over_other_hyperparameters_is_refused(store, other):
     other()
     search = SPACE | {"hidden_width": {"low": 4, "high": 9}, "learning_rate": {"low": 0.1, "high": 0.2}}
