@@ -68,23 +68,19 @@ class Landscape:
 
 
 def to_metrics(errors: Floats) -> Metrics:
-    return {
-        "val_loss": errors[..., 0],
-        "val_score": 1 + LEAST_ERROR - errors[..., 1],
-        "connection_cost": errors[..., 2],
-    }
+    loss, error, cost = np.moveaxis(errors, -1, 0)
+    return {"val_loss": loss, "val_score": 1 + LEAST_ERROR - error, "connection_cost": cost}
 
 
 def make_problem(task: str, *, preset: bool) -> Problem:
     """The search of a task's preset, or the same with the learning rate."""
     landscape, space = Landscape.load(task), dict(SPACE)
-    names = list(space)
-    base = UnitCube(SPACE).point({**dict.fromkeys(names, 0.1), "learning_rate": PUBLISHED_LEARNING_RATE})
+    rate = UnitCube({"learning_rate": SPACE["learning_rate"]}).point({"learning_rate": PUBLISHED_LEARNING_RATE})
     if preset:
         del space["learning_rate"]
 
     def widen(points: Floats) -> Floats:
-        return np.hstack([points, np.full((len(points), 1), base[-1])]) if preset else points
+        return np.hstack([points, np.full((len(points), 1), rate)]) if preset else points
 
     return Problem(
         f"{task}{'' if preset else ' + learning rate'}",

@@ -78,9 +78,8 @@ class Problem:
         metrics = self.sample(points, replicates, random)
         means = np.stack([metrics[goal.metric].mean(1) for goal in self.goals], 1)
         stderr = np.stack([metrics[goal.metric].std(1, ddof=1) for goal in self.goals], 1) / np.sqrt(replicates)
-        violations = np.array([floor - metrics[m].mean(1) for m, floor in self.floors.items()]).T.reshape(
-            len(points), -1
-        )
+        lacking = [floor - metrics[name].mean(1) for name, floor in self.floors.items()]
+        violations = np.array(lacking).T.reshape(len(points), -1)
         rows = zip(points, means.tolist(), stderr.tolist(), violations.tolist(), strict=True)
         return [Observation(self.cube.configuration(p), tuple(v), tuple(s), tuple(w)) for p, v, s, w in rows]
 

@@ -22,7 +22,8 @@ import numpy as np
 from _printing import make_parser, print_json
 from scipy.stats import binomtest
 
-from sweeps.study.aggregates import Aggregate, Direction, Floats
+from sweeps.spec.parts import Aggregate, Direction
+from sweeps.study.aggregates import Floats
 from sweeps.study.front_probability import find_front
 from sweeps.study.intervals import confidence_interval, jackknife_stderr
 

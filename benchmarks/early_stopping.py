@@ -21,7 +21,8 @@ import numpy as np
 from _printing import make_parser, print_json
 from scipy.stats import rankdata
 
-from sweeps.study.aggregates import Direction, Floats
+from sweeps.spec.parts import Direction
+from sweeps.study.aggregates import Floats
 from sweeps.study.front_probability import Bools, find_front
 
 TABLES = Path(__file__).with_name("tables")

@@ -11,18 +11,21 @@ which the mean figure of 200 random searches is as good. Intervals are 95 % boot
 """
 
 import argparse
+import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import optuna
-from _printing import make_parser
+from _printing import describe_machine, make_parser
 from _search_functions import make_functions
 from _search_landscapes import make_landscapes
 from _search_problems import Floats, Problem
@@ -165,7 +168,10 @@ def main() -> None:
     results = []
     for result in run_cases(cases, options.seeds, options.processes):
         results.append(result)
-        print(format_result(result), flush=True)
+        print(format_result(result), file=sys.stderr if options.json else sys.stdout, flush=True)
+    if options.json:
+        text = json.dumps({"machine": describe_machine(), "rows": [asdict(result) for result in results]}, indent=2)
+        print(text) if options.json == "-" else Path(options.json).write_text(text + "\n")
 
 
 def format_result(result: Result) -> str:

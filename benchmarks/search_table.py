@@ -22,20 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from _printing import make_parser
-from optuna.distributions import BaseDistribution, FloatDistribution
-from scipy.stats import qmc
+from _search_landscapes import SPACE
 from sklearn.datasets import make_moons
 
 from bimt_core import Population, Task, initialise, load_task, measure, start, train
 from sweeps.spec.recipe import Recipe, recipe
+from sweeps.study.sampling.unit_cube import UnitCube, draw_sobol
 
 TABLES = Path(__file__).with_name("tables")
-SPACE: dict[str, BaseDistribution] = {
-    "cost_weight": FloatDistribution(1e-4, 1e-2, log=True),
-    "weight_factor": FloatDistribution(0.0, 4.0),
-    "layer_distance": FloatDistribution(0.05, 0.5, log=True),
-    "learning_rate": FloatDistribution(5e-4, 1e-2, log=True),
-}
 CONFIGURATIONS = {
     "two_moons": 500,
     "independence": 500,
@@ -81,12 +75,10 @@ class Part:
 
 def draw_configurations(table: str) -> np.ndarray:
     """Draws the configurations of a table, shape (configurations, hyperparameters)."""
-    unit = qmc.Sobol(len(SPACE), scramble=True, rng=sorted(CONFIGURATIONS).index(table)).random_base2(9)
-    columns = []
-    for d, u in zip(SPACE.values(), unit.T, strict=True):
-        assert isinstance(d, FloatDistribution)
-        columns.append(np.exp(np.interp(u, (0, 1), np.log((d.low, d.high)))) if d.log else d.low + u * (d.high - d.low))
-    return np.stack(columns, axis=1)[: CONFIGURATIONS[table]]
+    cube = UnitCube(SPACE)
+    points = draw_sobol(len(cube), max(CONFIGURATIONS.values()), seed=sorted(CONFIGURATIONS).index(table))
+    chosen = [cube.configuration(point) for point in points[: CONFIGURATIONS[table]]]
+    return np.array([list(params.values()) for params in chosen])
 
 
 def list_parts(table: str) -> list[Part]:
