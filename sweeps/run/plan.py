@@ -24,7 +24,7 @@ from sweeps.study.samplers import choose_sampler, make_distributions
 
 # CPU time of the driver, in seconds; waiting for a disk or a database comes on top
 SUGGESTING_S = {  # a, b and c of a + b n + c n^3 per trial, with n earlier ones; benchmarks/study.py
-    "gp": (9e-3, 30e-6, 5.5e-10),
+    "gp": (17e-3, 30e-6, 7.5e-10),
     "tpe": (2.5e-3, 15e-6, 1.5e-11),
     "nsga2": (0.5e-3, 8.5e-6, 0.0),
     "random": (0.0, 1.6e-6, 0.0),
