@@ -23,7 +23,7 @@ task: two_moons
 search:
   cost_weight: {low: 1.0e-3, high: 1.0e-2, log: true}
   steps: 30
-objectives: [{metric: score, direction: maximize}]
+objectives: [{metric: val_score, direction: maximize}]
 trials: 1
 replicates: 1
 evaluations: 1

@@ -17,7 +17,7 @@ from sweeps.service.submission import format_start
 from sweeps.store import Store
 from sweeps.study.study import SweepStudy
 
-STATUS = Status(0, 1, 0, 0, 0, 0, 100, 0.0, (), None)
+STATUS = Status(0, 1, 0, 0, True, 0, 0, 100, 0.0, (), None)
 SUMMARY = Summary(
     name="small",
     complete=1,
