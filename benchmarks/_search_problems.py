@@ -16,7 +16,7 @@ Metrics = dict[str, Floats]
 
 REPLICATES = 4
 REFERENCE_MARGIN = 0.1  # of the reference point beyond the true front, as a fraction of its range
-FRONT_POINTS, FRONT_ROUNDS = 2**13, 12
+FRONT_POINTS, FRONT_ROUNDS, MOST_ON_FRONT = 2**13, 12, 1000
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class Problem:
         points = self.cube.snap(draw_sobol(len(self.cube), FRONT_POINTS, 0))
         for scale in np.geomspace(0.2, 0.002, FRONT_ROUNDS):
             costs, feasible = self.costs(self.truth(points))
-            best = points[feasible][find_front(costs[feasible])]
+            front = find_front(costs[feasible])
+            best = points[feasible][random.choice(front, min(len(front), MOST_ON_FRONT), replace=False)]
             near = best[random.integers(len(best), size=2048)]
             mask = random.random(near.shape) < 0.5
             near = self.cube.snap(np.clip(near + scale * mask * random.standard_normal(near.shape), 0, 1))

@@ -17,7 +17,7 @@ N_WORLDS, N_DIRECTIONS = 64, 32  # directions of each world
 N_FILLING, N_NEAR, N_REFINED = 512, 1536, 512  # candidates: all over the space, near the front, near the best of these
 NEAR_STEPS, REFINED_STEPS = (0.3, 0.1, 0.03, 0.01), (0.1, 0.05, 0.02)  # to candidates, in the unit cube
 REFINED = 32  # best candidates that are refined
-MARGIN = 0.5  # of the reference point beyond the front, as a fraction of the front's range
+MARGIN, MARGIN_OF_MANY = 0.5, 0.1  # of the reference point beyond the front, in its ranges; for 3 objectives and more
 LEAST_RANGE = 0.3  # of the front, in standard deviations of an objective
 
 
@@ -98,8 +98,7 @@ def _draw_worlds(
     front = feasible[find_front(expected[feasible])]
     best, worst = expected[front].min(0), expected[front].max(0)
     widths = np.maximum(worst - best, LEAST_RANGE)
-    typical = np.median(expected[feasible], axis=0)  # beyond which a wide front is not extended
-    reference = np.minimum(worst + MARGIN * widths, np.maximum(worst, typical))
+    reference = worst + (MARGIN if len(models) <= 2 else MARGIN_OF_MANY) * widths
     worlds = Worlds(
         [model.draw(N_WORLDS, random) for model in models],
         [bound.draw(N_WORLDS, random) for bound in bounds],
