@@ -12,9 +12,7 @@ from optuna.trial import TrialState, create_trial
 from sweeps.errors import BadInputError
 from sweeps.spec.sweep import SweepSpec
 from sweeps.study.samplers import make_distributions
-from sweeps.study.storage import is_sweep
-
-FORMAT = 2  # of a study; raised when older studies can no longer be read
+from sweeps.study.storage import FORMAT, is_sweep
 
 
 def load_or_create_study(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from sweeps.errors import BadInputError, StoreError
 from sweeps.store import Store
 
+FORMAT = 2  # of a study; raised when older studies can no longer be read
 CONNECT_TIMEOUT_S = 10  # of a database server
 WITH_TIMEOUT = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")  # drivers that take libpq's connect_timeout
 
@@ -77,7 +78,7 @@ def is_sweep(study: optuna.Study | optuna.study.StudySummary) -> bool:
 
 
 def list_sweep_names(store: Store) -> list[str]:
-    """Returns the sorted names of all sweeps in a store.
+    """Returns the sorted names of all sweeps in a store, without those that an older version made.
 
     Args:
         store: The store.
@@ -91,7 +92,7 @@ def list_sweep_names(store: Store) -> list[str]:
     else:
         storages = [open_storage(store, "")]
     studies = [s for storage in storages for s in optuna.get_all_study_summaries(storage, include_best_trial=False)]
-    return sorted(study.study_name for study in studies if is_sweep(study))
+    return sorted(s.study_name for s in studies if is_sweep(s) and s.user_attrs.get("format") == FORMAT)
 
 
 def _url(text: str) -> URL:
